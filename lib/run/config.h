@@ -1,0 +1,61 @@
+/* Configuration from one table per program: file (JSON), environment (SLUICE_<KEY>), --set.
+ * Later ones win in that order. Unknown keys, wrong types and values out of range are
+ * ERR_CONFIG and name the key and where it came from. Keys that begin with "kafka." pass to
+ * librdkafka (environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS = kafka.bootstrap.servers). */
+#pragma once
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum config_type {
+    CONFIG_STRING,
+    CONFIG_INT,
+    CONFIG_BOOL,
+    CONFIG_LIST,  /* of strings; in text form separated by commas */
+    CONFIG_SECRET /* a string that is never printed, and refused in --set */
+};
+
+struct config_key {
+    const char *name;
+    enum config_type type;
+    const char *fallback; /* text form; NULL = required */
+    int64_t min;          /* of CONFIG_INT */
+    int64_t max;
+    const char *help; /* one line, with the unit */
+};
+
+/* Rows of an X-macro table KEY(name, type, fallback, min, max, help) become config_key rows. */
+#define CONFIG_ROW(name, type, fallback, min, max, help)                                           \
+    {name, CONFIG_##type, fallback, min, max, help},
+
+struct config; /* opaque: owns parsed values */
+
+enum config_mode {
+    CONFIG_RUN,
+    CONFIG_DONE /* --help, --version, --check, --print-config: printed, exit 0 */
+};
+
+struct config_program {
+    const char *name;    /* "sluice-validate" */
+    const char *summary; /* first line of --help */
+    const char *version; /* printed by --version, e.g. "sluice 0.1.0, librdkafka 2.15.1" */
+    const struct config_key *keys;
+    size_t n_keys;
+    /* Further checks that need more than one key; may be NULL. */
+    bool (*check)(const struct config *c, struct err *e);
+};
+
+/* On success *out is owned by the caller (config_free). */
+bool config_load(const struct config_program *program, int argc, char **argv, struct config **out,
+                 enum config_mode *mode, struct err *e) MUST_CHECK;
+void config_free(struct config *c);
+
+/* The name must stand in the table (an assert: our own bug). Strings live as long as c. */
+const char *config_str(const struct config *c, const char *name);
+int64_t config_int(const struct config *c, const char *name);
+bool config_bool(const struct config *c, const char *name);
+size_t config_list(const struct config *c, const char *name, const char *const **items);
+/* The i-th kafka.* property (without the prefix); false past the last. */
+bool config_kafka(const struct config *c, size_t i, const char **name, const char **value);

@@ -1,0 +1,80 @@
+/* The stage runtime: poll → step → produce → commit, exactly once.
+ *
+ *   inputs ──► step ──► outputs        transform: outputs and offsets in one transaction (KIP-447)
+ *   inputs ──► step ──► the world      sink: an offset is committed when all below it is released
+ *
+ * A stage is a spec of callbacks; all of Kafka lives in lib/stage. */
+#pragma once
+
+#include "run/config.h"
+#include "run/metrics.h"
+#include "stage/record.h"
+
+struct stage; /* the running one */
+
+enum stage_kind { STAGE_TRANSFORM, STAGE_SINK };
+
+/* What a partition's commit says: the offset to resume at and up to 4 KiB of metadata. */
+struct checkpoint {
+    int64_t offset;
+    struct buf *metadata; /* written by the stage; empty = none */
+};
+
+struct stage_spec {
+    const char *name;           /* default of the group: "sluice-<name>" */
+    enum stage_kind kind;
+    const char *const *outputs; /* config keys that hold the output topics' names, NULL-ended */
+    bool copartitioned;         /* the outputs must have as many partitions as the inputs */
+
+    /* A partition was assigned: committed is its offset or -1, metadata what was committed with
+     * it. Allocates partition->state; may call stage_restore. May be NULL. */
+    bool (*recover)(void *ctx, struct stage *s, struct partition *p, int64_t committed,
+                    struct slice metadata, struct err *e);
+    /* One record in, records out. Pure in a transform: no Kafka, no I/O, no clock but now_ms (and
+     * that only for what the design allows). ERR_BAD_INPUT is not for here: a bad record is the
+     * step's own output (DLQ), and true. A sink takes the record in and calls stage_release when
+     * its effect is there. */
+    bool (*step)(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
+                 struct outbox *out, struct err *e);
+    /* Called when a record's output was refused too often (too large, …): the reason is text.
+     * Puts a reference into the DLQ. */
+    bool (*give_up)(void *ctx, struct stage *s, const struct record *in, const char *reason,
+                    struct outbox *out, struct err *e);
+    /* Which offset to commit, if not the true position. May be NULL. */
+    void (*checkpoint)(void *ctx, struct partition *p, int64_t position, struct checkpoint *out);
+    /* The partition goes (or is rewound: recover follows). Frees partition->state. May be NULL. */
+    void (*drop)(void *ctx, struct partition *p);
+    /* Once per loop. May be NULL. */
+    bool (*tick)(void *ctx, struct stage *s, int64_t now_ms, struct err *e);
+    /* Sinks: work on I/O for at most timeout_ms, or until wake_fd is readable (records wait or a
+     * signal came). */
+    bool (*drive)(void *ctx, struct stage *s, int wake_fd, int timeout_ms, struct err *e);
+    /* Sinks: room for another record? false pauses fetching. May be NULL. */
+    bool (*has_room)(void *ctx);
+    /* Sinks: everything taken in is done or given back (for an orderly end). */
+    bool (*is_idle)(void *ctx);
+};
+
+/* The keys that every stage has (config table rows), see stage_config.h. Runs until a signal or
+ * an error; returns the exit code. */
+int stage_run(const struct stage_spec *spec, void *ctx, const struct config *config,
+              struct metrics *metrics);
+
+/* Sinks: offset has one hold from step's return on. stage_hold adds one (before step returns),
+ * stage_release takes one off; at 0 it is done. A release for a partition that is gone is
+ * ignored: true = still ours. */
+void stage_hold(struct stage *s, const struct partition *p, int64_t offset);
+bool stage_release(struct stage *s, struct partition *p, int64_t offset);
+/* Sinks: puts a record to an output; the offset is held until the brokers have it. */
+bool stage_put(struct stage *s, const struct outgoing *r, struct partition *p, int64_t offset,
+               struct err *e) MUST_CHECK;
+/* Sinks: the partition's end as it was at the assignment: offsets below may be redeliveries. */
+int64_t stage_end_at_assignment(const struct stage *s, const struct partition *p);
+/* Is p still assigned, and has the group heard of us lately? */
+bool stage_owns(const struct stage *s, const struct partition *p);
+
+/* restore(topic partition, from): reads state back. The end is asked for with READ_UNCOMMITTED,
+ * then records are read read_committed from that offset until the position reaches it. */
+typedef bool (*restore_fn)(void *ctx, const struct record *r, struct err *e);
+bool stage_restore(struct stage *s, const char *topic, int32_t partition, int64_t from_offset,
+                   restore_fn each, void *ctx, struct err *e) MUST_CHECK;
