@@ -1,0 +1,67 @@
+"""The demo: load, a live table, and the proof that every sample that was sent is in the store."""
+import time
+
+from deploy.local.load import TOPIC, Load
+from deploy.local.places import StackError
+from deploy.local.table import Table
+from deploy.local.verify import count_samples
+
+RATE = 20000
+STALLED_S = 30
+EVERYTHING = '{__name__!=""}'
+
+
+def run(stack, seconds, rate, say):
+    """True when all arrived. The stack is up; whoever started it stops it."""
+    load = Load(stack, rate, seconds)
+    began_s = time.time()
+    say(f"sending {rate:,} samples/s to {TOPIC} for {seconds} s")
+    load.start()
+    try:
+        table = Table(stack)
+        while load.running():
+            stack.check_alive()
+            table.tick()
+            time.sleep(1)
+        sent = load.sent()
+        say(f"sent {sent:,} samples; waiting until they are delivered")
+        last = _drain(stack, table, sent)
+        return _judge(stack, load, sent, last, began_s, say)
+    finally:
+        load.stop()
+
+
+def _drain(stack, table, sent):
+    """Until all is accounted for, or nothing has moved for a while."""
+    moved_at, seen = time.monotonic(), -1
+    while True:
+        now = table.tick()
+        if now.delivered + now.rejected >= sent and now.lag == 0:
+            return now
+        if now.delivered + now.rejected != seen:
+            moved_at, seen = time.monotonic(), now.delivered + now.rejected
+        if time.monotonic() - moved_at > STALLED_S:
+            return now
+        stack.check_alive()
+        time.sleep(1)
+
+
+def _judge(stack, load, sent, last, began_s, say):
+    stored = count_samples(stack.prometheus.url, EVERYTHING, began_s - 3600, time.time() + 60)
+    matches, report = load.verify()
+    say("")
+    say(f"sent       {sent:12,}")
+    say(f"rejected   {last.rejected:12,.0f}" + "".join(f"  {r}: {n:,.0f}" for r, n in last.reasons.items()))
+    say(f"delivered  {last.delivered:12,.0f}   (counted by sluice-amp)")
+    say(f"stored     {stored:12,}   (counted in Prometheus by PromQL)")
+    say("sluice-loadgen verify: " + (report or "no output"))
+    problems = []
+    if last.delivered + last.rejected != sent:
+        problems.append(f"delivered + rejected - sent = {last.delivered + last.rejected - sent:+,.0f}")
+    if stored + last.rejected != sent:
+        problems.append(f"stored + rejected - sent = {stored + last.rejected - sent:+,.0f}")
+    if not matches:
+        problems.append("sluice-loadgen verify found differences")
+    if problems:
+        raise StackError("not all samples arrived as sent: " + "; ".join(problems))
+    say("every sample that was sent is in Prometheus")
