@@ -3,6 +3,7 @@ its start time, so that a number used again by the system is never mistaken for 
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from deploy.local.places import StackError
 
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+_TELLING = re.compile(r"\b(ERROR|FATAL|error|fatal)\b|[a-z]Exception\b|ERROR: ")
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -124,11 +126,11 @@ class Process:
     def death(self):
         """One line on how it ended: the last telling line of its log."""
         lines = [line.strip() for line in self.log_text().splitlines() if line.strip()]
-        telling = [line for line in lines if any(w in line for w in ("rror", "FATAL", "xception"))]
+        telling = [line for line in lines if _TELLING.search(line)]
         last = (telling or lines or ["its log is empty"])[-1]
         code = self.exit_code()
-        how = "" if code is None else f" with exit code {code}"
-        return f"{self.name} died{how}: {last[:300]} (log: {self.log_path})"
+        how = "" if code is None else f" by signal {-code}" if code < 0 else f" with exit code {code}"
+        return f"{self.name} died{how}; its last word: {last[:300]} (log: {self.log_path})"
 
     def wait_until(self, ready, timeout_s, what):
         """Polls ready() until true; a death or the timeout is a StackError."""

@@ -30,7 +30,7 @@ class Stack:
         self.places.endpoints.unlink(missing_ok=True)
         self.places.make()
         for worker in self.workers.values():
-            self.places.binary(f"sluice-{worker.kind}")
+            worker.check()
         try:
             self._start_all(say)
         except BaseException:

@@ -36,12 +36,15 @@ class Worker:
         common = {"kafka.bootstrap.servers": bootstrap, "instance": self.name, "http_port": self.port}
         self.config_path.write_text(json.dumps({**common, **keys}, indent=2) + "\n")
 
-    def start(self, arguments=(), env=None):
-        """Runs it on the configuration file that was written."""
+    def check(self):
+        """Is its program there, and its port free? The path of the program."""
         if not port_is_free(self.port):
             raise StackError(f"port {self.port} (sluice-{self.name}) is in use; {self.places.hint(self.kind)}")
-        program = self.places.binary(f"sluice-{self.kind}")
-        self.process.start([program, "--config", str(self.config_path), *arguments],
+        return self.places.binary(f"sluice-{self.kind}")
+
+    def start(self, arguments=(), env=None):
+        """Runs it on the configuration file that was written."""
+        self.process.start([self.check(), "--config", str(self.config_path), *arguments],
                            self.die_with_parent, env)
 
     def get(self, path):
