@@ -135,16 +135,15 @@ static enum reason late_judge(const struct series *series, const struct candidat
 static enum reason point_judge(const struct series *series, const struct candidate *p,
                                const struct store *s, const struct rules *r, int64_t now_ms)
 {
-    bool by_store = r->hide_old_new_value != 0; /* Prometheus has no clock here */
     if (r->max_future_ms > 0 && p->t_ms > now_ms + r->max_future_ms) {
         return REASON_FUTURE;
     }
     bool in_bounds = true;
     if (r->max_sample_age_ms > 0) {
-        if (!by_store && p->t_ms < now_ms - r->max_sample_age_ms) {
+        if (!r->age_from_store && p->t_ms < now_ms - r->max_sample_age_ms) {
             return REASON_SAMPLE_AGE;
         }
-        in_bounds = !by_store || !s->any || p->t_ms >= s->max_t_ms - r->max_sample_age_ms;
+        in_bounds = !r->age_from_store || !s->any || p->t_ms >= s->max_t_ms - r->max_sample_age_ms;
     }
     if (in_bounds && (!series->judged_any || p->t_ms > series->judged_max_ms)) {
         return REASON_NONE;
@@ -165,8 +164,7 @@ static void series_begin(struct series *series, uint32_t request)
     }
     enum track_kind kind = TRACK_SCALAR;
     series->judged_request = request;
-    series->judged_any =
-        series_newest(series, &series->judged_max_ms, &kind, &series->judged_bits);
+    series->judged_any = series_newest(series, &series->judged_max_ms, &kind, &series->judged_bits);
     series->judged_kind = (uint8_t)kind;
 }
 
@@ -199,8 +197,8 @@ static bool walk_next(const struct admission *ad, struct walk *w, struct walk_po
 {
     for (; w->series < ad->request->n_timeseries; w->series++, w->in_series = 0) {
         const Prometheus__TimeSeries *ts = ad->request->timeseries[w->series];
-        *out = (struct walk_point){.series = w->series, .histogram = w->histogram,
-                                   .point = w->point};
+        *out =
+            (struct walk_point){.series = w->series, .histogram = w->histogram, .point = w->point};
         if (w->in_series < ts->n_samples) {
             const Prometheus__Sample *sample = ts->samples[w->in_series];
             out->p = (struct candidate){TRACK_SCALAR, sample->timestamp, bits_of(sample->value)};
@@ -249,21 +247,38 @@ static bool limit_check(struct admission *ad, const struct store *s, const struc
     int64_t n_active = s->n_active;
     struct walk w = {0};
     struct walk_point at;
-    uint32_t opened = UINT32_MAX;
     while (r->max_series > 0 && walk_next(ad, &w, &at)) {
         struct series *series = ad->series[at.series];
         bool is_new = series->tracks[0].n == 0 && series->tracks[1].n == 0;
         if (!is_new || ad->verdicts[at.point] != REASON_NONE) {
             continue;
         }
-        n_active += series->at == opened ? 0 : 1;
-        opened = series->at;
-        if (n_active > r->max_series) {
+        if (series->opened_request != ad->number) {
+            n_active += 1;
+            series->opened_request = ad->number;
+            series->opened_beyond = n_active > r->max_series;
+        }
+        if (series->opened_beyond) {
             ad->limit_hit = true;
             refuse(ad, &at, REASON_SERIES_LIMIT);
         }
     }
     return !ad->limit_hit;
+}
+
+static void late_note(struct admission *ad, const struct walk_point *at)
+{
+    if (ad->n_late == 0) {
+        ad->late_series = ad->series[at->series];
+        ad->late_ms = at->p.t_ms;
+    }
+    ad->n_late += 1;
+}
+
+static bool is_late(enum reason reason)
+{
+    return reason == REASON_OUT_OF_ORDER || reason == REASON_TOO_OLD ||
+           reason == REASON_OUT_OF_BOUNDS;
 }
 
 static void refused_store(struct admission *ad, struct store *s, const struct walk_point *at)
@@ -272,10 +287,13 @@ static void refused_store(struct admission *ad, struct store *s, const struct wa
     struct point *there = track_find(&series->tracks[at->p.kind], at->p.t_ms);
     bool stored = there != NULL && there->bits == at->p.bits;
     if (stored) {
-        there->n_times += there->n_times < UINT16_MAX ? 1 : 0;
+        there->n_times = (uint16_t)(there->n_times + (there->n_times < UINT16_MAX ? 1 : 0));
         ad->n_redelivered += 1;
     } else {
         series->n_refused += 1;
+        if (is_late(ad->verdicts[at->point])) {
+            late_note(ad, at);
+        }
     }
     struct refusal refusal = {.t_ms = at->p.t_ms,
                               .bits = at->p.bits,
@@ -314,7 +332,11 @@ void admission_take(struct admission *ad, struct store *s, const struct rules *r
             struct point p = {at.p.t_ms, at.p.bits, ad->number, 1, 0};
             struct slice content =
                 at.p.kind == TRACK_HISTOGRAM ? ad->contents[at.histogram] : SLICE_NONE;
+            uint64_t n_late = s->n_late;
             (void)store_point(s, ad->series[at.series], at.p.kind, &p, content);
+            if (s->n_late > n_late) {
+                late_note(ad, &at);
+            }
         }
     }
 }

@@ -56,12 +56,15 @@ struct admission {
     size_t n_histograms;
     enum reason *verdicts; /* per sample, in request order: a series' samples, its histograms */
     size_t n_refused;
-    size_t n_dropped; /* good, but their request was refused */
+    size_t n_dropped;     /* good, but their request was refused */
     size_t n_redelivered; /* refused although the same value is there */
     enum reason first;    /* the refusal that the answer names */
     const struct series *first_series;
     int64_t first_ms;
     bool limit_hit;
+    uint64_t n_late; /* new samples behind a newer one of their series, taken or not */
+    const struct series *late_series;
+    int64_t late_ms;
     uint64_t refused[REASON_COUNT];
 };
 

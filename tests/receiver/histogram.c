@@ -120,11 +120,11 @@ static bool totals_check(const Prometheus__Histogram *h, bool is_float, const st
 bool histogram_canonical(const Prometheus__Histogram *h, struct buf *out, struct err *e)
 {
     bool is_float = h->count_case == PROMETHEUS__HISTOGRAM__COUNT_COUNT_FLOAT;
-    struct side positive = {"positive",           h->positive_spans,    h->n_positive_spans,
-                            h->positive_deltas,   h->n_positive_deltas, h->positive_counts,
+    struct side positive = {"positive",          h->positive_spans,    h->n_positive_spans,
+                            h->positive_deltas,  h->n_positive_deltas, h->positive_counts,
                             h->n_positive_counts};
-    struct side negative = {"negative",           h->negative_spans,    h->n_negative_spans,
-                            h->negative_deltas,   h->n_negative_deltas, h->negative_counts,
+    struct side negative = {"negative",          h->negative_spans,    h->n_negative_spans,
+                            h->negative_deltas,  h->n_negative_deltas, h->negative_counts,
                             h->n_negative_counts};
     if (h->schema < -4 || h->schema > 8 || h->n_custom_values > 0) {
         return err_set_code(e, ERR_BAD_INPUT, HISTOGRAM_BAD_SCHEMA,

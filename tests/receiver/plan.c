@@ -5,10 +5,9 @@
 #include <string.h>
 
 static const char *const ACTIONS[] = {"pass", "status", "reset", "hang"};
-static const char *const KEYS[] = {"match",         "min_samples", "skip",   "times",
-                                   "action",        "status",      "body",   "retry_after",
-                                   "retry_after_s", "store",       "reset",  "delay_ms",
-                                   "hang_ms"};
+static const char *const KEYS[] = {
+    "match",       "min_samples",   "skip",  "times", "action",   "status", "body",
+    "retry_after", "retry_after_s", "store", "reset", "delay_ms", "hang_ms"};
 
 static void step_fini(struct plan_step *step)
 {
@@ -174,11 +173,10 @@ json_t *plan_json(const struct plan *p)
     json_t *list = json_array();
     for (size_t i = 0; i < p->n; i++) {
         const struct plan_step *step = &p->steps[i];
-        json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "action",
-                                   ACTIONS[step->action], "status", (json_int_t)step->status,
-                                   "times_left", (json_int_t)step->times, "skip_left",
-                                   (json_int_t)step->skip, "hits", (json_int_t)step->n_hits,
-                                   "store", (int)step->store);
+        json_t *object = json_pack(
+            "{s:s, s:I, s:I, s:I, s:I, s:b}", "action", ACTIONS[step->action], "status",
+            (json_int_t)step->status, "times_left", (json_int_t)step->times, "skip_left",
+            (json_int_t)step->skip, "hits", (json_int_t)step->n_hits, "store", (int)step->store);
         if (step->match != NULL) {
             json_object_set_new(object, "match", json_string(step->match));
         }

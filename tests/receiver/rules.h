@@ -11,15 +11,17 @@
 /* R(key, default for amp, default for prometheus, help); booleans are 0 and 1 */
 #define RULES_TABLE(R)                                                                             \
     R(out_of_order_ms, 60000, 60000, "out-of-order window; 0 = none")                              \
-    R(window_from_series, 0, 0, "count the window from the series' newest sample, not the store's")\
+    R(window_from_series, 0, 0,                                                                    \
+      "count the window from the series' newest sample, not the store's")                          \
     R(histograms_out_of_order, 1, 0, "native histograms may use the window too")                   \
-    R(max_sample_age_ms, 3600000, 3600000,                                                         \
-      "oldest sample: against the clock (amp), the store's newest (prometheus); 0 = off")          \
+    R(max_sample_age_ms, 3600000, 3600000, "how old a sample may be; 0 = off")                     \
+    R(age_from_store, 0, 1, "its age counts from the store's newest sample, not from the clock")   \
     R(max_future_ms, 600000, 0, "how far ahead of the clock a sample may be; 0 = off")             \
     R(now_ms, 0, 0, "the clock; 0 = the system's")                                                 \
     R(refuse_same_value, 0, 0, "refuse a sample that is there with the same value")                \
-    R(hide_old_new_value, 0, 1, "drop another value for a timestamp that is not the newest "       \
-                                "silently, instead of refusing it")                                \
+    R(hide_old_new_value, 0, 1,                                                                    \
+      "drop another value for a timestamp that is not the newest "                                 \
+      "silently, instead of refusing it")                                                          \
     R(max_series, 0, 0, "active series; beyond it 400 with an empty body; 0 = off")                \
     R(series_limit_partial, 0, 0, "keep the known series of a request with one too many")          \
     R(max_labels, 70, 0, "labels per series; 0 = off")                                             \

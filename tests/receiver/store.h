@@ -46,6 +46,8 @@ struct series {
     uint8_t judged_kind;
     int64_t judged_max_ms;
     uint64_t judged_bits;
+    uint32_t opened_request; /* that would make it active */
+    bool opened_beyond;      /* and goes beyond the series limit by it */
     /* Requests that carry it. */
     const struct flight *flight;
     int64_t flight_end_ns;
@@ -73,11 +75,11 @@ struct store {
     struct refusal *refusals;
     size_t n_refusals;
     size_t cap_refusals;
-    size_t max_refusals;      /* further ones are counted only */
+    size_t max_refusals; /* further ones are counted only */
     bool keep_histograms;
     uint64_t n_points[N_TRACKS];
-    uint64_t n_repeated;      /* same time and value again */
-    uint64_t n_hidden;        /* other value for a time that is taken, dropped silently */
+    uint64_t n_repeated; /* same time and value again */
+    uint64_t n_hidden;   /* other value for a time that is taken, dropped silently */
     uint64_t n_late;
 };
 

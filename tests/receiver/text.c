@@ -86,8 +86,9 @@ void text_series(struct buf *out, struct slice key)
         if (!first) {
             buf_put(out, ", ", 2);
         }
-        buf_put_slice(out, name);
-        buf_u8(out, '=');
+        size_t n_valid = utf8_check(name);
+        buf_put(out, name.ptr, n_valid);
+        buf_put(out, n_valid < name.len ? "\xef\xbf\xbd=" : "=", n_valid < name.len ? 4 : 1);
         text_json_string(out, value);
     }
     buf_u8(out, '}');
