@@ -34,8 +34,8 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.min.session.timeout.ms=6000
 group.initial.rebalance.delay.ms=200
 controller.quorum.election.backoff.max.ms=200
-broker.heartbeat.interval.ms=1000
-broker.session.timeout.ms=6000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=4000
 """
 
 

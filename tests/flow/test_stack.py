@@ -1,0 +1,78 @@
+"""The test stack itself: what the other flow and fault tests rely on."""
+import json
+import time
+import urllib.request
+
+import pytest
+
+from deploy.local.topics import create, local_topics
+from tests.flow.stack import wait_for
+
+
+def send(stack, topic, values, **config):
+    producer = stack.producer(**config)
+    for i, value in enumerate(values):
+        producer.produce(topic, value, partition=i % 3)
+    assert producer.flush(30) == 0
+
+
+def values_of(records):
+    return sorted(r.value() for r in records)
+
+
+def test_committed_records_are_read_to_the_end(stack):
+    stack.create_topic("t", 3)
+    send(stack, "t", [b"%d" % i for i in range(100)])
+    aborted = stack.producer(transactional_id="a")
+    aborted.init_transactions(30)
+    aborted.begin_transaction()
+    aborted.produce("t", b"aborted", partition=0)
+    assert aborted.flush(30) == 0
+    aborted.abort_transaction(30)
+    assert values_of(stack.read_committed("t")) == sorted(b"%d" % i for i in range(100))
+
+
+def test_an_open_transaction_is_not_taken_for_the_end(stack):
+    stack.create_topic("t", 3)
+    writer = stack.producer(transactional_id="a")
+    writer.init_transactions(30)
+    writer.begin_transaction()
+    writer.produce("t", b"x", partition=0)
+    assert writer.flush(30) == 0
+    with pytest.raises(AssertionError, match="not read to the end"):
+        stack.read_committed("t", timeout_s=3)
+    writer.commit_transaction(30)
+    assert values_of(stack.read_committed("t")) == [b"x"]
+
+
+def test_acknowledged_records_survive_the_kill_of_a_broker(stack3):
+    stack3.create_topic("t", 3)
+    sent = [b"%d" % i for i in range(300)]
+    send(stack3, "t", sent[:100])
+    stack3.kafka.kill(1)
+    assert [b.alive() for b in stack3.kafka.brokers] == [True, False, True]
+    send(stack3, "t", sent[100:200])
+    stack3.kafka.restart(1)
+    send(stack3, "t", sent[200:])
+    assert values_of(stack3.read_committed("t")) == sorted(sent)
+
+
+def test_the_topics_are_created_as_defined(stack):
+    topics = local_topics(1)
+    create(stack.kafka.port(0), topics)
+    create(stack.kafka.port(0), topics)  # again: they are there, which is fine
+    found = stack.admin.list_topics(timeout=10).topics
+    for name, partitions, _, _ in topics:
+        assert len(found[name].partitions) == partitions, name
+    assert len(found["metrics.valid"].partitions) == 12
+    assert len(found["sluice.control"].partitions) == 1
+
+
+def test_prometheus_serves_queries(stack):
+    url = f"{stack.prometheus.url}/api/v1/query?query=1%2B1&time={time.time():.0f}"
+
+    def answer():
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return json.load(response)
+
+    assert wait_for(answer)["data"]["result"][1] == "2"
