@@ -163,15 +163,17 @@ static void receiver_close(struct receiver *rx)
 
 static bool port_tell(const struct options *o, uint16_t port, struct err *e)
 {
-    printf("listening on %s:%u\n", o->server.address, (unsigned)port);
-    fflush(stdout);
-    FILE *f = o->port_file == NULL ? NULL : fopen(o->port_file, "w");
-    if (f != NULL) {
+    if (o->port_file != NULL) {
+        FILE *f = fopen(o->port_file, "w");
+        if (f == NULL) {
+            return err_set(e, ERR_CONFIG, "cannot write %s", o->port_file);
+        }
         fprintf(f, "%u\n", (unsigned)port);
         fclose(f);
     }
-    return o->port_file == NULL || f != NULL ||
-           err_set(e, ERR_CONFIG, "cannot write %s", o->port_file);
+    printf("listening on %s:%u\n", o->server.address, (unsigned)port);
+    fflush(stdout);
+    return true;
 }
 
 static bool run(struct receiver *rx, const struct options *o, const sigset_t *signals,

@@ -162,10 +162,9 @@ struct MHD_Daemon *server_open(struct receiver *rx, const struct server_options 
     unsigned pool = rx->count_only && options->n_threads > 1 ? options->n_threads : 0;
     struct MHD_Daemon *daemon = MHD_start_daemon(
         flags, options->port, NULL, NULL, serve, rx, MHD_OPTION_SOCK_ADDR, &address,
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-        MHD_OPTION_THREAD_POOL_SIZE, pool, MHD_OPTION_NOTIFY_COMPLETED, exchange_end, NULL,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)MAX_CONNECTIONS, MHD_OPTION_THREAD_POOL_SIZE, pool, MHD_OPTION_NOTIFY_COMPLETED,
+        exchange_end, NULL, MHD_OPTION_END);
     if (daemon == NULL) {
         err_set(e, ERR_CONFIG, "cannot listen on %s:%u: %s", options->address,
                 (unsigned)options->port, strerror(errno));
