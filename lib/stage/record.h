@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "run/metrics.h"
 
-enum { MAX_RECORD_HEADERS = 8 };
+enum { MAX_RECORD_HEADERS = 8, MAX_OUTPUTS = 8 };
 
 struct record_header {
     struct slice name;
@@ -55,14 +55,25 @@ struct outgoing {
 
 /* What the steps of one transaction put out: records (copied), and counts that move when it has
  * committed. */
+struct outbox_age;
+
 struct outbox {
     struct arena arena;
     struct outgoing *records; /* owned */
     size_t n;
     size_t cap;
     size_t n_bytes;
-    uint32_t n_output_partitions[8]; /* per output: filled in by the runtime before any step */
+    uint32_t n_output_partitions[MAX_OUTPUTS]; /* filled in by the runtime before any step */
     struct tally tally;
+    struct outbox_age *ages; /* owned */
+    size_t n_ages;
+    size_t cap_ages;
+};
+
+/* How old n samples were when they entered sluice; observed as freshness at the commit. */
+struct outbox_age {
+    int64_t received_ms;
+    uint64_t n_samples;
 };
 
 void outbox_init(struct outbox *o, size_t max_bytes);
@@ -71,11 +82,13 @@ void outbox_reset(struct outbox *o);
 /* Copies key and value. ERR_RETRY at the ceiling: the runtime sends what is there, and calls the
  * step again for the same record, its output so far forgotten. */
 bool outbox_put(struct outbox *o, const struct outgoing *r, struct err *e) MUST_CHECK;
+bool outbox_age(struct outbox *o, int64_t received_ms, uint64_t n_samples, struct err *e) MUST_CHECK;
 /* Forgets what came after a mark (a step that failed half-way). */
 struct outbox_mark {
     size_t n;
     size_t n_bytes;
     size_t n_tally;
+    size_t n_ages;
 };
 struct outbox_mark outbox_mark(const struct outbox *o);
 void outbox_rewind(struct outbox *o, struct outbox_mark mark);

@@ -1,0 +1,291 @@
+#include "stage/runtime.h"
+
+#include "base/clock.h"
+#include "run/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALL_MS = 5000 };
+
+struct owned *assignment_find(const struct stage *s, const char *topic, int32_t number)
+{
+    for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        if (p->assigned && p->pub.number == number && slice_eq_str(p->pub.topic, topic)) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+void assignment_count(struct stage *s)
+{
+    int n = 0;
+    int n_not_ready = 0;
+    int n_failed = 0;
+    for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        n += p->assigned;
+        n_not_ready += p->assigned && !p->ready && !p->failed;
+        n_failed += p->assigned && p->failed;
+    }
+    atomic_store(&s->n_not_ready, n_not_ready);
+    atomic_store(&s->n_failed, n_failed);
+    cell_set(s->cell_partitions, n);
+    cell_set(s->cell_paused, n_not_ready + n_failed);
+}
+
+static struct owned *owned_new(struct stage *s, const char *topic, int32_t number)
+{
+    struct owned *p = calloc(1, sizeof *p);
+    char *name = strdup(topic);
+    if (p == NULL || name == NULL) {
+        free(p);
+        free(name);
+        return NULL;
+    }
+    char digits[16];
+    (void)snprintf(digits, sizeof digits, "%d", number);
+    struct slice labels[2] = {slice_str(name), slice_str(digits)};
+    p->pub.topic = slice_str(name);
+    p->pub.number = number;
+    p->assigned = true;
+    p->position = -1;
+    p->committed = -1;
+    p->failing_offset = -1;
+    p->lag = metrics_cell(s->metrics, M_LAG, labels);
+    p->position_cell = metrics_cell(s->metrics, M_POSITION, labels);
+    tracker_init(&p->tracker);
+    p->next = s->partitions;
+    s->partitions = p;
+    return p;
+}
+
+static void owned_free(struct owned *p)
+{
+    tracker_fini(&p->tracker);
+    free((void *)(uintptr_t)p->pub.topic.ptr);
+    free(p);
+}
+
+static void state_drop(struct stage *s, struct owned *p)
+{
+    if (s->spec->drop != NULL) {
+        s->spec->drop(s->ctx, &p->pub);
+    }
+    p->pub.state = NULL;
+}
+
+/* Partitions that are gone leave the list when no sink holds on to their records any more. */
+static void sweep(struct stage *s, bool all)
+{
+    for (struct owned **at = &s->partitions; *at != NULL;) {
+        struct owned *p = *at;
+        if (all || (!p->assigned && p->tracker.n_holds == 0)) {
+            *at = p->next;
+            owned_free(p);
+        } else {
+            at = &p->next;
+        }
+    }
+}
+
+void assignment_free(struct stage *s)
+{
+    sweep(s, true);
+}
+
+static void revoke(struct stage *s, const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        struct owned *p = assignment_find(s, list->elems[i].topic, list->elems[i].partition);
+        if (p == NULL) {
+            continue;
+        }
+        state_drop(s, p);
+        p->assigned = false;
+        cell_set(p->lag, 0);
+        if (s->spec->kind == STAGE_TRANSFORM) {
+            p->tracker.n_holds = 0;
+        }
+    }
+    sweep(s, false);
+}
+
+static void count_rebalance(struct stage *s, const char *kind, int n)
+{
+    struct slice label = slice_str(kind);
+    cell_add(metrics_cell(s->metrics, M_REBALANCES, &label), 1);
+    log_line(LOG_INFO, "rebalance", LOG_FIELDS(LOG_STR("kind", kind), LOG_INT("partitions", n)));
+}
+
+void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
+                          void *stage)
+{
+    struct stage *s = stage;
+    bool lost = rd_kafka_assignment_lost(rk) != 0;
+    if (s->spec->kind == STAGE_TRANSFORM) {
+        transform_settle(s);
+    } else if (!lost) {
+        sink_commit_now(s);
+    }
+
+    rd_kafka_error_t *error;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        count_rebalance(s, "assigned", list->cnt);
+        for (int i = 0; i < list->cnt; i++) {
+            /* They wait, paused, for assignment_recover, which knows where to start. */
+            list->elems[i].offset = RD_KAFKA_OFFSET_END;
+            if (owned_new(s, list->elems[i].topic, list->elems[i].partition) == NULL) {
+                (void)err_set(&s->fatal, ERR_FATAL, "out of memory");
+            }
+        }
+        error = rd_kafka_incremental_assign(rk, list);
+        (void)rd_kafka_pause_partitions(rk, list);
+        atomic_store(&s->joined, true);
+    } else {
+        count_rebalance(s, lost ? "lost" : "revoked", list->cnt);
+        revoke(s, list);
+        error = rd_kafka_incremental_unassign(rk, list);
+    }
+    struct err e = ERR_INIT;
+    if (!kafka_err_take(error, "assignment", &e)) {
+        log_err(LOG_ERROR, "assignment failed", &e);
+        s->fatal = e;
+    }
+    s->recover_after_ms = 0;
+    assignment_count(s);
+}
+
+void assignment_rewind(struct stage *s)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        if (p->assigned && !p->failed) {
+            p->ready = false;
+            p->moved = false;
+            (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+        }
+    }
+    if (list->cnt > 0) {
+        (void)rd_kafka_pause_partitions(s->consumer, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    assignment_count(s);
+}
+
+void assignment_fail(struct stage *s, struct owned *p, const char *why)
+{
+    p->failed = true;
+    p->ready = false;
+    struct slice topic = p->pub.topic;
+    cell_add(metrics_cell(s->metrics, M_OFFSET_RESETS, &topic), 1);
+    log_line(LOG_ERROR,
+             "the partition is stopped: its offset is not in the log any more; nothing is skipped by itself. "
+             "See what is missing with sluice-offsets and set the offset with sluice-offsets reset",
+             LOG_FIELDS(LOG_STR("topic", (const char *)topic.ptr), LOG_INT("partition", p->pub.number),
+                        LOG_INT("offset", p->position >= 0 ? p->position : p->committed), LOG_STR("error", why)));
+    assignment_count(s);
+}
+
+/* Identity of the topic, and its partition count. */
+static bool describe(struct stage *s, struct owned *p, struct err *e)
+{
+    for (struct owned *other = s->partitions; other != NULL; other = other->next) {
+        if (other != p && other->assigned && other->ready && slice_eq(other->pub.topic, p->pub.topic)) {
+            memcpy(p->pub.topic_id, other->pub.topic_id, sizeof p->pub.topic_id);
+            p->pub.n_partitions = other->pub.n_partitions;
+            return true;
+        }
+    }
+    return topic_describe(s->consumer, (const char *)p->pub.topic.ptr, &p->pub.n_partitions,
+                          p->pub.topic_id, e);
+}
+
+static bool recover_one(struct stage *s, struct owned *p, const rd_kafka_topic_partition_t *at, struct err *e)
+{
+    if (!describe(s, p, e)) {
+        return false;
+    }
+    int64_t low;
+    int64_t high;
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(s->consumer, at->topic, at->partition, &low,
+                                                                &high, CALL_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return err_set_code(e, ERR_RETRY, code, "end of %s[%d]: %s", at->topic, at->partition,
+                            rd_kafka_err2str(code));
+    }
+    p->end_at_assignment = high;
+    p->committed = at->offset >= 0 ? at->offset : -1;
+    p->position = p->committed;
+    if (p->committed >= 0 && (p->committed < low || p->committed > high)) {
+        assignment_fail(s, p, "out of range");
+        return true;
+    }
+    state_drop(s, p);
+    return s->spec->recover == NULL ||
+           s->spec->recover(s->ctx, s, &p->pub, p->committed, slice_of(at->metadata, at->metadata_size), e);
+}
+
+/* From where the partition goes on: a new group begins at the earliest. */
+static bool seek_one(struct stage *s, struct owned *p, struct err *e)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *at =
+        rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+    at->offset = p->position >= 0 ? p->position : RD_KAFKA_OFFSET_BEGINNING;
+    bool ok = kafka_err_take(rd_kafka_seek_partitions(s->consumer, list, CALL_MS), "seek", e);
+    if (ok && at->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        ok = err_set_code(e, ERR_RETRY, at->err, "seek: %s", rd_kafka_err2str(at->err));
+    }
+    if (ok) {
+        (void)rd_kafka_resume_partitions(s->consumer, list);
+        p->ready = true;
+        p->moved = false;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return ok;
+}
+
+static bool recover_all(struct stage *s, rd_kafka_topic_partition_list_t *list, struct err *e)
+{
+    rd_kafka_resp_err_t code = rd_kafka_committed(s->consumer, list, CALL_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return err_set_code(e, ERR_RETRY, code, "committed offsets: %s", rd_kafka_err2str(code));
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *at = &list->elems[i];
+        struct owned *p = assignment_find(s, at->topic, at->partition);
+        if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return err_set_code(e, ERR_RETRY, at->err, "committed offset of %s[%d]: %s", at->topic,
+                                at->partition, rd_kafka_err2str(at->err));
+        }
+        if (!recover_one(s, p, at, e) || (!p->failed && !seek_one(s, p, e))) {
+            return err_wrap(e, "%s[%d]", at->topic, at->partition);
+        }
+    }
+    return true;
+}
+
+void assignment_recover(struct stage *s, int64_t now_mono_ms)
+{
+    if (atomic_load(&s->n_not_ready) == 0 || now_mono_ms < s->recover_after_ms) {
+        return;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        if (p->assigned && !p->ready && !p->failed) {
+            (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+        }
+    }
+    struct err e = ERR_INIT;
+    if (!recover_all(s, list, &e)) {
+        if (e.kind == ERR_RETRY || e.kind == ERR_ABORT) {
+            log_err(LOG_WARN, "recovery of partitions is tried again", &e);
+            s->recover_after_ms = clock_mono_ms() + 200;
+        } else {
+            s->fatal = e;
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    assignment_count(s);
+}

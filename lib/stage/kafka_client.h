@@ -1,0 +1,40 @@
+/* The librdkafka handles that a stage needs, configured one way: kafka.* properties from our
+ * config, and on top what exactly-once rests on, which nobody may change. */
+#pragma once
+
+#include "run/config.h"
+
+#include <librdkafka/rdkafka.h>
+
+enum kafka_role { KAFKA_CONSUMER, KAFKA_TRANSACTIONAL_PRODUCER, KAFKA_PLAIN_PRODUCER, KAFKA_READER };
+
+struct kafka_settings {
+    const struct config *config;
+    const char *group;
+    const char *instance;
+    int64_t session_timeout_ms;
+    int64_t max_poll_interval_ms;
+    int64_t transaction_timeout_ms;
+    int64_t memory_limit_bytes;
+    bool static_membership;
+};
+
+/* Callbacks that the caller wants; any may be NULL. */
+struct kafka_callbacks {
+    void *opaque;
+    void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *);
+    void (*error)(rd_kafka_t *, int code, const char *reason, void *);
+    void (*delivered)(rd_kafka_t *, const rd_kafka_message_t *, void *);
+    void (*committed)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *);
+};
+
+/* The version is checked first: below 2.12.1 is ERR_CONFIG. */
+bool kafka_open(enum kafka_role role, const struct kafka_settings *s, const struct kafka_callbacks *callbacks,
+                rd_kafka_t **out, struct err *e) MUST_CHECK;
+
+/* "sluice 0.1.0, librdkafka 2.15.1" for --version. */
+const char *kafka_version_line(void);
+
+/* Sets e from librdkafka's error and destroys it: fatal and fenced → ERR_FENCED or ERR_FATAL,
+ * abortable → ERR_ABORT, retriable → ERR_RETRY, else ERR_FATAL. NULL: returns true. */
+bool kafka_err_take(rd_kafka_error_t *error, const char *what, struct err *e);

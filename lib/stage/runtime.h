@@ -1,0 +1,141 @@
+/* The inside of a running stage; private to lib/stage.
+ *
+ *   stage.c       set-up, loop, end        assignment.c  rebalances, recovery, rewinding
+ *   transform.c   boxes and transactions   sink.c        in-order completion, offset commits
+ *   transaction.c the committer            restore.c     reading state back
+ *   topics.c      what the cluster has     kafka_client.c  handles */
+#pragma once
+
+#include "run/admin.h"
+#include "stage/stage.h"
+#include "stage/tracker.h"
+#include "stage/transaction.h"
+
+/* A partition while it is ours; the stage sees pub. Never reused: a pointer is an assignment. */
+struct owned {
+    struct partition pub; /* first: a struct partition * is a struct owned * */
+    struct owned *next;
+    bool assigned; /* false: revoked, kept for late releases of a sink */
+    bool ready;    /* false: to be recovered; its records are passed over until then */
+    bool failed;   /* stopped with an alarm: offset out of range */
+    bool moved;    /* since the last commit's list */
+    int64_t position;  /* of the next record to process; -1 = wherever the first one is */
+    int64_t committed; /* by our knowledge; -1 = none */
+    int64_t end_at_assignment;
+    int64_t failing_offset; /* the record that failed last, and how often */
+    int64_t n_attempts;
+    struct tracker tracker; /* sinks */
+    struct cell *lag;
+    struct cell *position_cell;
+};
+
+struct transform {
+    struct committer *committer;
+    struct box boxes[2];
+    int filling;       /* index of the box that the loop fills; the other is the committer's */
+    size_t max_inputs; /* per box: halved when the brokers refuse a record, to find it */
+    int64_t n_aborts_in_a_row;
+};
+
+struct sink {
+    rd_kafka_t *producer; /* dead letters; NULL without outputs */
+    int wake_fd;
+    bool paused;
+    int64_t no_room_since_ms;
+    int64_t committed_at_ms;
+    bool commit_under_way;
+};
+
+struct stage {
+    const struct stage_spec *spec;
+    void *ctx;
+    const struct config *config;
+    struct metrics *metrics;
+    struct kafka_settings kafka;
+    char group[256];
+    char instance[256];
+    int64_t commit_interval_ms;
+    size_t commit_max_bytes;
+    int64_t max_attempts;
+    bool fault_no_rewind;
+
+    const char *outputs[MAX_OUTPUTS];
+    uint32_t n_output_partitions[MAX_OUTPUTS];
+    size_t n_outputs;
+
+    rd_kafka_t *consumer;
+    rd_kafka_queue_t *queue; /* the consumer's */
+    rd_kafka_t *reader;      /* restore's; NULL until needed */
+    struct owned *partitions;
+    int64_t recover_after_ms; /* back-off */
+    bool rewind_all;
+    struct err fatal; /* kind set = the loop ends */
+
+    struct transform transform;
+    struct sink sink;
+
+    struct admin *admin;
+    _Atomic(bool) joined;
+    _Atomic(bool) stopping;
+    _Atomic(int) n_not_ready;
+    _Atomic(int) n_failed;
+    _Atomic(int64_t) loop_mono_ms;
+    _Atomic(int64_t) age_ms; /* of the record last processed */
+    int64_t gauges_at_ms;
+
+    struct cell *cell_partitions;
+    struct cell *cell_outbox;
+    struct cell *cell_committed;
+    struct cell *cell_aborted;
+    struct cell *cell_recreated;
+    struct cell *cell_paused;
+    struct cell_histogram *freshness;
+    struct cell_histogram *commit_seconds;
+};
+
+static inline struct owned *owned_of(const struct partition *p)
+{
+    return (struct owned *)(uintptr_t)p;
+}
+
+/* assignment.c */
+void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
+                          void *stage);
+/* Recovers what is not ready: committed offset and metadata, the stage's own recover, seek. */
+void assignment_recover(struct stage *s, int64_t now_mono_ms);
+/* Every partition goes back to its committed offset, its state is rebuilt. */
+void assignment_rewind(struct stage *s);
+struct owned *assignment_find(const struct stage *s, const char *topic, int32_t number);
+void assignment_free(struct stage *s);
+/* The partition stops here, with an alarm. */
+void assignment_fail(struct stage *s, struct owned *p, const char *why);
+void assignment_count(struct stage *s);
+
+/* transform.c */
+bool transform_open(struct stage *s, struct err *e);
+void transform_close(struct stage *s);
+/* Before partitions come or go: the running transaction is awaited, the open box is given up and
+ * its records are read again. Nothing spans two generations. */
+void transform_settle(struct stage *s);
+bool transform_record(struct stage *s, struct owned *p, const struct record *r, struct err *e);
+/* Takes outcomes, starts transactions that are due. */
+bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e);
+/* The orderly end: commits what was processed. */
+void transform_finish(struct stage *s);
+int transform_poll_ms(const struct stage *s, int64_t now_mono_ms);
+
+/* sink.c */
+bool sink_open(struct stage *s, struct err *e);
+void sink_close(struct stage *s);
+bool sink_record(struct stage *s, struct owned *p, const struct record *r, struct err *e);
+bool sink_turn(struct stage *s, int64_t now_mono_ms, bool busy, struct err *e);
+bool sink_wants_more(struct stage *s, int64_t now_mono_ms);
+void sink_finish(struct stage *s, int64_t deadline_mono_ms);
+/* Commits what is done; waits for the answer. */
+void sink_commit_now(struct stage *s);
+void sink_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *stage);
+
+/* topics.c */
+/* Partition count and id of a topic; ERR_CONFIG names a topic that does not exist. */
+bool topic_describe(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, uint8_t id[16], struct err *e);
+bool topics_check(struct stage *s, struct err *e);

@@ -1,0 +1,440 @@
+#include "stage/transaction.h"
+
+#include "base/clock.h"
+#include "run/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct committer {
+    struct transaction_options options;
+    rd_kafka_t *producer;
+    rd_kafka_topic_t *topics[MAX_OUTPUTS];
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* under the lock */
+    struct box *job; /* borrowed from start to outcome */
+    bool running;
+    bool stopping;
+    enum transaction_outcome outcome;
+    struct err why;
+    int64_t last_ms;
+    uint64_t n_recreated;
+    /* of the committer's thread */
+    bool in_doubt; /* the producer must be replaced before the next begin */
+    bool refused;  /* a record of this transaction was refused for good */
+    char refusal[160];
+    _Atomic(uint64_t) n_troubles; /* errors that librdkafka reported on its own */
+};
+
+void box_init(struct box *b, size_t max_bytes)
+{
+    *b = (struct box){0};
+    outbox_init(&b->out, max_bytes);
+}
+
+void box_reset(struct box *b)
+{
+    outbox_reset(&b->out);
+    if (b->group != NULL) {
+        rd_kafka_consumer_group_metadata_destroy(b->group);
+    }
+    if (b->offsets != NULL) {
+        rd_kafka_topic_partition_list_destroy(b->offsets);
+    }
+    b->group = NULL;
+    b->offsets = NULL;
+    b->n_inputs = 0;
+    b->first_partition = NULL;
+}
+
+void box_fini(struct box *b)
+{
+    box_reset(b);
+    outbox_fini(&b->out);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    (void)rk;
+    (void)code;
+    (void)reason;
+    struct committer *c = opaque;
+    atomic_fetch_add(&c->n_troubles, 1);
+}
+
+/* Errors of the record itself: sending it again gives the same answer. */
+static bool code_is_refusal(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+           code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_RECORD ||
+           code == RD_KAFKA_RESP_ERR_INVALID_MSG || code == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+           code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
+static void note_refusal(struct committer *c, const char *topic, rd_kafka_resp_err_t code)
+{
+    if (code_is_refusal(code)) {
+        c->refused = true;
+        (void)snprintf(c->refusal, sizeof c->refusal, "%s: %s", topic, rd_kafka_err2str(code));
+    }
+}
+
+static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    (void)rk;
+    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        note_refusal(opaque, rd_kafka_topic_name(m->rkt), m->err);
+    }
+}
+
+static void producer_close(struct committer *c)
+{
+    for (size_t i = 0; i < c->options.n_topics; i++) {
+        if (c->topics[i] != NULL) {
+            rd_kafka_topic_destroy(c->topics[i]);
+            c->topics[i] = NULL;
+        }
+    }
+    if (c->producer != NULL) {
+        (void)rd_kafka_purge(c->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_destroy(c->producer);
+        c->producer = NULL;
+    }
+}
+
+static bool producer_open(struct committer *c, struct err *e)
+{
+    const struct kafka_callbacks callbacks = {.opaque = c, .error = on_error, .delivered = on_delivered};
+    if (!kafka_open(KAFKA_TRANSACTIONAL_PRODUCER, &c->options.kafka, &callbacks, &c->producer, e)) {
+        return false;
+    }
+    for (size_t i = 0; i < c->options.n_topics; i++) {
+        c->topics[i] = rd_kafka_topic_new(c->producer, c->options.topics[i], NULL);
+    }
+    int64_t deadline = clock_mono_ms() + 30000;
+    for (;;) {
+        if (kafka_err_take(rd_kafka_init_transactions(c->producer, 5000), "init_transactions", e)) {
+            c->in_doubt = false;
+            return true;
+        }
+        if (e->kind != ERR_RETRY || clock_mono_ms() >= deadline) {
+            producer_close(c);
+            if (e->kind == ERR_FATAL && e->code != RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED) {
+                e->kind = ERR_RETRY;
+            }
+            return false;
+        }
+    }
+}
+
+static bool produce_one(struct committer *c, const struct outgoing *r, struct err *e)
+{
+    for (;;) {
+        rd_kafka_resp_err_t code = rd_kafka_producev(
+            c->producer, RD_KAFKA_V_RKT(c->topics[r->output]), RD_KAFKA_V_PARTITION(r->partition),
+            RD_KAFKA_V_MSGFLAGS(0), /* the box keeps the bytes until the outcome is there */
+            RD_KAFKA_V_KEY((void *)(uintptr_t)r->key.ptr, r->key.len),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.ptr, r->value.len),
+            RD_KAFKA_V_TIMESTAMP(r->timestamp_ms), RD_KAFKA_V_END);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return true;
+        }
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            note_refusal(c, c->options.topics[r->output], code);
+            return err_set_code(e, ERR_ABORT, code, "produce to %s: %s", c->options.topics[r->output],
+                                rd_kafka_err2str(code));
+        }
+        (void)rd_kafka_poll(c->producer, 50);
+    }
+}
+
+static bool send_offsets(struct committer *c, const struct box *b, int64_t deadline, struct err *e)
+{
+    for (;;) {
+        int64_t left = deadline - clock_mono_ms();
+        if (left <= 0) {
+            c->in_doubt = true;
+            return err_wrap(e, "no answer in time");
+        }
+        rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(
+            c->producer, b->offsets, b->group, left > 5000 ? 5000 : (int)left);
+        if (kafka_err_take(error, "send_offsets_to_transaction", e)) {
+            return true;
+        }
+        if (e->kind != ERR_RETRY) {
+            return false;
+        }
+        c->in_doubt = true; /* the request may still be on its way */
+    }
+}
+
+static bool commit(struct committer *c, int64_t deadline, struct err *e)
+{
+    for (;;) {
+        int64_t left = deadline - clock_mono_ms();
+        if (left <= 0) {
+            c->in_doubt = true;
+            return err_wrap(e, "no answer in time");
+        }
+        rd_kafka_error_t *error = rd_kafka_commit_transaction(c->producer, left > 5000 ? 5000 : (int)left);
+        if (kafka_err_take(error, "commit_transaction", e)) {
+            return true;
+        }
+        if (e->kind != ERR_RETRY) {
+            return false;
+        }
+        c->in_doubt = true;
+    }
+}
+
+#if SLUICE_FAULTS
+/* fault.offsets_outside: what a naive worker does. */
+static void commit_offsets_outside(struct committer *c, const struct box *b)
+{
+    rd_kafka_t *consumer = NULL;
+    struct err e = ERR_INIT;
+    if (!kafka_open(KAFKA_READER, &c->options.kafka, NULL, &consumer, &e)) {
+        return;
+    }
+    (void)rd_kafka_commit(consumer, b->offsets, 0);
+    rd_kafka_destroy(consumer);
+}
+#endif
+
+static bool transact(struct committer *c, struct box *b, struct err *e)
+{
+    int64_t deadline = clock_mono_ms() + c->options.commit_timeout_ms;
+    if (!kafka_err_take(rd_kafka_begin_transaction(c->producer), "begin_transaction", e)) {
+        return false;
+    }
+#if SLUICE_FAULTS
+    if (c->options.fault_offsets_outside) {
+        commit_offsets_outside(c, b);
+    }
+#endif
+    for (size_t i = 0; i < b->out.n; i++) {
+        if (!produce_one(c, &b->out.records[i], e)) {
+            return false;
+        }
+    }
+    if (!c->options.fault_offsets_outside && !send_offsets(c, b, deadline, e)) {
+        return false;
+    }
+    return commit(c, deadline, e);
+}
+
+static void abort_open(struct committer *c)
+{
+    struct err e = ERR_INIT;
+    if (kafka_err_take(rd_kafka_abort_transaction(c->producer, (int)c->options.commit_timeout_ms),
+                       "abort_transaction", &e)) {
+        return;
+    }
+    log_err(LOG_WARN, "abort failed, the producer is replaced", &e);
+    c->in_doubt = true;
+}
+
+/* What a failed transaction means for the loop; also ends it at the brokers where that is sure. */
+static enum transaction_outcome outcome_of_failure(struct committer *c, int64_t took_ms, const struct err *e)
+{
+    if (e->kind == ERR_FENCED && took_ms < c->options.kafka.transaction_timeout_ms) {
+        return TRANSACTION_FENCED;
+    }
+    if (e->kind == ERR_FENCED || e->kind == ERR_FATAL || e->kind == ERR_RETRY) {
+        /* Fenced after a stall longer than the transaction timeout: the coordinator itself ended
+         * the transaction. A twin would fence the new producer at once. */
+        c->in_doubt = true;
+    }
+    if (!c->in_doubt || c->options.fault_no_recreate) {
+        abort_open(c);
+    }
+    return c->refused ? TRANSACTION_REFUSED : TRANSACTION_ABORTED;
+}
+
+static enum transaction_outcome committer_do(struct committer *c, struct box *b, struct err *e)
+{
+    if (c->producer == NULL) {
+        (void)err_set(e, ERR_RETRY, "the producer could not be opened before the end");
+        return TRANSACTION_ABORTED;
+    }
+    (void)rd_kafka_poll(c->producer, 0); /* what happened while idle is no trouble of this one */
+    uint64_t troubles = atomic_load(&c->n_troubles);
+    int64_t began = clock_mono_ms();
+    c->refused = false;
+    bool ok = transact(c, b, e);
+    int64_t took = clock_mono_ms() - began;
+    (void)rd_kafka_poll(c->producer, 0);
+    if (atomic_load(&c->n_troubles) != troubles || took > c->options.commit_doubt_ms) {
+        c->in_doubt = true;
+    }
+    enum transaction_outcome outcome = ok ? TRANSACTION_COMMITTED : outcome_of_failure(c, took, e);
+    if (c->refused) {
+        (void)err_set(e, ERR_ABORT, "%s", c->refusal);
+    }
+    return outcome;
+}
+
+static void producer_replace(struct committer *c)
+{
+    struct err e = ERR_INIT;
+    bool replaced = c->producer != NULL;
+    producer_close(c);
+    for (int64_t wait_ms = 100;; wait_ms = wait_ms < 2000 ? wait_ms * 2 : wait_ms) {
+        if (producer_open(c, &e)) {
+            break;
+        }
+        log_err(LOG_ERROR, "cannot open the producer, trying again", &e);
+        pthread_mutex_lock(&c->lock);
+        bool stopping = c->stopping;
+        pthread_mutex_unlock(&c->lock);
+        if (stopping) {
+            return;
+        }
+        struct timespec pause = {wait_ms / 1000, (wait_ms % 1000) * 1000000};
+        nanosleep(&pause, NULL);
+    }
+    pthread_mutex_lock(&c->lock);
+    c->n_recreated += replaced ? 1 : 0;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void *committer_main(void *arg)
+{
+    struct committer *c = arg;
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        while (c->job == NULL && !c->stopping) {
+            pthread_cond_wait(&c->changed, &c->lock);
+        }
+        if (c->job == NULL) {
+            break;
+        }
+        struct box *b = c->job;
+        pthread_mutex_unlock(&c->lock);
+
+        struct err e = ERR_INIT;
+        int64_t began = clock_mono_ms();
+        enum transaction_outcome outcome = committer_do(c, b, &e);
+        bool replace = c->in_doubt && !c->options.fault_no_recreate &&
+                       outcome != TRANSACTION_FENCED && outcome != TRANSACTION_FATAL;
+        if (replace || outcome == TRANSACTION_FENCED) {
+            producer_close(c); /* it may still hold the box's bytes */
+        }
+
+        pthread_mutex_lock(&c->lock);
+        c->job = NULL;
+        c->outcome = outcome;
+        c->why = e;
+        c->last_ms = clock_mono_ms() - began;
+        pthread_cond_broadcast(&c->changed);
+        pthread_mutex_unlock(&c->lock);
+        c->options.wake(c->options.wake_ctx);
+
+        if (replace) {
+            producer_replace(c);
+        }
+        pthread_mutex_lock(&c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+bool committer_open(const struct transaction_options *o, struct committer **out, struct err *e)
+{
+    struct committer *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    c->options = *o;
+    if (!producer_open(c, e)) {
+        free(c);
+        return false;
+    }
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&c->lock, NULL);
+    if (pthread_create(&c->thread, NULL, committer_main, c) != 0) {
+        producer_close(c);
+        free(c);
+        return err_set(e, ERR_FATAL, "cannot start a thread");
+    }
+    *out = c;
+    return true;
+}
+
+void committer_close(struct committer *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    c->stopping = true;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+    producer_close(c);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->changed);
+    free(c);
+}
+
+void transaction_start(struct committer *c, struct box *b)
+{
+    pthread_mutex_lock(&c->lock);
+    c->job = b;
+    c->running = true;
+    c->outcome = TRANSACTION_NONE;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool transaction_running(struct committer *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool running = c->running;
+    pthread_mutex_unlock(&c->lock);
+    return running;
+}
+
+enum transaction_outcome transaction_wait(struct committer *c, int64_t timeout_ms, struct err *e)
+{
+    int64_t until_ns = clock_mono_ns() + timeout_ms * 1000000;
+    struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+    pthread_mutex_lock(&c->lock);
+    while (c->running && c->outcome == TRANSACTION_NONE && timeout_ms > 0) {
+        if (pthread_cond_timedwait(&c->changed, &c->lock, &until) != 0) {
+            break;
+        }
+    }
+    enum transaction_outcome outcome = c->running ? c->outcome : TRANSACTION_NONE;
+    if (outcome != TRANSACTION_NONE) {
+        *e = c->why;
+        c->running = false;
+        c->outcome = TRANSACTION_NONE;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return outcome;
+}
+
+int64_t transaction_last_ms(struct committer *c)
+{
+    pthread_mutex_lock(&c->lock);
+    int64_t ms = c->last_ms;
+    pthread_mutex_unlock(&c->lock);
+    return ms;
+}
+
+uint64_t committer_n_recreated(struct committer *c)
+{
+    pthread_mutex_lock(&c->lock);
+    uint64_t n = c->n_recreated;
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
