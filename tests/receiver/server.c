@@ -10,7 +10,7 @@
 #include "api.h"
 #include "base/clock.h"
 
-enum { CONNECTION_BYTES = 512 * 1024, MAX_CONNECTIONS = 1000, MAX_API_BYTES = 64 << 20 };
+enum { CONNECTION_BYTES = 128 * 1024, MAX_CONNECTIONS = 1000, MAX_API_BYTES = 64 << 20 };
 
 /* A request while its body comes in. */
 struct exchange {

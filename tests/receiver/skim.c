@@ -2,14 +2,12 @@
 
 #include "base/cursor.h"
 
+enum { TAG_SERIES = 0x0a, TAG_LABEL = 0x0a, TAG_SAMPLE = 0x12, TAG_HISTOGRAM = 0x22 };
 enum { WIRE_VARINT, WIRE_64, WIRE_BYTES, WIRE_32 = 5 };
-enum { REQUEST_SERIES = 1, SERIES_SAMPLES = 2, SERIES_HISTOGRAMS = 4 };
 
-/* The next field: its number, and its bytes when it is length-delimited. */
-static uint64_t field_next(struct cursor *c, struct slice *bytes)
+/* Any other field. */
+static void field_skip(struct cursor *c, uint64_t tag)
 {
-    uint64_t tag = cursor_varint(c);
-    *bytes = SLICE_NONE;
     switch (tag & 7) {
     case WIRE_VARINT:
         (void)cursor_varint(c);
@@ -18,7 +16,7 @@ static uint64_t field_next(struct cursor *c, struct slice *bytes)
         (void)cursor_take(c, 8);
         break;
     case WIRE_BYTES:
-        *bytes = cursor_varint_bytes(c);
+        (void)cursor_varint_bytes(c);
         break;
     case WIRE_32:
         (void)cursor_take(c, 4);
@@ -26,32 +24,41 @@ static uint64_t field_next(struct cursor *c, struct slice *bytes)
     default:
         cursor_fail(c);
     }
-    return tag >> 3;
 }
 
 static bool series_skim(struct slice bytes, struct skim_counts *counts)
 {
     struct cursor c = cursor_of(bytes);
-    struct slice field;
+    uint64_t n_samples = 0;
+    uint64_t n_histograms = 0;
     while (cursor_more(&c)) {
-        uint64_t number = field_next(&c, &field);
-        counts->n_samples += number == SERIES_SAMPLES;
-        counts->n_histograms += number == SERIES_HISTOGRAMS;
+        uint64_t tag = cursor_varint(&c);
+        if (tag == TAG_LABEL || tag == TAG_SAMPLE || tag == TAG_HISTOGRAM) {
+            (void)cursor_varint_bytes(&c);
+            n_samples += tag == TAG_SAMPLE;
+            n_histograms += tag == TAG_HISTOGRAM;
+        } else {
+            field_skip(&c, tag);
+        }
     }
+    counts->n_samples += n_samples;
+    counts->n_histograms += n_histograms;
     return cursor_ok(&c);
 }
 
 bool skim_request(struct slice bytes, struct skim_counts *counts, struct err *e)
 {
     struct cursor c = cursor_of(bytes);
-    struct slice field;
     while (cursor_more(&c)) {
-        if (field_next(&c, &field) == REQUEST_SERIES && field.ptr != NULL) {
-            counts->n_series += 1;
-            if (!series_skim(field, counts)) {
-                return err_set(e, ERR_BAD_INPUT, "series %llu is not valid protobuf",
-                               (unsigned long long)counts->n_series);
-            }
+        uint64_t tag = cursor_varint(&c);
+        if (tag != TAG_SERIES) {
+            field_skip(&c, tag);
+            continue;
+        }
+        counts->n_series += 1;
+        if (!series_skim(cursor_varint_bytes(&c), counts)) {
+            return err_set(e, ERR_BAD_INPUT, "series %llu is not valid protobuf",
+                           (unsigned long long)counts->n_series);
         }
     }
     return cursor_ok(&c) ||
