@@ -1,0 +1,125 @@
+/* The floor that validate is measured against: librdkafka alone, consume → produce of the same bytes, one
+ * transaction per commit interval. passthrough BROKERS FROM TO N_RECORDS [COMMIT_MS [CODEC]] */
+#include <librdkafka/rdkafka.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+    char text[200];
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK) {
+        (void)fprintf(stderr, "%s\n", text);
+        exit(2);
+    }
+}
+
+static void check(rd_kafka_error_t *error, const char *what)
+{
+    if (error != NULL) {
+        (void)fprintf(stderr, "%s: %s\n", what, rd_kafka_error_string(error));
+        exit(1);
+    }
+}
+
+static rd_kafka_t *open_client(rd_kafka_type_t type, rd_kafka_conf_t *conf)
+{
+    char text[200];
+    rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
+    if (rk == NULL) {
+        (void)fprintf(stderr, "%s\n", text);
+        exit(2);
+    }
+    return rk;
+}
+
+static void commit(rd_kafka_t *consumer, rd_kafka_t *producer)
+{
+    rd_kafka_topic_partition_list_t *offsets;
+    (void)rd_kafka_assignment(consumer, &offsets);
+    (void)rd_kafka_position(consumer, offsets);
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(consumer);
+    check(rd_kafka_send_offsets_to_transaction(producer, offsets, group, 10000), "send offsets");
+    check(rd_kafka_commit_transaction(producer, 30000), "commit");
+    rd_kafka_consumer_group_metadata_destroy(group);
+    rd_kafka_topic_partition_list_destroy(offsets);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5) {
+        (void)fputs("passthrough BROKERS FROM TO N_RECORDS [COMMIT_MS [CODEC]]\n", stderr);
+        return 2;
+    }
+    long n_wanted = strtol(argv[4], NULL, 10);
+    long commit_ms = argc > 5 ? strtol(argv[5], NULL, 10) : 200;
+
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "bootstrap.servers", argv[1]);
+    set(conf, "group.id", "bench-passthrough");
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "auto.offset.reset", "earliest");
+    set(conf, "check.crcs", "true");
+    set(conf, "fetch.queue.backoff.ms", "20");
+    rd_kafka_t *consumer = open_client(RD_KAFKA_CONSUMER, conf);
+    rd_kafka_poll_set_consumer(consumer);
+
+    conf = rd_kafka_conf_new();
+    set(conf, "bootstrap.servers", argv[1]);
+    set(conf, "transactional.id", "bench-passthrough");
+    set(conf, "compression.codec", argc > 6 ? argv[6] : "zstd");
+    set(conf, "linger.ms", "5");
+    set(conf, "message.max.bytes", "8454144");
+    rd_kafka_t *producer = open_client(RD_KAFKA_PRODUCER, conf);
+    check(rd_kafka_init_transactions(producer, 30000), "init");
+
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(topics, argv[2], RD_KAFKA_PARTITION_UA);
+    (void)rd_kafka_subscribe(consumer, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+
+    long n = 0;
+    long n_open = 0;
+    int64_t committed = now_ms();
+    while (n < n_wanted) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer, 100);
+        if (m != NULL && m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            if (n_open == 0) {
+                check(rd_kafka_begin_transaction(producer), "begin");
+            }
+            while (rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(argv[3]), RD_KAFKA_V_PARTITION(m->partition),
+                                     RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(m->key, m->key_len),
+                                     RD_KAFKA_V_VALUE(m->payload, m->len),
+                                     RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+                (void)rd_kafka_poll(producer, 10);
+            }
+            n++;
+            n_open++;
+        }
+        if (m != NULL) {
+            rd_kafka_message_destroy(m);
+        }
+        (void)rd_kafka_poll(producer, 0);
+        if (n_open > 0 && (now_ms() - committed >= commit_ms || n == n_wanted)) {
+            commit(consumer, producer);
+            committed = now_ms();
+            n_open = 0;
+        }
+    }
+    struct timespec cpu;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    (void)printf("{\"records\": %ld, \"cpu_s\": %.3f}\n", n, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+    (void)fflush(stdout);
+    (void)rd_kafka_consumer_close(consumer);
+    rd_kafka_destroy(consumer);
+    rd_kafka_destroy(producer);
+    return 0;
+}

@@ -1,0 +1,135 @@
+/* sluice-offsets: the operator's tool. */
+#include "topics.h"
+
+#include "run/config.h"
+#include "run/log.h"
+#include "stage/kafka_client.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OFFSETS_CONFIG(KEY)                                                                                            \
+    KEY("topics_file", STRING, "deploy/topics.json", 0, 0, "topics apply|check: the definition")                       \
+    KEY("profile", STRING, "", 0, 0, "topics apply|check: a profile of the definition (say, local); empty = production") \
+    KEY("tenants", LIST, "", 0, 0, "topics apply|check: tenants with an ingest topic of their own")
+
+static const struct config_key keys[] = {OFFSETS_CONFIG(CONFIG_ROW)};
+
+static const char usage[] =
+    "usage: sluice-offsets topics apply|check [--json] [--config FILE] [--set key=value]…\n"
+    "  apply   creates the topics that are missing and changes settings that differ\n"
+    "  check   says what is missing or differs\n"
+    "exit codes: 0 all is as defined; 1 something differs or failed; 2 usage or configuration\n"
+    "keys: sluice-offsets topics apply --help\n";
+
+static void report_text(const struct topic_definition *t, const struct topic_report *report)
+{
+    (void)printf("%-8s %-28s %s\n", topic_state_name(report->state), t->name, report->detail);
+}
+
+static void report_json(json_t *list, const struct topic_definition *t, const struct topic_report *report)
+{
+    (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "topic", t->name, "state",
+                                                topic_state_name(report->state), "detail", report->detail));
+}
+
+static bool settle_all(rd_kafka_t *rk, const struct topic_definitions *d, bool apply, bool as_json, bool *all_fit,
+                       struct err *e)
+{
+    json_t *list = json_array();
+    bool ok = true;
+    *all_fit = true;
+    for (size_t i = 0; ok && i < d->n; i++) {
+        struct topic_report report;
+        ok = topic_settle(rk, &d->topics[i], apply, &report, e);
+        if (!ok) {
+            break;
+        }
+        *all_fit = *all_fit && report.state != TOPIC_MISSING && report.state != TOPIC_DIFFERS;
+        if (as_json) {
+            report_json(list, &d->topics[i], &report);
+        } else {
+            report_text(&d->topics[i], &report);
+        }
+    }
+    if (as_json && ok) {
+        (void)json_dumpf(list, stdout, JSON_INDENT(2));
+        (void)puts("");
+    }
+    json_decref(list);
+    return ok;
+}
+
+static int topics_main(const struct config *config, bool apply, bool as_json)
+{
+    struct err e = ERR_INIT;
+    struct arena a;
+    struct topic_definitions definitions;
+    const char *const *tenants;
+    size_t n_tenants = config_list(config, "tenants", &tenants);
+    rd_kafka_t *rk = NULL;
+    bool all_fit = false;
+    arena_init(&a, (size_t)16 << 20);
+
+    const struct kafka_settings settings = {.config = config, .instance = "sluice-offsets"};
+    bool ok = definitions_read(config_str(config, "topics_file"), config_str(config, "profile"), tenants, n_tenants,
+                               &a, &definitions, &e) &&
+              kafka_open(KAFKA_PLAIN_PRODUCER, &settings, NULL, &rk, &e) &&
+              settle_all(rk, &definitions, apply, as_json, &all_fit, &e);
+    if (rk != NULL) {
+        rd_kafka_destroy(rk);
+    }
+    arena_fini(&a);
+    if (!ok) {
+        (void)fprintf(stderr, "sluice-offsets: %s\n", e.text);
+        return err_exit_code(&e);
+    }
+    return all_fit ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    bool apply = argc > 2 && strcmp(argv[2], "apply") == 0;
+    bool check = argc > 2 && strcmp(argv[2], "check") == 0;
+    bool alone = argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0);
+    if (!alone && (argc < 3 || strcmp(argv[1], "topics") != 0 || !(apply || check))) {
+        (void)fputs(usage, stderr);
+        return 2;
+    }
+    bool as_json = false;
+    char **rest = calloc((size_t)argc + 1, sizeof *rest);
+    if (rest == NULL) {
+        return 1;
+    }
+    int n = 0;
+    rest[n++] = argv[0];
+    for (int i = alone ? 1 : 3; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            as_json = true;
+        } else {
+            rest[n++] = argv[i];
+        }
+    }
+    log_open("offsets", LOG_WARN);
+    const struct config_program program = {
+        .name = "sluice-offsets",
+        .summary = usage,
+        .version = kafka_version_line(),
+        .keys = keys,
+        .n_keys = sizeof keys / sizeof keys[0],
+    };
+    struct err e = ERR_INIT;
+    struct config *config = NULL;
+    enum config_mode mode = CONFIG_RUN;
+    int code = 0;
+    if (!config_load(&program, n, rest, &config, &mode, &e)) {
+        (void)fprintf(stderr, "sluice-offsets: %s\n", e.text);
+        code = err_exit_code(&e);
+    } else if (mode == CONFIG_RUN) {
+        code = topics_main(config, apply, as_json);
+    }
+    config_free(config);
+    free(rest);
+    return code;
+}
