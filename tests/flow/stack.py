@@ -14,10 +14,10 @@ import confluent_kafka
 import pytest
 from confluent_kafka import admin
 
+from deploy.local import topics
 from deploy.local.kafka import Kafka
 from deploy.local.places import ROOT, free_ports, private_places
 from deploy.local.prometheus import Prometheus
-from deploy.local.topics import local_topics
 from deploy.local.workers import WORKERS, Worker
 
 READ_TIMEOUT_S = 60
@@ -59,17 +59,16 @@ class StackUnderTest:
         self._create([(name, partitions, {k.replace("_", "."): str(v) for k, v in config.items()})])
 
     def create_all_topics(self):
-        """Those of deploy/topics.json, in the local profile."""
-        self._create([(name, partitions, config)
-                      for name, partitions, _, config in local_topics(self.kafka.n_brokers)])
+        """Those of deploy/topics.json, in the local profile, with the local tenants."""
+        topics.apply(self.places, self.kafka)
 
-    def _create(self, topics):
+    def _create(self, new):
         replication, in_sync = (1, "1") if self.kafka.n_brokers == 1 else (3, "2")
         base = {"max.message.bytes": str(MAX_MESSAGE_BYTES), "message.timestamp.type": "LogAppendTime",
                 "min.insync.replicas": in_sync}
         futures = self.admin.create_topics(
             [admin.NewTopic(name, partitions, replication, config={**base, **config})
-             for name, partitions, config in topics])
+             for name, partitions, config in new])
         for future in futures.values():
             future.result()
 

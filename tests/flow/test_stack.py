@@ -4,8 +4,9 @@ import time
 import urllib.request
 
 import pytest
+from confluent_kafka.admin import ConfigResource
 
-from deploy.local.topics import create, local_topics
+from deploy.local.topics import TENANTS
 from tests.flow.stack import wait_for
 
 
@@ -58,14 +59,18 @@ def test_acknowledged_records_survive_the_kill_of_a_broker(stack3):
 
 
 def test_the_topics_are_created_as_defined(stack):
-    topics = local_topics(1)
-    create(stack.kafka.port(0), topics)
-    create(stack.kafka.port(0), topics)  # again: they are there, which is fine
+    stack.create_all_topics()
+    stack.create_all_topics()  # again: they are there, which is fine
     found = stack.admin.list_topics(timeout=10).topics
-    for name, partitions, _, _ in topics:
-        assert len(found[name].partitions) == partitions, name
+    for tenant in TENANTS:
+        assert len(found[f"metrics.ingest.{tenant}"].partitions) == 12
     assert len(found["metrics.valid"].partitions) == 12
     assert len(found["sluice.control"].partitions) == 1
+    resource = ConfigResource(ConfigResource.Type.TOPIC, "metrics.valid")
+    settings = stack.admin.describe_configs([resource])[resource].result()
+    assert settings["message.timestamp.type"].value == "LogAppendTime"
+    assert settings["max.message.bytes"].value == "8454144"
+    assert settings["retention.ms"].value == "86400000"
 
 
 def test_prometheus_serves_queries(stack):
