@@ -2,19 +2,20 @@
 import time
 
 from deploy.local.load import TOPIC, Load
+from deploy.local.metrics import quantile
 from deploy.local.places import StackError
-from deploy.local.table import Table
+from deploy.local.table import Table, seconds
 from deploy.local.verify import count_samples
 
 RATE = 20000
 STALLED_S = 30
 
 
-def run(stack, seconds, rate, say):
+def run(stack, duration_s, rate, say):
     """True when all arrived. The stack is up; whoever started it stops it."""
-    load = Load(stack, rate, seconds)
+    load = Load(stack, rate, duration_s)
     began_s = time.time()
-    say(f"sending {rate:,} samples/s to {TOPIC} for {seconds} s")
+    say(f"sending {rate:,} samples/s to {TOPIC} for {duration_s} s")
     load.start()
     try:
         table = Table(stack)
@@ -54,6 +55,8 @@ def _judge(stack, load, sent, last, began_s, say):
     say(f"rejected   {last.rejected:12,.0f}" + "".join(f"  {r}: {n:,.0f}" for r, n in last.reasons.items()))
     say(f"delivered  {last.delivered:12,.0f}   (counted by sluice-amp)")
     say(f"stored     {stored:12,}   (counted in Prometheus by PromQL: {len(by_metric)} metrics)")
+    p50, p99 = (seconds(quantile(q, last.freshness)) for q in (0.5, 0.99))
+    say(f"freshness  p50 {p50}, p99 {p99}   (from the append to the ingest topic to the store's answer)")
     say("sluice-loadgen verify: " + (report or "no output"))
     problems = []
     if last.delivered + last.rejected != sent:

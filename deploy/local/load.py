@@ -22,12 +22,11 @@ class Load:
         self.manifest = stack.places.data / "loadgen.manifest"
 
     def start(self):
-        servers = -(-self.rate * INTERVAL_S // SERIES_PER_SERVER)
         self.process.log_path.unlink(missing_ok=True)
         self.manifest.unlink(missing_ok=True)
         self.process.start(
             [self.stack.places.binary("sluice-loadgen"), "send", "--brokers", self.stack.kafka.bootstrap,
-             "--topic", TOPIC, "--servers", str(servers), "--series", str(SERIES_PER_SERVER),
+             "--topic", TOPIC, "--rate", str(self.rate), "--series", str(SERIES_PER_SERVER),
              "--interval-s", str(INTERVAL_S), "--seconds", str(self.seconds), "--seed", str(self.seed),
              "--manifest", str(self.manifest), "--json"],
             self.stack.kafka.die_with_parent)

@@ -43,7 +43,7 @@ class Stack:
         self.kafka.start()
         say("starting Prometheus")
         self.prometheus.start()
-        topics.create(self.kafka.port(0), topics.local_topics(self.kafka.n_brokers))
+        topics.apply(self.places, self.kafka)
         self.prometheus.wait_ready()
         for kind, worker in self.workers.items():
             say(f"starting sluice-{kind}")

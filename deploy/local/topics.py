@@ -1,73 +1,27 @@
-"""Creates the topics of deploy/topics.json on the local brokers (CreateTopics v4, by a socket)."""
+"""The topics of deploy/topics.json on the local brokers, by sluice-offsets."""
 import json
-import socket
-import struct
+import os
+import subprocess
 
-from deploy.local.places import HOST, ROOT, StackError
+from deploy.local import topics_by_socket
+from deploy.local.places import ROOT, StackError
 
 TENANTS = ("demo", "studio-a", "studio-b")
-CREATE_TOPICS, VERSION = 19, 4
-TOPIC_ALREADY_EXISTS = 36
 
 
-def local_topics(brokers):
-    """[(name, partitions, replication, config)] in the local profile."""
-    definition = json.loads((ROOT / "deploy/topics.json").read_text())
-    base = {**definition["defaults"], **definition["profiles"]["local"]}
-    if brokers > 1:
-        base.update(replication=3, min_insync_replicas=2)
-    topics = []
-    for topic in definition["topics"]:
-        t = {**base, **topic, "config": {**base["config"], **topic.get("config", {})}}
-        config = {**t["config"], "min.insync.replicas": str(t["min_insync_replicas"])}
-        for tenant in TENANTS if "{tenant}" in t["name"] else ("",):
-            topics.append((t["name"].replace("{tenant}", tenant), t["partitions"], t["replication"], config))
-    return topics
-
-
-def _string(text):
-    raw = text.encode()
-    return struct.pack(">h", len(raw)) + raw
-
-
-def _request(topics):
-    body = struct.pack(">hhi", CREATE_TOPICS, VERSION, 1) + _string("deploy-local")
-    body += struct.pack(">i", len(topics))
-    for name, partitions, replication, config in topics:
-        body += _string(name) + struct.pack(">ihi", partitions, replication, 0)
-        body += struct.pack(">i", len(config))
-        body += b"".join(_string(k) + _string(v) for k, v in config.items())
-    body += struct.pack(">i?", 30000, False)
-    return struct.pack(">i", len(body)) + body
-
-
-def _receive(connection, n):
-    data = b""
-    while len(data) < n:
-        piece = connection.recv(n - len(data))
-        if not piece:
-            raise StackError("Kafka closed the connection while topics were created")
-        data += piece
-    return data
-
-
-def _failures(answer):
-    n, at = struct.unpack_from(">i", answer, 8)[0], 12
-    for _ in range(n):
-        length = struct.unpack_from(">h", answer, at)[0]
-        name = answer[at + 2:at + 2 + length].decode()
-        code, text_length = struct.unpack_from(">hh", answer, at + 2 + length)
-        at += 6 + length
-        text = answer[at:at + max(text_length, 0)].decode()
-        at += max(text_length, 0)
-        if code not in (0, TOPIC_ALREADY_EXISTS):
-            yield f"topic {name}: {text or f'error {code}'}"
-
-
-def create(port, topics):
-    with socket.create_connection((HOST, port), 60) as connection:
-        connection.sendall(_request(topics))
-        answer = _receive(connection, struct.unpack(">i", _receive(connection, 4))[0])
-    failures = list(_failures(answer))
-    if failures:
-        raise StackError(failures[0])
+def apply(places, kafka):
+    """Creates what is missing."""
+    profile = "local" if kafka.n_brokers == 1 else "local3"
+    program = places.binaries / "sluice-offsets"
+    if not os.access(program, os.X_OK):
+        topics_by_socket.create(kafka.port(0), topics_by_socket.defined(profile, TENANTS))
+        return
+    config = places.config / "offsets.json"
+    config.write_text(json.dumps({
+        "kafka.bootstrap.servers": kafka.bootstrap, "profile": profile, "tenants": list(TENANTS),
+        "topics_file": str(ROOT / "deploy/topics.json")}, indent=2) + "\n")
+    done = subprocess.run([str(program), "topics", "apply", "--config", str(config)],
+                          capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode != 0:
+        words = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()
+        raise StackError(f"sluice-offsets topics apply: {words[-1]}")
