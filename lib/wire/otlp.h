@@ -4,18 +4,24 @@
  *   resource_metrics=1 { resource=1 {attributes=1} scope_metrics=2 { scope=1 metrics=2 { name=1
  *     unit=3 gauge=5 | sum=7 | histogram=9 | exponential_histogram=10 | summary=11 { points } } } }
  *
- * It allocates nothing per point, borrows everything from the message, accepts fields in any
- * order (last wins), skips unknown ones, and never recurses deeper than the message types nest. */
+ * It allocates nothing per scalar point, accepts fields in any order and skips unknown ones. Of a
+ * scalar or string that comes twice the last one counts; messages that come twice are merged, as
+ * protobuf says. Groups are refused. Exemplars, metadata and nested attribute values are passed
+ * over unread, so nothing recurses. Strings may be any bytes: UTF-8 and names are checked by
+ * whoever first sees a series, not here for each point. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/cursor.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "wire/otlp_attribute.h"
 
 enum otlp_kind { OTLP_NO_DATA, OTLP_GAUGE, OTLP_SUM, OTLP_HISTOGRAM, OTLP_EXP_HISTOGRAM, OTLP_SUMMARY };
 enum otlp_temporality { OTLP_UNSPECIFIED = 0, OTLP_DELTA = 1, OTLP_CUMULATIVE = 2 };
 
+/* What a sink is given is borrowed for the call: from the message or, where the message has it in
+ * pieces, from copies that the walk makes. */
 struct otlp_resource {
     struct slice attributes; /* run of attribute fields, for otlp_attribute_next */
     struct slice scope_name;
@@ -29,10 +35,10 @@ struct otlp_metric {
     struct slice unit;
     struct slice description;
     enum otlp_kind kind;
-    enum otlp_temporality temporality;
+    enum otlp_temporality temporality; /* values not known are OTLP_UNSPECIFIED */
     bool monotonic;
-    uint64_t key; /* seeded hash of resource key, name, unit, kind, temporality, monotonic */
-    uint32_t index; /* within the message, for messages to people */
+    uint64_t key; /* seeded hash of resource key, name, unit, kind, temporality, monotonic; no tenant */
+    uint32_t index; /* within the resource, for messages to people */
 };
 
 struct otlp_buckets { /* of an exponential histogram: bucket i counts (base^(offset+i), base^(offset+i+1)] */
@@ -42,19 +48,20 @@ struct otlp_buckets { /* of an exponential histogram: bucket i counts (base^(off
 };
 
 struct otlp_point {
+    const char *fault;       /* NULL, or why this point alone must be rejected: a static text */
     struct slice raw;        /* the whole point message */
     struct slice attributes; /* run of attribute fields incl. tags (field 7; histograms 9 and 1) */
     struct hash128 series_key; /* seeded by the metric's key: equal bytes, equal series */
     uint64_t time_ns;
     uint64_t start_ns; /* 0 = unknown */
     bool no_value;     /* the flag "no recorded value": a stale marker */
-    double value;      /* gauge, sum (integers converted) */
+    double value;      /* gauge, sum: bits as they came; integers converted, beyond 2^53 rounded */
     bool has_value;
     /* histogram, exponential histogram, summary */
     uint64_t count;
     double sum;
     bool has_sum;
-    /* explicit: n_counts is 0 (no buckets) or n_bounds + 1 */
+    /* explicit: n_counts is 0 (no buckets) or n_bounds + 1, bounds finite and rising, or fault is set */
     uint32_t n_counts;
     uint32_t n_bounds;
     const uint64_t *counts;
@@ -74,8 +81,8 @@ struct otlp_point {
 struct otlp_caps {
     size_t max_message_bytes; /* 8 MiB */
     uint32_t max_points;      /* per message */
-    uint32_t max_buckets;     /* per histogram, each side */
-    uint32_t max_attributes;  /* per point or resource */
+    uint32_t max_buckets;     /* per histogram, each side; beyond: a fault */
+    uint32_t max_attributes;  /* per point (beyond: a fault) or resource */
 };
 extern const struct otlp_caps otlp_default_caps;
 
@@ -91,19 +98,3 @@ struct otlp_sink {
  * the arrays of one point at a time and is reset per point. */
 bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena *scratch,
                const struct otlp_sink *sink, struct err *e) MUST_CHECK;
-
-enum otlp_value { OTLP_V_NONE, OTLP_V_STRING, OTLP_V_BOOL, OTLP_V_INT, OTLP_V_DOUBLE, OTLP_V_BYTES, OTLP_V_NESTED };
-
-struct otlp_attribute {
-    struct slice name;
-    enum otlp_value type; /* arrays and maps are OTLP_V_NESTED: not walked, never recursed into */
-    struct slice text;    /* string, bytes */
-    int64_t integer;      /* bool, int */
-    double number;
-};
-
-/* Walks an attributes run; false at its end or when *c failed (check cursor_ok). */
-bool otlp_attribute_next(struct cursor *c, struct otlp_attribute *out);
-/* The value as label text: strings as they are, numbers and booleans printed into text_space
- * (32 bytes are enough). False for nested values and bytes. */
-bool otlp_attribute_text(const struct otlp_attribute *a, char *text_space, size_t max_bytes, struct slice *out);

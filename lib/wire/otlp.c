@@ -1,0 +1,355 @@
+#include "wire/otlp.h"
+
+#include <inttypes.h>
+
+#include "wire/otlp_point.h"
+#include "wire/protobuf.h"
+
+const struct otlp_caps otlp_default_caps = {
+    .max_message_bytes = 8 << 20,
+    .max_points = 1000000,
+    .max_buckets = 8192,
+    .max_attributes = 128,
+};
+
+static const struct pb_type message_type = {"MetricsData", {PB_TAG(1, PB_LEN)}};
+static const struct pb_type resource_metrics_type = {
+    "ResourceMetrics", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN)}};
+static const struct pb_type resource_type = {"Resource", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT)}};
+static const struct pb_type scope_metrics_type = {
+    "ScopeMetrics", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN)}};
+static const struct pb_type scope_type = {
+    "InstrumentationScope", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN), PB_TAG(4, PB_VARINT)}};
+static const struct pb_type metric_type = {
+    "Metric",
+    {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN), PB_TAG(5, PB_LEN), PB_TAG(7, PB_LEN),
+     PB_TAG(9, PB_LEN), PB_TAG(10, PB_LEN), PB_TAG(11, PB_LEN), PB_TAG(12, PB_LEN)}};
+/* Gauge, Sum, Histogram …: those without a temporality or monotonic skip these fields unknown. */
+static const struct pb_type points_type = {"Gauge or Summary", {PB_TAG(1, PB_LEN)}};
+static const struct pb_type histograms_type = {"Histogram", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT)}};
+static const struct pb_type sum_type = {"Sum", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT), PB_TAG(3, PB_VARINT)}};
+
+enum { RESOURCE = 1, SCOPE_METRICS = 2, SCOPE = 1, METRIC = 2, POINT = 1 };
+
+struct walk {
+    const struct otlp_sink *sink;
+    struct otlp_point_reader reader;
+    struct arena merged; /* copies of what a resource's message has in pieces; hardly ever used */
+    struct otlp_resource resource;
+    uint32_t n_points;
+    uint32_t n_metrics; /* of this resource */
+};
+
+static enum otlp_kind kind_of_tag(uint32_t tag)
+{
+    switch (tag) {
+    case PB_TAG(5, PB_LEN):
+        return OTLP_GAUGE;
+    case PB_TAG(7, PB_LEN):
+        return OTLP_SUM;
+    case PB_TAG(9, PB_LEN):
+        return OTLP_HISTOGRAM;
+    case PB_TAG(10, PB_LEN):
+        return OTLP_EXP_HISTOGRAM;
+    default:
+        return OTLP_SUMMARY;
+    }
+}
+
+static const struct pb_type *data_type(enum otlp_kind kind)
+{
+    if (kind == OTLP_SUM) {
+        return &sum_type;
+    }
+    return kind == OTLP_HISTOGRAM || kind == OTLP_EXP_HISTOGRAM ? &histograms_type : &points_type;
+}
+
+/* Gauge, Sum …: what stands beside the points, most often behind them. */
+static bool data_skim(struct slice data, struct otlp_metric *m, struct err *e)
+{
+    const struct pb_type *type = data_type(m->kind);
+    uint32_t temporality = 0;
+    struct cursor c = cursor_of(data);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag == PB_TAG(POINT, PB_LEN)) {
+            (void)cursor_varint_bytes(&c);
+        } else if (tag == PB_TAG(2, PB_VARINT) && type != &points_type) {
+            temporality = pb_uint32(&c);
+        } else if (tag == PB_TAG(3, PB_VARINT) && type == &sum_type) {
+            m->monotonic = cursor_varint(&c) != 0;
+        } else {
+            pb_skip(&c, tag, type);
+        }
+    }
+    bool known = temporality == OTLP_DELTA || temporality == OTLP_CUMULATIVE;
+    m->temporality = known ? (enum otlp_temporality)temporality : OTLP_UNSPECIFIED;
+    return cursor_ok(&c) || pb_explain(data, type, e);
+}
+
+static uint64_t metric_key(const struct otlp_metric *m)
+{
+    uint64_t what = (uint64_t)m->kind | (uint64_t)m->temporality << 8 | (uint64_t)m->monotonic << 16;
+    return hash64_seeded(m->unit, hash64_seeded(m->name, m->resource->key) ^ what);
+}
+
+static bool walk_point(struct walk *w, const struct otlp_metric *m, struct slice raw, struct otlp_point *p,
+                       struct err *e)
+{
+    if (w->reader.scratch->used_bytes != 0) {
+        arena_reset(w->reader.scratch);
+    }
+    if (!otlp_point_read(&w->reader, m->kind, raw, p, e)) {
+        return false;
+    }
+    if (++w->n_points > w->reader.caps->max_points) {
+        return err_set(e, ERR_BAD_INPUT, "more than %" PRIu32 " points", w->reader.caps->max_points);
+    }
+    p->series_key = hash128_seeded(p->attributes, m->key);
+    return w->sink->point(w->sink->ctx, m, p, e);
+}
+
+/* The data has been skimmed: its fields are in order. */
+static bool walk_points(struct walk *w, const struct otlp_metric *m, struct slice data, struct err *e)
+{
+    const struct pb_type *type = data_type(m->kind);
+    struct otlp_point p = {0};
+    uint32_t index = 0;
+    struct cursor c = cursor_of(data);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag != PB_TAG(POINT, PB_LEN)) {
+            pb_skip(&c, tag, type);
+            continue;
+        }
+        p.index = index;
+        if (!walk_point(w, m, cursor_varint_bytes(&c), &p, e)) {
+            return err_wrap(e, "point %" PRIu32, index);
+        }
+        index++;
+    }
+    return true;
+}
+
+/* The oneof in Metric: its last kind counts, and that kind's messages since another one stood. */
+struct metric_data {
+    uint32_t tag;
+    uint32_t n;
+    struct slice last;
+    const uint8_t *first; /* where its first field begins */
+};
+
+static void data_take(struct cursor *c, const uint8_t *at, uint32_t tag, struct metric_data *data)
+{
+    if (data->tag != tag) {
+        *data = (struct metric_data){.tag = tag, .first = at};
+    }
+    data->last = cursor_varint_bytes(c);
+    data->n++;
+}
+
+static bool metric_skim(struct slice raw, struct otlp_metric *m, struct metric_data *data, struct err *e)
+{
+    struct cursor c = cursor_of(raw);
+    const uint8_t *at = c.next;
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0; at = c.next) {
+        switch (tag) {
+        case PB_TAG(1, PB_LEN):
+            m->name = cursor_varint_bytes(&c);
+            break;
+        case PB_TAG(2, PB_LEN):
+            m->description = cursor_varint_bytes(&c);
+            break;
+        case PB_TAG(3, PB_LEN):
+            m->unit = cursor_varint_bytes(&c);
+            break;
+        case PB_TAG(5, PB_LEN):
+        case PB_TAG(7, PB_LEN):
+        case PB_TAG(9, PB_LEN):
+        case PB_TAG(10, PB_LEN):
+        case PB_TAG(11, PB_LEN):
+            data_take(&c, at, tag, data);
+            break;
+        default:
+            pb_skip(&c, tag, &metric_type);
+            break;
+        }
+    }
+    return cursor_ok(&c) || pb_explain(raw, &metric_type, e);
+}
+
+static bool walk_metric(struct walk *w, struct slice raw, struct otlp_metric *m, struct err *e)
+{
+    struct metric_data data = {0};
+    if (!metric_skim(raw, m, &data, e)) {
+        return false;
+    }
+    if (data.n > 1) {
+        struct slice rest = slice_of(data.first, (size_t)(raw.ptr + raw.len - data.first));
+        data.last = pb_gather(rest, data.tag, false, &w->merged);
+        if (data.last.ptr == NULL) {
+            return otlp_no_room(e);
+        }
+    }
+    if (data.n > 0) {
+        m->kind = kind_of_tag(data.tag);
+        if (!data_skim(data.last, m, e)) {
+            return false;
+        }
+    }
+    m->key = metric_key(m);
+    if (w->sink->metric != NULL && !w->sink->metric(w->sink->ctx, m, e)) {
+        return false;
+    }
+    return walk_points(w, m, data.last, e);
+}
+
+static bool scope_read(struct slice raw, struct slice *name, struct err *e)
+{
+    struct cursor c = cursor_of(raw);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag == PB_TAG(1, PB_LEN)) {
+            *name = cursor_varint_bytes(&c);
+        } else {
+            pb_skip(&c, tag, &scope_type);
+        }
+    }
+    return cursor_ok(&c) || pb_explain(raw, &scope_type, e);
+}
+
+/* The scope comes first or not: found before any metric is read. */
+static bool scope_skim(struct slice raw, struct slice *name, struct err *e)
+{
+    struct cursor c = cursor_of(raw);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag != PB_TAG(SCOPE, PB_LEN)) {
+            pb_skip(&c, tag, &scope_metrics_type);
+        } else if (!scope_read(cursor_varint_bytes(&c), name, e)) {
+            return false;
+        }
+    }
+    return cursor_ok(&c) || pb_explain(raw, &scope_metrics_type, e);
+}
+
+static bool walk_scope(struct walk *w, struct slice raw, uint64_t attributes_key, struct err *e)
+{
+    w->resource.scope_name = SLICE_NONE;
+    if (!scope_skim(raw, &w->resource.scope_name, e)) {
+        return false;
+    }
+    w->resource.key = hash64_seeded(w->resource.scope_name, attributes_key);
+    struct cursor c = cursor_of(raw);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag != PB_TAG(METRIC, PB_LEN)) {
+            pb_skip(&c, tag, &scope_metrics_type);
+            continue;
+        }
+        struct otlp_metric m = {.resource = &w->resource, .index = w->n_metrics};
+        if (!walk_metric(w, cursor_varint_bytes(&c), &m, e)) {
+            return err_wrap(e, "metric %" PRIu32, m.index);
+        }
+        w->n_metrics++;
+    }
+    return true;
+}
+
+static bool resource_read(struct walk *w, struct slice raw, struct err *e)
+{
+    const uint8_t attributes_tag = PB_TAG(1, PB_LEN);
+    struct otlp_run run = {0};
+    struct cursor c = cursor_of(raw);
+    const uint8_t *at = c.next;
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0; at = c.next) {
+        if (tag == PB_TAG(1, PB_LEN)) {
+            otlp_run_take(&c, at, attributes_tag, &run);
+        } else {
+            pb_skip(&c, tag, &resource_type);
+        }
+    }
+    if (!cursor_ok(&c)) {
+        return pb_explain(raw, &resource_type, e);
+    }
+    if (run.n > w->reader.caps->max_attributes) {
+        return err_set(e, ERR_BAD_INPUT, "%" PRIu32 " attributes, more than %" PRIu32, run.n,
+                       w->reader.caps->max_attributes);
+    }
+    return otlp_run_slice(&run, raw, attributes_tag, &w->merged, &w->resource.attributes) || otlp_no_room(e);
+}
+
+/* The resource stands before its metrics or not. */
+static bool resource_skim(struct walk *w, struct slice raw, struct err *e)
+{
+    struct slice resource = SLICE_NONE;
+    uint32_t n = 0;
+    struct cursor c = cursor_of(raw);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag == PB_TAG(RESOURCE, PB_LEN)) {
+            resource = cursor_varint_bytes(&c);
+            n++;
+        } else {
+            pb_skip(&c, tag, &resource_metrics_type);
+        }
+    }
+    if (!cursor_ok(&c)) {
+        return pb_explain(raw, &resource_metrics_type, e);
+    }
+    if (n > 1) {
+        resource = pb_gather(raw, PB_TAG(RESOURCE, PB_LEN), false, &w->merged);
+        if (resource.ptr == NULL) {
+            return otlp_no_room(e);
+        }
+    }
+    return resource_read(w, resource, e);
+}
+
+static bool walk_resource(struct walk *w, struct slice raw, struct err *e)
+{
+    arena_reset(&w->merged);
+    w->resource.attributes = SLICE_NONE;
+    w->n_metrics = 0;
+    if (!resource_skim(w, raw, e)) {
+        return false;
+    }
+    uint64_t attributes_key = hash64_seeded(w->resource.attributes, 0);
+    struct cursor c = cursor_of(raw);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag != PB_TAG(SCOPE_METRICS, PB_LEN)) {
+            pb_skip(&c, tag, &resource_metrics_type);
+        } else if (!walk_scope(w, cursor_varint_bytes(&c), attributes_key, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool walk_message(struct walk *w, struct slice message, struct err *e)
+{
+    struct cursor c = cursor_of(message);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag != PB_TAG(1, PB_LEN)) {
+            pb_skip(&c, tag, &message_type);
+            continue;
+        }
+        struct slice raw = cursor_varint_bytes(&c);
+        if (!cursor_ok(&c)) {
+            break;
+        }
+        if (!walk_resource(w, raw, e)) {
+            return err_wrap(e, "resource %" PRIu32, w->resource.index);
+        }
+        w->resource.index++;
+    }
+    return cursor_ok(&c) || pb_explain(message, &message_type, e);
+}
+
+bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena *scratch,
+               const struct otlp_sink *sink, struct err *e)
+{
+    if (message.len > caps->max_message_bytes) {
+        return err_set(e, ERR_BAD_INPUT, "message of %zu bytes, more than %zu", message.len,
+                       caps->max_message_bytes);
+    }
+    struct walk w = {.sink = sink, .reader = {.caps = caps, .scratch = scratch}};
+    arena_init(&w.merged, 8 * message.len + (1 << 20)); /* the pieces, thrice copied, and slack */
+    bool ok = walk_message(&w, message, e);
+    arena_fini(&w.merged);
+    return ok;
+}
