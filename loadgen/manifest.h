@@ -1,0 +1,46 @@
+/* What a sender leaves behind for the verifier: the parameters of the model, how far it came, and
+ * which messages the brokers did not acknowledge. JSON; written whole, then renamed into place. */
+#pragma once
+
+#include "model.h"
+
+enum manifest_state { MANIFEST_RUNNING, MANIFEST_INTERRUPTED, MANIFEST_DONE };
+
+/* A message that may be in the topic or not. */
+struct manifest_doubt {
+    int64_t scrape; /* its g, see model.h */
+    bool garbage;   /* the random bytes before it, not the scrape itself */
+};
+
+struct manifest_counts {
+    int64_t scrapes; /* messages handed to the producer, by kind */
+    int64_t copies;
+    int64_t garbage;
+    int64_t samples; /* in scrapes and copies */
+    int64_t acked_messages;
+    int64_t acked_samples;
+    int64_t bytes;
+};
+
+struct manifest {
+    struct model_params params;
+    char brokers[512];
+    char topic[256];
+    bool keyed;
+    enum manifest_state state;
+    int64_t n_scrapes; /* scrapes 0 to n_scrapes - 1 were sent */
+    struct manifest_counts counts;
+    struct manifest_doubt *doubts; /* owned; sorted by scrape; one entry per message */
+    size_t n_doubts;
+    size_t cap_doubts;
+};
+
+void manifest_init(struct manifest *f);
+void manifest_fini(struct manifest *f);
+bool manifest_doubt_add(struct manifest *f, struct manifest_doubt doubt);
+bool manifest_write(struct manifest *f, const char *path, struct err *e) MUST_CHECK;
+/* A file that can't be used is ERR_CONFIG and says why. f must be initialised. */
+bool manifest_read(struct manifest *f, const char *path, struct err *e) MUST_CHECK;
+/* How many of this scrape's messages (or garbage) are in doubt. */
+uint32_t manifest_doubts_of(const struct manifest *f, int64_t scrape, bool garbage);
+const char *manifest_state_name(enum manifest_state state);

@@ -1,0 +1,194 @@
+#include "producer.h"
+
+#include <errno.h>
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "run/signals.h"
+
+enum { FULL_WAIT_MS = 20, CLOSE_WAIT_MS = 2000, POLL_EVERY = 64 };
+
+struct producer {
+    rd_kafka_t *rk;
+    rd_kafka_topic_t *topic;
+    producer_result result;
+    void *ctx;
+    unsigned n_sent;
+    bool fatal;
+    char trouble[256];
+};
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)rk;
+    struct producer *p = opaque;
+    bool acked = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (!acked) {
+        (void)snprintf(p->trouble, sizeof p->trouble, "%s", rd_kafka_err2str(message->err));
+    }
+    p->result(p->ctx, (uint64_t)(uintptr_t)message->_private, acked);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    struct producer *p = opaque;
+    char why[200];
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        (void)rd_kafka_fatal_error(rk, why, sizeof why);
+        p->fatal = true;
+        reason = why;
+    }
+    (void)snprintf(p->trouble, sizeof p->trouble, "%s", reason);
+}
+
+/* librdkafka's own lines would tear the progress line; errors come by on_error. */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+static bool conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *e)
+{
+    char why[200];
+    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK) {
+        return err_set(e, ERR_CONFIG, "%s", why);
+    }
+    return true;
+}
+
+static bool conf_set_int(rd_kafka_conf_t *conf, const char *name, int64_t value, struct err *e)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%lld", (long long)value);
+    return conf_set(conf, name, text, e);
+}
+
+static bool conf_property(rd_kafka_conf_t *conf, const char *property, struct err *e)
+{
+    const char *equals = strchr(property, '=');
+    char name[128];
+    if (equals == NULL || (size_t)(equals - property) >= sizeof name) {
+        return err_set(e, ERR_CONFIG, "\"%s\" is not name=value", property);
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)(equals - property), property);
+    return conf_set(conf, name, equals + 1, e);
+}
+
+static bool conf_fill(rd_kafka_conf_t *conf, const struct producer_options *o, struct err *e)
+{
+    bool ok = conf_set(conf, "bootstrap.servers", o->brokers, e) &&
+              conf_set(conf, "client.id", "sluice-loadgen", e) &&
+              conf_set(conf, "enable.idempotence", "true", e) && conf_set(conf, "acks", "all", e) &&
+              conf_set(conf, "compression.type", o->codec, e) &&
+              conf_set(conf, "message.max.bytes", "8454144", e) &&
+              conf_set(conf, "batch.size", "1000000", e) &&
+              conf_set(conf, "queue.buffering.max.messages", "1000000", e) &&
+              /* As Java clients do: the same key, the same partition. */
+              conf_set(conf, "partitioner", "murmur2_random", e) &&
+              /* Unkeyed messages are spread, not lumped together. */
+              conf_set(conf, "sticky.partitioning.linger.ms", "0", e) &&
+              conf_set_int(conf, "queue.buffering.max.kbytes", o->max_queue_kbytes, e) &&
+              conf_set_int(conf, "linger.ms", o->linger_ms, e);
+    for (size_t i = 0; ok && i < o->n_properties; i++) {
+        ok = conf_property(conf, o->properties[i], e);
+    }
+    return ok;
+}
+
+struct producer *producer_open(const struct producer_options *options, struct err *e)
+{
+    struct producer *p = calloc(1, sizeof *p);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (p == NULL || !conf_fill(conf, options, e)) {
+        rd_kafka_conf_destroy(conf);
+        if (p == NULL) {
+            err_set(e, ERR_FATAL, "out of memory");
+        }
+        free(p);
+        return NULL;
+    }
+    p->result = options->result;
+    p->ctx = options->ctx;
+    rd_kafka_conf_set_opaque(conf, p);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    char why[200];
+    p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (p->rk == NULL) {
+        rd_kafka_conf_destroy(conf);
+        free(p);
+        err_set(e, ERR_CONFIG, "%s", why);
+        return NULL;
+    }
+    p->topic = rd_kafka_topic_new(p->rk, options->topic, NULL);
+    if (p->topic == NULL) {
+        err_set(e, ERR_CONFIG, "topic %s: %s", options->topic,
+                rd_kafka_err2str(rd_kafka_last_error()));
+        producer_close(p);
+        return NULL;
+    }
+    return p;
+}
+
+void producer_close(struct producer *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    (void)rd_kafka_flush(p->rk, CLOSE_WAIT_MS);
+    if (p->topic != NULL) {
+        rd_kafka_topic_destroy(p->topic);
+    }
+    rd_kafka_destroy(p->rk);
+    free(p);
+}
+
+bool producer_send(struct producer *p, struct slice key, struct slice payload, uint64_t tag,
+                   struct err *e)
+{
+    /* librdkafka takes no const; with F_COPY it only reads. */
+    void *bytes = (void *)(uintptr_t)payload.ptr;
+    for (;;) {
+        if (p->fatal) {
+            return err_set(e, ERR_FATAL, "%s", p->trouble);
+        }
+        int failed = rd_kafka_produce(p->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, bytes,
+                                      payload.len, key.ptr, key.len, (void *)(uintptr_t)tag);
+        if (failed == 0) {
+            break;
+        }
+        rd_kafka_resp_err_t code = rd_kafka_last_error();
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            return err_set(e, ERR_FATAL, "%s", rd_kafka_err2str(code));
+        }
+        if (signals_stop_requested()) {
+            return err_set(e, ERR_ABORT, "stopped while the queue was full");
+        }
+        rd_kafka_poll(p->rk, FULL_WAIT_MS);
+    }
+    if (++p->n_sent % POLL_EVERY == 0) {
+        rd_kafka_poll(p->rk, 0);
+    }
+    return true;
+}
+
+void producer_poll(struct producer *p, int timeout_ms)
+{
+    rd_kafka_poll(p->rk, timeout_ms);
+}
+
+int producer_queued(const struct producer *p)
+{
+    return rd_kafka_outq_len(p->rk);
+}
+
+const char *producer_trouble(const struct producer *p)
+{
+    return p->trouble;
+}
