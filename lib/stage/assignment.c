@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "run/log.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,18 @@ void assignment_rewind(struct stage *s)
     }
     rd_kafka_topic_partition_list_destroy(list);
     assignment_count(s);
+}
+
+void checkpoint_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata)
+{
+    if (metadata->len > 0) {
+        assert(memchr(metadata->ptr, '\0', metadata->len) == NULL);
+        at->metadata_size = metadata->len;
+        (void)buf_c_str(metadata); /* librdkafka writes it up to the NUL */
+        size_t len;
+        at->metadata = buf_take(metadata, &len);
+    }
+    buf_fini(metadata);
 }
 
 void assignment_fail(struct stage *s, struct owned *p, const char *why)

@@ -26,11 +26,26 @@ const char *kafka_version_line(void)
     return line;
 }
 
+static bool is_trouble(int level, const char *facility)
+{
+    return level <= 4 || strcmp(facility, "REQTMOUT") == 0 || strcmp(facility, "FAIL") == 0;
+}
+
 static void forward_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     enum log_level ours_level = level <= 3 ? LOG_ERROR : level <= 5 ? LOG_WARN : LOG_DEBUG;
     log_line(ours_level, "librdkafka", LOG_FIELDS(LOG_STR("client", rk == NULL ? "" : rd_kafka_name(rk)),
              LOG_STR("facility", facility), LOG_STR("text", text)));
+}
+
+/* The same, for a client that wants to hear of trouble: its opaque begins with the callback. */
+static void watch_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    const struct kafka_watch *watch = rk == NULL ? NULL : rd_kafka_opaque(rk);
+    if (watch != NULL && is_trouble(level, facility)) {
+        watch->trouble((void *)(uintptr_t)watch);
+    }
+    forward_log(rk, level, facility, text);
 }
 
 static bool conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *e)
@@ -109,9 +124,14 @@ static bool conf_set_producer(rd_kafka_conf_t *conf, enum kafka_role role, const
 }
 
 /* Our defaults, which a kafka.* property may override. */
-static bool conf_set_defaults(rd_kafka_conf_t *conf, enum kafka_role role, struct err *e)
+static bool conf_set_defaults(rd_kafka_conf_t *conf, enum kafka_role role, const struct kafka_settings *s,
+                              struct err *e)
 {
-    if (!conf_set(conf, "socket.timeout.ms", "10000", e) ||
+    int64_t socket_ms = 10000;
+    if (role == KAFKA_TRANSACTIONAL_PRODUCER && s->transaction_timeout_ms < socket_ms) {
+        socket_ms = s->transaction_timeout_ms; /* librdkafka insists */
+    }
+    if (!conf_set_int(conf, "socket.timeout.ms", socket_ms, e) ||
         !conf_set(conf, "reconnect.backoff.ms", "50", e) ||
         !conf_set(conf, "reconnect.backoff.max.ms", "1000", e) ||
         !conf_set(conf, "topic.metadata.refresh.interval.ms", "30000", e)) {
@@ -132,7 +152,7 @@ static bool conf_set_defaults(rd_kafka_conf_t *conf, enum kafka_role role, struc
 static bool conf_build(rd_kafka_conf_t *conf, enum kafka_role role, const struct kafka_settings *s,
                        struct err *e)
 {
-    if (!conf_set(conf, "client.id", s->instance, e) || !conf_set_defaults(conf, role, e) ||
+    if (!conf_set(conf, "client.id", s->instance, e) || !conf_set_defaults(conf, role, s, e) ||
         !conf_set_config(conf, s->config, e)) {
         return false;
     }
@@ -153,7 +173,8 @@ static bool conf_build(rd_kafka_conf_t *conf, enum kafka_role role, const struct
 
 static void conf_set_callbacks(rd_kafka_conf_t *conf, const struct kafka_callbacks *callbacks)
 {
-    rd_kafka_conf_set_log_cb(conf, forward_log);
+    bool watched = callbacks != NULL && callbacks->watched;
+    rd_kafka_conf_set_log_cb(conf, watched ? watch_log : forward_log);
     if (callbacks == NULL) {
         return;
     }

@@ -19,11 +19,18 @@ struct kafka_settings {
     bool static_membership;
 };
 
+/* Told when a request timed out or a connection failed, as librdkafka's log has it: its error callback does not
+ * tell of every one. Called on librdkafka's threads. */
+struct kafka_watch {
+    void (*trouble)(void *opaque);
+};
+
 /* Callbacks that the caller wants; any may be NULL. */
 struct kafka_callbacks {
     void *opaque;
     void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *);
     void (*error)(rd_kafka_t *, int code, const char *reason, void *);
+    bool watched; /* opaque begins with a struct kafka_watch */
     void (*delivered)(rd_kafka_t *, const rd_kafka_message_t *, void *);
     void (*committed)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *);
 };

@@ -110,6 +110,8 @@ void assignment_free(struct stage *s);
 /* The partition stops here, with an alarm. */
 void assignment_fail(struct stage *s, struct owned *p, const char *why);
 void assignment_count(struct stage *s);
+/* Moves the metadata to the element, which frees it; the buf is done. */
+void checkpoint_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata);
 
 /* transform.c */
 bool transform_open(struct stage *s, struct err *e);

@@ -154,10 +154,7 @@ static rd_kafka_topic_partition_list_t *done_offsets(struct stage *s)
         rd_kafka_topic_partition_t *at =
             rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
         at->offset = checkpoint.offset;
-        size_t len = 0;
-        at->metadata = metadata.len > 0 ? buf_take(&metadata, &len) : NULL;
-        at->metadata_size = len;
-        buf_fini(&metadata);
+        checkpoint_metadata(at, &metadata);
     }
     return list;
 }

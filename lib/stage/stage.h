@@ -14,7 +14,8 @@ struct stage; /* the running one */
 
 enum stage_kind { STAGE_TRANSFORM, STAGE_SINK };
 
-/* What a partition's commit says: the offset to resume at and up to 4 KiB of metadata. */
+/* What a partition's commit says: the offset to resume at and up to 4,000 bytes of metadata: text, since
+ * librdkafka ends it at the first NUL in a transaction. */
 struct checkpoint {
     int64_t offset;
     struct buf *metadata; /* written by the stage; empty = none */

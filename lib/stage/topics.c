@@ -2,8 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { TIMEOUT_MS = 10000 };
+enum { TIMEOUT_MS = 10000, TRIES = 8, TRY_AGAIN_MS = 500 };
 
 static bool description_read(const rd_kafka_TopicDescription_t *d, const char *topic,
                              uint32_t *n_partitions, uint8_t id[16], struct err *e)
@@ -63,16 +64,15 @@ bool topic_describe(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, u
     return ok;
 }
 
+/* A topic that was made a moment ago is not known to every broker yet. */
 static bool describe_patiently(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, struct err *e)
 {
     uint8_t id[16];
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < TRIES; i++) {
         if (topic_describe(rk, topic, n_partitions, id, e)) {
             return true;
         }
-        if (e->kind != ERR_RETRY) {
-            return false;
-        }
+        (void)usleep(TRY_AGAIN_MS * 1000);
     }
     return false;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 struct committer {
+    struct kafka_watch watch; /* first: the producer's opaque */
     struct transaction_options options;
     rd_kafka_t *producer;
     rd_kafka_topic_t *topics[MAX_OUTPUTS];
@@ -57,13 +58,18 @@ void box_fini(struct box *b)
     outbox_fini(&b->out);
 }
 
+static void on_trouble(void *opaque)
+{
+    struct committer *c = opaque;
+    atomic_fetch_add(&c->n_troubles, 1);
+}
+
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
     (void)code;
     (void)reason;
-    struct committer *c = opaque;
-    atomic_fetch_add(&c->n_troubles, 1);
+    on_trouble(opaque);
 }
 
 /* Errors of the record itself: sending it again gives the same answer. */
@@ -108,7 +114,8 @@ static void producer_close(struct committer *c)
 
 static bool producer_open(struct committer *c, struct err *e)
 {
-    const struct kafka_callbacks callbacks = {.opaque = c, .error = on_error, .delivered = on_delivered};
+    const struct kafka_callbacks callbacks = {
+        .opaque = c, .error = on_error, .delivered = on_delivered, .watched = true};
     if (!kafka_open(KAFKA_TRANSACTIONAL_PRODUCER, &c->options.kafka, &callbacks, &c->producer, e)) {
         return false;
     }
@@ -191,37 +198,21 @@ static bool commit(struct committer *c, int64_t deadline, struct err *e)
     }
 }
 
-#if SLUICE_FAULTS
-/* fault.offsets_outside: what a naive worker does. */
-static void commit_offsets_outside(struct committer *c, const struct box *b)
-{
-    rd_kafka_t *consumer = NULL;
-    struct err e = ERR_INIT;
-    if (!kafka_open(KAFKA_READER, &c->options.kafka, NULL, &consumer, &e)) {
-        return;
-    }
-    (void)rd_kafka_commit(consumer, b->offsets, 0);
-    rd_kafka_destroy(consumer);
-}
-#endif
-
 static bool transact(struct committer *c, struct box *b, struct err *e)
 {
     int64_t deadline = clock_mono_ms() + c->options.commit_timeout_ms;
     if (!kafka_err_take(rd_kafka_begin_transaction(c->producer), "begin_transaction", e)) {
         return false;
     }
-#if SLUICE_FAULTS
-    if (c->options.fault_offsets_outside) {
-        commit_offsets_outside(c, b);
+    if (c->options.fault_consumer != NULL) {
+        (void)rd_kafka_commit(c->options.fault_consumer, b->offsets, 0);
     }
-#endif
     for (size_t i = 0; i < b->out.n; i++) {
         if (!produce_one(c, &b->out.records[i], e)) {
             return false;
         }
     }
-    if (!c->options.fault_offsets_outside && !send_offsets(c, b, deadline, e)) {
+    if (c->options.fault_consumer == NULL && !send_offsets(c, b, deadline, e)) {
         return false;
     }
     return commit(c, deadline, e);
@@ -349,6 +340,7 @@ bool committer_open(const struct transaction_options *o, struct committer **out,
     if (c == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
+    c->watch.trouble = on_trouble;
     c->options = *o;
     if (!producer_open(c, e)) {
         free(c);

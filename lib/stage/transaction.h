@@ -42,7 +42,7 @@ struct transaction_options {
     size_t n_topics;
     int64_t commit_timeout_ms;
     int64_t commit_doubt_ms;
-    bool fault_offsets_outside;
+    rd_kafka_t *fault_consumer; /* set: offsets are committed by it, outside the transaction */
     bool fault_no_recreate;
     void (*wake)(void *ctx); /* called on the committer's thread when an outcome is there */
     void *wake_ctx;

@@ -34,7 +34,7 @@ bool transform_open(struct stage *s, struct err *e)
         .wake_ctx = s,
     };
 #if SLUICE_FAULTS
-    options.fault_offsets_outside = config_bool(s->config, "fault.offsets_outside");
+    options.fault_consumer = config_bool(s->config, "fault.offsets_outside") ? s->consumer : NULL;
     options.fault_no_recreate = config_bool(s->config, "fault.no_recreate");
     s->fault_no_rewind = config_bool(s->config, "fault.no_rewind");
 #endif
@@ -180,10 +180,7 @@ static rd_kafka_topic_partition_list_t *close_offsets(struct stage *s)
         rd_kafka_topic_partition_t *at =
             rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
         at->offset = checkpoint.offset;
-        size_t len = 0;
-        at->metadata = metadata.len > 0 ? buf_take(&metadata, &len) : NULL;
-        at->metadata_size = len;
-        buf_fini(&metadata);
+        checkpoint_metadata(at, &metadata);
         p->moved = false;
     }
     return list;

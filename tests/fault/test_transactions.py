@@ -43,9 +43,11 @@ def start_through(proxied, name="c1", **keys):
 
 
 def finish(stack, n):
-    """A fresh worker, straight to the broker, does what is left."""
-    last = counter.start(stack, "last")
-    wait_for(lambda: counter.done(stack, n), 60, "the rest")
+    """A fresh worker, straight to the broker, does what is left; its own recovery refuses what does not fit."""
+    last = counter.start(stack, "last", ready=False)
+    wait_for(lambda: counter.done(stack, n) or not last.process.alive(), 60, "the rest")
+    if not last.process.alive():
+        return [last.process.death()]
     last.stop()
     return counter.problems(stack, n)
 

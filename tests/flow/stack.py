@@ -19,6 +19,7 @@ from deploy.local.kafka import Kafka
 from deploy.local.places import ROOT, free_ports, private_places
 from deploy.local.prometheus import Prometheus
 from deploy.local.workers import WORKERS, Worker
+from tests.flow import group_offsets
 
 READ_TIMEOUT_S = 60
 MAX_MESSAGE_BYTES = 8454144
@@ -129,13 +130,7 @@ class StackUnderTest:
 
     def committed(self, group, topic):
         """{partition: (offset, metadata)} as the group committed them."""
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
-        try:
-            asked = [confluent_kafka.TopicPartition(topic, p) for p in self.ends(topic)]
-            return {tp.partition: (tp.offset, tp.metadata)
-                    for tp in consumer.committed(asked, timeout=30) if tp.offset >= 0}
-        finally:
-            consumer.close()
+        return group_offsets.committed(self.bootstrap, group, topic, sorted(self.ends(topic)))
 
     # end
 

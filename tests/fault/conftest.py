@@ -1,1 +1,0 @@
-from tests.flow.stack import new_stack, pytest_runtest_makereport, stack, stack3  # noqa: F401
