@@ -1,8 +1,9 @@
 #include "base/table.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, HUGE_PAGE_BYTES = 2 << 20 };
 
 void table_init(struct table *t, size_t max_bytes, void (*free_value)(void *value))
 {
@@ -55,15 +56,30 @@ void *table_find(struct table *t, struct hash128 key)
         return NULL;
     }
     struct table_slot *slot = slot_seek(t, key);
-    if (slot->value != NULL) {
+    if (slot->value != NULL && slot->used == 0) { /* don't write to memory what is there */
         slot->used = 1;
     }
     return slot->value;
 }
 
+/* Cleared. Large ones ask for huge pages: half of a random access's time is the page table's. */
+static struct table_slot *slots_new(size_t n_slots)
+{
+    size_t n_bytes = n_slots * sizeof(struct table_slot);
+    if (n_bytes < HUGE_PAGE_BYTES || n_bytes % HUGE_PAGE_BYTES != 0) {
+        return calloc(n_slots, sizeof(struct table_slot));
+    }
+    struct table_slot *slots = aligned_alloc(HUGE_PAGE_BYTES, n_bytes);
+    if (slots != NULL) {
+        (void)madvise(slots, n_bytes, MADV_HUGEPAGE);
+        memset(slots, 0, n_bytes);
+    }
+    return slots;
+}
+
 static bool table_rehash(struct table *t, size_t n_slots)
 {
-    struct table_slot *slots = calloc(n_slots, sizeof *slots);
+    struct table_slot *slots = slots_new(n_slots);
     if (slots == NULL) {
         return false;
     }

@@ -29,6 +29,14 @@ void table_fini(struct table *t);
 void table_clear(struct table *t);
 /* NULL when absent. Marks the entry as used. */
 void *table_find(struct table *t, struct hash128 key);
+/* A hint that the key will be looked up soon: far larger than the caches, a table costs a trip to
+ * memory for each look-up, which this starts ahead of time. */
+static inline void table_prefetch(const struct table *t, struct hash128 key)
+{
+    if (t->n_slots != 0) {
+        __builtin_prefetch(&t->slots[(size_t)key.lo & (t->n_slots - 1)]);
+    }
+}
 /* Adds or replaces (an old value is freed); value must not be NULL. cost_bytes is what the value
  * holds. At the ceiling others are evicted first, never the one put. False: out of memory, the
  * value stays the caller's. */

@@ -19,17 +19,21 @@ static const struct pb_type resource_type = {"Resource", {PB_TAG(1, PB_LEN), PB_
 static const struct pb_type scope_metrics_type = {
     "ScopeMetrics", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN)}};
 static const struct pb_type scope_type = {
-    "InstrumentationScope", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN), PB_TAG(4, PB_VARINT)}};
+    "InstrumentationScope",
+    {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN), PB_TAG(4, PB_VARINT)}};
 static const struct pb_type metric_type = {
     "Metric",
     {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN), PB_TAG(3, PB_LEN), PB_TAG(5, PB_LEN), PB_TAG(7, PB_LEN),
      PB_TAG(9, PB_LEN), PB_TAG(10, PB_LEN), PB_TAG(11, PB_LEN), PB_TAG(12, PB_LEN)}};
 /* Gauge, Sum, Histogram …: those without a temporality or monotonic skip these fields unknown. */
 static const struct pb_type points_type = {"Gauge or Summary", {PB_TAG(1, PB_LEN)}};
-static const struct pb_type histograms_type = {"Histogram", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT)}};
-static const struct pb_type sum_type = {"Sum", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT), PB_TAG(3, PB_VARINT)}};
+static const struct pb_type histograms_type = {"Histogram",
+                                               {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT)}};
+static const struct pb_type sum_type = {
+    "Sum", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT), PB_TAG(3, PB_VARINT)}};
 
 enum { RESOURCE = 1, SCOPE_METRICS = 2, SCOPE = 1, METRIC = 2, POINT = 1 };
+enum { N_AHEAD = 16 };
 
 struct walk {
     const struct otlp_sink *sink;
@@ -37,8 +41,16 @@ struct walk {
     struct arena merged; /* copies of what a resource's message has in pieces; hardly ever used */
     struct otlp_resource resource;
     uint32_t n_points;
-    uint32_t n_metrics; /* of this resource */
+    uint32_t n_metrics;               /* of this resource */
+    struct otlp_point ahead[N_AHEAD]; /* gauges and sums only: the rest of their fields stays 0 */
 };
+
+static void scratch_reset(struct walk *w)
+{
+    if (w->reader.scratch->used_bytes != 0) {
+        arena_reset(w->reader.scratch);
+    }
+}
 
 static enum otlp_kind kind_of_tag(uint32_t tag)
 {
@@ -72,7 +84,7 @@ static bool data_skim(struct slice data, struct otlp_metric *m, struct err *e)
     struct cursor c = cursor_of(data);
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
         if (tag == PB_TAG(POINT, PB_LEN)) {
-            (void)cursor_varint_bytes(&c);
+            (void)pb_bytes(&c);
         } else if (tag == PB_TAG(2, PB_VARINT) && type != &points_type) {
             temporality = pb_uint32(&c);
         } else if (tag == PB_TAG(3, PB_VARINT) && type == &sum_type) {
@@ -88,31 +100,65 @@ static bool data_skim(struct slice data, struct otlp_metric *m, struct err *e)
 
 static uint64_t metric_key(const struct otlp_metric *m)
 {
-    uint64_t what = (uint64_t)m->kind | (uint64_t)m->temporality << 8 | (uint64_t)m->monotonic << 16;
+    uint64_t what =
+        (uint64_t)m->kind | (uint64_t)m->temporality << 8 | (uint64_t)m->monotonic << 16;
     return hash64_seeded(m->unit, hash64_seeded(m->name, m->resource->key) ^ what);
 }
 
-static bool walk_point(struct walk *w, const struct otlp_metric *m, struct slice raw, struct otlp_point *p,
-                       struct err *e)
+static bool point_read(struct walk *w, const struct otlp_metric *m, struct slice raw,
+                       uint32_t index, struct otlp_point *p, struct err *e)
 {
-    if (w->reader.scratch->used_bytes != 0) {
-        arena_reset(w->reader.scratch);
-    }
-    if (!otlp_point_read(&w->reader, m->kind, raw, p, e)) {
-        return false;
-    }
+    p->index = index;
     if (++w->n_points > w->reader.caps->max_points) {
-        return err_set(e, ERR_BAD_INPUT, "more than %" PRIu32 " points", w->reader.caps->max_points);
+        return err_set(e, ERR_BAD_INPUT, "more than %" PRIu32 " points",
+                       w->reader.caps->max_points);
     }
-    p->series_key = hash128_seeded(p->attributes, m->key);
-    return w->sink->point(w->sink->ctx, m, p, e);
+    return otlp_point_read(&w->reader, m->kind, raw, p, e) || err_wrap(e, "point %" PRIu32, index);
 }
 
-/* The data has been skimmed: its fields are in order. */
-static bool walk_points(struct walk *w, const struct otlp_metric *m, struct slice data, struct err *e)
+static bool points_deliver(const struct walk *w, const struct otlp_metric *m,
+                           const struct otlp_point *p, uint32_t n, struct err *e)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (!w->sink->point(w->sink->ctx, m, &p[i], e)) {
+            return err_wrap(e, "point %" PRIu32, p[i].index);
+        }
+    }
+    return true;
+}
+
+/* Gauges and sums: read some points ahead, so that what the sink looks up for them is on its way
+ * from memory. The data has been skimmed: its fields are in order. */
+static bool walk_numbers(struct walk *w, const struct otlp_metric *m, struct slice data,
+                         struct err *e)
 {
     const struct pb_type *type = data_type(m->kind);
-    struct otlp_point p = {0};
+    uint32_t index = 0;
+    uint32_t n_ahead = 0;
+    struct cursor c = cursor_of(data);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag != PB_TAG(POINT, PB_LEN)) {
+            pb_skip(&c, tag, type);
+            continue;
+        }
+        if (!point_read(w, m, pb_bytes(&c), index++, &w->ahead[n_ahead++], e)) {
+            return false;
+        }
+        if (n_ahead == N_AHEAD || w->reader.scratch->used_bytes != 0) {
+            if (!points_deliver(w, m, w->ahead, n_ahead, e)) {
+                return false;
+            }
+            n_ahead = 0;
+            scratch_reset(w);
+        }
+    }
+    return points_deliver(w, m, w->ahead, n_ahead, e);
+}
+
+static bool walk_histograms(struct walk *w, const struct otlp_metric *m, struct slice data,
+                            struct err *e)
+{
+    const struct pb_type *type = data_type(m->kind);
     uint32_t index = 0;
     struct cursor c = cursor_of(data);
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
@@ -120,11 +166,11 @@ static bool walk_points(struct walk *w, const struct otlp_metric *m, struct slic
             pb_skip(&c, tag, type);
             continue;
         }
-        p.index = index;
-        if (!walk_point(w, m, cursor_varint_bytes(&c), &p, e)) {
-            return err_wrap(e, "point %" PRIu32, index);
+        struct otlp_point p;
+        if (!point_read(w, m, pb_bytes(&c), index++, &p, e) || !points_deliver(w, m, &p, 1, e)) {
+            return false;
         }
-        index++;
+        scratch_reset(w);
     }
     return true;
 }
@@ -142,24 +188,25 @@ static void data_take(struct cursor *c, const uint8_t *at, uint32_t tag, struct 
     if (data->tag != tag) {
         *data = (struct metric_data){.tag = tag, .first = at};
     }
-    data->last = cursor_varint_bytes(c);
+    data->last = pb_bytes(c);
     data->n++;
 }
 
-static bool metric_skim(struct slice raw, struct otlp_metric *m, struct metric_data *data, struct err *e)
+static bool metric_skim(struct slice raw, struct otlp_metric *m, struct metric_data *data,
+                        struct err *e)
 {
     struct cursor c = cursor_of(raw);
     const uint8_t *at = c.next;
     for (uint32_t tag; (tag = pb_tag(&c)) != 0; at = c.next) {
         switch (tag) {
         case PB_TAG(1, PB_LEN):
-            m->name = cursor_varint_bytes(&c);
+            m->name = pb_bytes(&c);
             break;
         case PB_TAG(2, PB_LEN):
-            m->description = cursor_varint_bytes(&c);
+            m->description = pb_bytes(&c);
             break;
         case PB_TAG(3, PB_LEN):
-            m->unit = cursor_varint_bytes(&c);
+            m->unit = pb_bytes(&c);
             break;
         case PB_TAG(5, PB_LEN):
         case PB_TAG(7, PB_LEN):
@@ -199,7 +246,9 @@ static bool walk_metric(struct walk *w, struct slice raw, struct otlp_metric *m,
     if (w->sink->metric != NULL && !w->sink->metric(w->sink->ctx, m, e)) {
         return false;
     }
-    return walk_points(w, m, data.last, e);
+    w->reader.metric_key = m->key;
+    bool numbers = m->kind == OTLP_GAUGE || m->kind == OTLP_SUM;
+    return numbers ? walk_numbers(w, m, data.last, e) : walk_histograms(w, m, data.last, e);
 }
 
 static bool scope_read(struct slice raw, struct slice *name, struct err *e)
@@ -207,7 +256,7 @@ static bool scope_read(struct slice raw, struct slice *name, struct err *e)
     struct cursor c = cursor_of(raw);
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
         if (tag == PB_TAG(1, PB_LEN)) {
-            *name = cursor_varint_bytes(&c);
+            *name = pb_bytes(&c);
         } else {
             pb_skip(&c, tag, &scope_type);
         }
@@ -222,7 +271,7 @@ static bool scope_skim(struct slice raw, struct slice *name, struct err *e)
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
         if (tag != PB_TAG(SCOPE, PB_LEN)) {
             pb_skip(&c, tag, &scope_metrics_type);
-        } else if (!scope_read(cursor_varint_bytes(&c), name, e)) {
+        } else if (!scope_read(pb_bytes(&c), name, e)) {
             return false;
         }
     }
@@ -243,7 +292,7 @@ static bool walk_scope(struct walk *w, struct slice raw, uint64_t attributes_key
             continue;
         }
         struct otlp_metric m = {.resource = &w->resource, .index = w->n_metrics};
-        if (!walk_metric(w, cursor_varint_bytes(&c), &m, e)) {
+        if (!walk_metric(w, pb_bytes(&c), &m, e)) {
             return err_wrap(e, "metric %" PRIu32, m.index);
         }
         w->n_metrics++;
@@ -271,7 +320,8 @@ static bool resource_read(struct walk *w, struct slice raw, struct err *e)
         return err_set(e, ERR_BAD_INPUT, "%" PRIu32 " attributes, more than %" PRIu32, run.n,
                        w->reader.caps->max_attributes);
     }
-    return otlp_run_slice(&run, raw, attributes_tag, &w->merged, &w->resource.attributes) || otlp_no_room(e);
+    return otlp_run_slice(&run, raw, attributes_tag, &w->merged, &w->resource.attributes) ||
+           otlp_no_room(e);
 }
 
 /* The resource stands before its metrics or not. */
@@ -282,7 +332,7 @@ static bool resource_skim(struct walk *w, struct slice raw, struct err *e)
     struct cursor c = cursor_of(raw);
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
         if (tag == PB_TAG(RESOURCE, PB_LEN)) {
-            resource = cursor_varint_bytes(&c);
+            resource = pb_bytes(&c);
             n++;
         } else {
             pb_skip(&c, tag, &resource_metrics_type);
@@ -313,7 +363,7 @@ static bool walk_resource(struct walk *w, struct slice raw, struct err *e)
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
         if (tag != PB_TAG(SCOPE_METRICS, PB_LEN)) {
             pb_skip(&c, tag, &resource_metrics_type);
-        } else if (!walk_scope(w, cursor_varint_bytes(&c), attributes_key, e)) {
+        } else if (!walk_scope(w, pb_bytes(&c), attributes_key, e)) {
             return false;
         }
     }
@@ -328,7 +378,7 @@ static bool walk_message(struct walk *w, struct slice message, struct err *e)
             pb_skip(&c, tag, &message_type);
             continue;
         }
-        struct slice raw = cursor_varint_bytes(&c);
+        struct slice raw = pb_bytes(&c);
         if (!cursor_ok(&c)) {
             break;
         }
@@ -347,7 +397,8 @@ bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena 
         return err_set(e, ERR_BAD_INPUT, "message of %zu bytes, more than %zu", message.len,
                        caps->max_message_bytes);
     }
-    struct walk w = {.sink = sink, .reader = {.caps = caps, .scratch = scratch}};
+    struct walk w = {.sink = sink, .reader = {.caps = caps, .scratch = scratch, .sink = sink}};
+    arena_reset(scratch);
     arena_init(&w.merged, 8 * message.len + (1 << 20)); /* the pieces, thrice copied, and slack */
     bool ok = walk_message(&w, message, e);
     arena_fini(&w.merged);

@@ -17,7 +17,14 @@
 #include "base/hash.h"
 #include "wire/otlp_attribute.h"
 
-enum otlp_kind { OTLP_NO_DATA, OTLP_GAUGE, OTLP_SUM, OTLP_HISTOGRAM, OTLP_EXP_HISTOGRAM, OTLP_SUMMARY };
+enum otlp_kind {
+    OTLP_NO_DATA,
+    OTLP_GAUGE,
+    OTLP_SUM,
+    OTLP_HISTOGRAM,
+    OTLP_EXP_HISTOGRAM,
+    OTLP_SUMMARY
+};
 enum otlp_temporality { OTLP_UNSPECIFIED = 0, OTLP_DELTA = 1, OTLP_CUMULATIVE = 2 };
 
 /* What a sink is given is borrowed for the call: from the message or, where the message has it in
@@ -37,11 +44,13 @@ struct otlp_metric {
     enum otlp_kind kind;
     enum otlp_temporality temporality; /* values not known are OTLP_UNSPECIFIED */
     bool monotonic;
-    uint64_t key; /* seeded hash of resource key, name, unit, kind, temporality, monotonic; no tenant */
+    uint64_t
+        key; /* seeded hash of resource key, name, unit, kind, temporality, monotonic; no tenant */
     uint32_t index; /* within the resource, for messages to people */
 };
 
-struct otlp_buckets { /* of an exponential histogram: bucket i counts (base^(offset+i), base^(offset+i+1)] */
+struct otlp_buckets { /* of an exponential histogram: bucket i counts (base^(offset+i),
+                         base^(offset+i+1)] */
     int32_t offset;
     uint32_t n;
     const uint64_t *counts; /* in the walker's arena, until the next point */
@@ -61,7 +70,8 @@ struct otlp_point {
     uint64_t count;
     double sum;
     bool has_sum;
-    /* explicit: n_counts is 0 (no buckets) or n_bounds + 1, bounds finite and rising, or fault is set */
+    /* explicit: n_counts is 0 (no buckets) or n_bounds + 1, bounds finite and rising, or fault is
+     * set */
     uint32_t n_counts;
     uint32_t n_bounds;
     const uint64_t *counts;
@@ -86,15 +96,18 @@ struct otlp_caps {
 };
 extern const struct otlp_caps otlp_default_caps;
 
-/* Called in message order; a false with e set ends the walk. metric() may be NULL. */
+/* Called in message order; a false with e set ends the walk. metric() may be NULL, and so may
+ * expect(): a hint that a point of this series comes soon, to prefetch what will be looked up. */
 struct otlp_sink {
     void *ctx;
     bool (*metric)(void *ctx, const struct otlp_metric *m, struct err *e);
-    bool (*point)(void *ctx, const struct otlp_metric *m, const struct otlp_point *p, struct err *e);
+    bool (*point)(void *ctx, const struct otlp_metric *m, const struct otlp_point *p,
+                  struct err *e);
+    void (*expect)(void *ctx, struct hash128 series_key);
 };
 
 /* The whole message is checked as it is walked; on false (ERR_BAD_INPUT, with the place:
  * "resource 2: metric 7: point 3: …") whoever has taken points throws them away. scratch serves
- * the arrays of one point at a time and is reset per point. */
+ * the arrays of one point at a time and is reset in between (1 MiB is enough for honest ones). */
 bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena *scratch,
                const struct otlp_sink *sink, struct err *e) MUST_CHECK;

@@ -10,8 +10,8 @@
 static const struct pb_type key_value_type = {"KeyValue", {PB_TAG(1, PB_LEN), PB_TAG(2, PB_LEN)}};
 static const struct pb_type any_value_type = {
     "AnyValue",
-    {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT), PB_TAG(3, PB_VARINT), PB_TAG(4, PB_I64), PB_TAG(5, PB_LEN),
-     PB_TAG(6, PB_LEN), PB_TAG(7, PB_LEN)}};
+    {PB_TAG(1, PB_LEN), PB_TAG(2, PB_VARINT), PB_TAG(3, PB_VARINT), PB_TAG(4, PB_I64),
+     PB_TAG(5, PB_LEN), PB_TAG(6, PB_LEN), PB_TAG(7, PB_LEN)}};
 
 /* A oneof: the last member counts. A value that comes twice is merged by reading one after the
  * other into the same *out. */
@@ -105,7 +105,8 @@ static int print_double(char *space, size_t max_bytes, double v)
     return snprintf(space, max_bytes, "%.17g", v);
 }
 
-bool otlp_attribute_text(const struct otlp_attribute *a, char *text_space, size_t max_bytes, struct slice *out)
+bool otlp_attribute_text(const struct otlp_attribute *a, char *text_space, size_t max_bytes,
+                         struct slice *out)
 {
     int len;
     switch (a->type) {

@@ -1,11 +1,19 @@
-/* OTLP attributes (common.proto): a run of fields, each KeyValue { key=1 value=2 AnyValue }, whatever
- * number the fields have in their message. The walk hands runs on unread; here they are read, when
- * a series is first seen. */
+/* OTLP attributes (common.proto): a run of fields, each KeyValue { key=1 value=2 AnyValue },
+ * whatever number the fields have in their message. The walk hands runs on unread; here they are
+ * read, when a series is first seen. */
 #pragma once
 
 #include "base/cursor.h"
 
-enum otlp_value { OTLP_V_NONE, OTLP_V_STRING, OTLP_V_BOOL, OTLP_V_INT, OTLP_V_DOUBLE, OTLP_V_BYTES, OTLP_V_NESTED };
+enum otlp_value {
+    OTLP_V_NONE,
+    OTLP_V_STRING,
+    OTLP_V_BOOL,
+    OTLP_V_INT,
+    OTLP_V_DOUBLE,
+    OTLP_V_BYTES,
+    OTLP_V_NESTED
+};
 
 struct otlp_attribute {
     struct slice name;
@@ -19,4 +27,5 @@ struct otlp_attribute {
 bool otlp_attribute_next(struct cursor *c, struct otlp_attribute *out);
 /* The value as label text: strings as they are, numbers and booleans printed into text_space
  * (32 bytes are enough). False for nested values and bytes. */
-bool otlp_attribute_text(const struct otlp_attribute *a, char *text_space, size_t max_bytes, struct slice *out);
+bool otlp_attribute_text(const struct otlp_attribute *a, char *text_space, size_t max_bytes,
+                         struct slice *out);

@@ -90,7 +90,7 @@ struct slice pb_gather(struct slice message, uint32_t tag, bool with_tags, struc
 
 static const char *wire_name(uint32_t wire)
 {
-    static const char *const names[8] = {"varint", "64-bit",    "length-delimited", "group",
+    static const char *const names[8] = {"varint", "64-bit", "length-delimited", "group",
                                          "group",  "32-bit", "wire type 6",      "wire type 7"};
     return names[wire & 7];
 }
@@ -114,13 +114,13 @@ static bool explain_field(struct cursor *c, size_t at, const struct pb_type *typ
     }
     int expected = expected_wire((uint32_t)tag, type);
     if (expected >= 0) {
-        return err_set(e, ERR_BAD_INPUT, "%s: field %u at byte %zu is %s, not %s", type->name, number,
-                       at, wire_name(wire), wire_name((uint32_t)expected));
+        return err_set(e, ERR_BAD_INPUT, "%s: field %u at byte %zu is %s, not %s", type->name,
+                       number, at, wire_name(wire), wire_name((uint32_t)expected));
     }
     pass_value(c, (uint32_t)tag);
     if (!cursor_ok(c)) {
-        return err_set(e, ERR_BAD_INPUT, "%s: field %u at byte %zu: bad or cut off value", type->name,
-                       number, at);
+        return err_set(e, ERR_BAD_INPUT, "%s: field %u at byte %zu: bad or cut off value",
+                       type->name, number, at);
     }
     return true;
 }

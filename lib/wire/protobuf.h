@@ -39,6 +39,17 @@ static inline uint32_t pb_tag(struct cursor *c)
 /* Passes over an unknown field. Fails *c when it is a known one with a wrong wire type. */
 void pb_skip(struct cursor *c, uint32_t tag, const struct pb_type *type);
 
+/* The bytes behind a length; the lengths up to 16 KiB without a call. */
+static inline struct slice pb_bytes(struct cursor *c)
+{
+    if (cursor_left(c) >= 2 && c->next[0] >= 0x80 && c->next[1] < 0x80) {
+        uint64_t len = (uint64_t)(c->next[0] & 0x7f) | (uint64_t)c->next[1] << 7;
+        c->next += 2;
+        return cursor_take(c, len);
+    }
+    return cursor_varint_bytes(c);
+}
+
 /* Values as protobuf narrows them: the low 32 bits of a varint. */
 static inline uint32_t pb_uint32(struct cursor *c)
 {

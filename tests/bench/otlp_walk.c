@@ -13,7 +13,8 @@
 
 enum { N_METRICS = 30, N_POINTS = 10, N_ATTRIBUTES = 6, MAX_SIDE = 60, EXP_EVERY = 10 };
 
-static const char *const label_names[N_ATTRIBUTES] = {"region", "game_mode", "map", "queue", "platform", "result"};
+static const char *const label_names[N_ATTRIBUTES] = {"region", "game_mode", "map",
+                                                      "queue",  "platform",  "result"};
 static const char *const label_values[N_ATTRIBUTES][4] = {
     {"eu-central-1", "us-east-1", "ap-northeast-1", "sa-east-1"},
     {"battle_royale", "team_deathmatch", "capture_the_flag", "duel"},
@@ -119,7 +120,8 @@ static void build_metric(struct tree *t, unsigned m)
         otlp__exponential_histogram__init(&t->histograms[m]);
         t->histograms[m].n_data_points = N_POINTS;
         t->histograms[m].data_points = t->exp_list[m];
-        t->histograms[m].aggregation_temporality = OTLP__AGGREGATION_TEMPORALITY__AGGREGATION_TEMPORALITY_CUMULATIVE;
+        t->histograms[m].aggregation_temporality =
+            OTLP__AGGREGATION_TEMPORALITY__AGGREGATION_TEMPORALITY_CUMULATIVE;
         metric->data_case = OTLP__METRIC__DATA_EXPONENTIAL_HISTOGRAM;
         metric->exponential_histogram = &t->histograms[m];
         return;
@@ -127,7 +129,8 @@ static void build_metric(struct tree *t, unsigned m)
     otlp__sum__init(&t->sums[m]);
     t->sums[m].n_data_points = N_POINTS;
     t->sums[m].data_points = t->number_list[m];
-    t->sums[m].aggregation_temporality = OTLP__AGGREGATION_TEMPORALITY__AGGREGATION_TEMPORALITY_CUMULATIVE;
+    t->sums[m].aggregation_temporality =
+        OTLP__AGGREGATION_TEMPORALITY__AGGREGATION_TEMPORALITY_CUMULATIVE;
     t->sums[m].is_monotonic = 1;
     metric->data_case = OTLP__METRIC__DATA_SUM;
     metric->sum = &t->sums[m];
@@ -188,7 +191,8 @@ static void fill_tree(struct tree *t, unsigned server)
     (void)snprintf(t->server, sizeof t->server, "game-server-%05u", server);
     for (unsigned m = 0; m < N_METRICS; m++) {
         for (unsigned p = 0; p < N_POINTS; p++) {
-            t->numbers[m][p].start_time_unix_nano = t->exps[m][p].start_time_unix_nano = now_ns - server * UINT64_C(1000000);
+            t->numbers[m][p].start_time_unix_nano = t->exps[m][p].start_time_unix_nano =
+                now_ns - server * UINT64_C(1000000);
             t->numbers[m][p].time_unix_nano = t->exps[m][p].time_unix_nano = now_ns;
             t->numbers[m][p].as_double = (double)(random_next() % 1000000);
             if (m % EXP_EVERY == 0) {
@@ -226,7 +230,8 @@ struct tally {
     uint64_t n_counts;
 };
 
-static bool take_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p, struct err *e)
+static bool take_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p,
+                       struct err *e)
 {
     struct tally *t = ctx;
     (void)m;
@@ -240,12 +245,18 @@ static bool take_point(void *ctx, const struct otlp_metric *m, const struct otlp
     return table_put(&t->series, p->series_key, t, 0) || err_set(e, ERR_FATAL, "out of memory");
 }
 
+static void expect_series(void *ctx, struct hash128 series_key)
+{
+    const struct tally *t = ctx;
+    table_prefetch(&t->series, series_key);
+}
+
 static void walk_all(const struct slice *messages, unsigned n_servers, struct tally *t)
 {
     struct arena scratch;
     struct err e = ERR_INIT;
     arena_init(&scratch, 1 << 20);
-    struct otlp_sink sink = {.ctx = t, .point = take_point};
+    struct otlp_sink sink = {.ctx = t, .point = take_point, .expect = expect_series};
     for (unsigned s = 0; s < n_servers; s++) {
         if (!otlp_walk(messages[s], &otlp_default_caps, &scratch, &sink, &e)) {
             fprintf(stderr, "%s\n", e.text);
@@ -258,7 +269,8 @@ static void walk_all(const struct slice *messages, unsigned n_servers, struct ta
 static void unpack_all(const struct slice *messages, unsigned n_servers)
 {
     for (unsigned s = 0; s < n_servers; s++) {
-        Otlp__MetricsData *data = otlp__metrics_data__unpack(NULL, messages[s].len, messages[s].ptr);
+        Otlp__MetricsData *data =
+            otlp__metrics_data__unpack(NULL, messages[s].len, messages[s].ptr);
         if (data == NULL) {
             exit(1);
         }
@@ -273,10 +285,12 @@ struct rate {
 
 static struct rate rate_of(int64_t cpu_ns, int64_t wall_ns, uint64_t n_samples)
 {
-    return (struct rate){(double)n_samples * 1e9 / (double)wall_ns, (double)cpu_ns / 1e3 / (double)n_samples};
+    return (struct rate){(double)n_samples * 1e9 / (double)wall_ns,
+                         (double)cpu_ns / 1e3 / (double)n_samples};
 }
 
-static struct rate measure_walk(const struct slice *messages, unsigned n_servers, unsigned n_rounds, struct tally *t)
+static struct rate measure_walk(const struct slice *messages, unsigned n_servers, unsigned n_rounds,
+                                struct tally *t)
 {
     walk_all(messages, n_servers, t); /* learns the series */
     t->n_points = 0;
@@ -308,8 +322,10 @@ int main(int argc, char **argv)
     unsigned n_servers = 2000;
     unsigned n_rounds = 10;
     bool json = false;
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"servers", required_argument, NULL, 's'}, {"rounds", required_argument, NULL, 'r'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"servers", required_argument, NULL, 's'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {0}};
     for (int c; (c = getopt_long(argc, argv, "js:r:", options, NULL)) != -1;) {
         if (c == 'j') {
             json = true;
@@ -327,13 +343,15 @@ int main(int argc, char **argv)
     struct rate unpack = measure_unpack(messages, n_servers);
     size_t message_bytes = n_bytes / (n_servers == 0 ? 1 : n_servers);
     if (json) {
-        printf("{\"bench\": \"otlp_walk\", \"servers\": %u, \"series\": %zu, \"message_bytes\": %zu, "
-               "\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f, "
-               "\"protobuf_c\": {\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f}}\n",
-               n_servers, t.series.n, message_bytes, walk.samples_per_s, walk.cpu_s_per_million,
-               unpack.samples_per_s, unpack.cpu_s_per_million);
+        printf(
+            "{\"bench\": \"otlp_walk\", \"servers\": %u, \"series\": %zu, \"message_bytes\": %zu, "
+            "\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f, "
+            "\"protobuf_c\": {\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f}}\n",
+            n_servers, t.series.n, message_bytes, walk.samples_per_s, walk.cpu_s_per_million,
+            unpack.samples_per_s, unpack.cpu_s_per_million);
     } else {
-        printf("otlp_walk: %.2f M samples/s, %.3f CPU-s per million (goal: 6 M/s); protobuf-c unpack alone: "
+        printf("otlp_walk: %.2f M samples/s, %.3f CPU-s per million (goal: 6 M/s); protobuf-c "
+               "unpack alone: "
                "%.2f M/s, %.3f; %u servers, %zu series, messages of %zu bytes\n",
                walk.samples_per_s / 1e6, walk.cpu_s_per_million, unpack.samples_per_s / 1e6,
                unpack.cpu_s_per_million, n_servers, t.series.n, message_bytes);
