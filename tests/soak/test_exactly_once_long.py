@@ -1,0 +1,12 @@
+"""The long form of tests/fault/test_exactly_once.py: 500 disturbances (SLUICE_DISTURBANCES overrides), run by hand:
+tests/run soak."""
+import os
+
+import pytest
+
+os.environ.setdefault("SLUICE_DISTURBANCES", "500")
+
+from tests.fault.test_exactly_once import (  # noqa: E402,F401
+    test_a_stateful_stage_survives_disturbances, test_validate_survives_disturbances)
+
+pytestmark = pytest.mark.timeout(6 * 3600)
