@@ -210,8 +210,11 @@ static bool describe(struct stage *s, struct owned *p, struct err *e)
             return true;
         }
     }
-    return topic_describe(s->consumer, (const char *)p->pub.topic.ptr, &p->pub.n_partitions,
-                          p->pub.topic_id, e);
+    if (!topic_describe(s->consumer, (const char *)p->pub.topic.ptr, &p->pub.n_partitions, p->pub.topic_id, e)) {
+        e->kind = ERR_RETRY; /* it was there at the start: a broker that comes back may not know it yet */
+        return false;
+    }
+    return true;
 }
 
 static bool recover_one(struct stage *s, struct owned *p, const rd_kafka_topic_partition_t *at, struct err *e)
