@@ -57,6 +57,8 @@ double histogram_quantile(const struct cell_histogram *h, double q);
 
 /* Prometheus text format 0.0.4. */
 void metrics_print(struct metrics *m, struct buf *out);
+/* The table as markdown, for --help-metrics. */
+void metrics_print_docs(struct buf *out);
 
 /* Counts that wait for a transaction: added to their cells when it has committed, forgotten when
  * it was aborted. */

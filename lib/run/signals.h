@@ -1,5 +1,5 @@
 /* SIGTERM and SIGINT ask for an orderly end; a second one exits at once (code 130). SIGPIPE is
- * ignored. SIGHUP asks for a reload. */
+ * ignored. SIGHUP asks for a reload. SIGALRM cuts an end off that takes too long (exit code 1). */
 #pragma once
 
 #include <stdbool.h>
