@@ -166,7 +166,7 @@ static bool walk_histograms(struct walk *w, const struct otlp_metric *m, struct 
             pb_skip(&c, tag, type);
             continue;
         }
-        struct otlp_point p;
+        struct otlp_point p = {0};
         if (!point_read(w, m, pb_bytes(&c), index++, &p, e) || !points_deliver(w, m, &p, 1, e)) {
             return false;
         }

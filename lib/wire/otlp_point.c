@@ -170,6 +170,7 @@ static bool summary_read(const struct otlp_point_reader *r, struct otlp_point *p
     const uint8_t attributes_tag = PB_TAG(7, PB_LEN);
     struct otlp_run run = {0};
     size_t n_quantiles = 0;
+    p->has_sum = true; /* always there: not optional in a summary */
     struct cursor c = cursor_of(p->raw);
     const uint8_t *at = c.next;
     for (uint32_t tag; (tag = pb_tag(&c)) != 0; at = c.next) {
@@ -185,7 +186,6 @@ static bool summary_read(const struct otlp_point_reader *r, struct otlp_point *p
             break;
         case PB_TAG(5, PB_I64):
             p->sum = cursor_double(&c);
-            p->has_sum = true;
             break;
         case PB_TAG(6, PB_LEN):
             (void)pb_bytes(&c);
@@ -217,7 +217,7 @@ bool otlp_point_read(const struct otlp_point_reader *r, enum otlp_kind kind, str
         p->fault = NULL;
         return number_read_plain(r, p) || number_read(r, p, e);
     }
-    *p = (struct otlp_point){.raw = raw};
+    *p = (struct otlp_point){.raw = raw, .index = p->index};
     switch (kind) {
     case OTLP_HISTOGRAM:
         return otlp_histogram_read(r, p, e);
