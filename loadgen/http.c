@@ -112,6 +112,15 @@ bool http_remote_read(struct http *h, const char *url, struct slice body, struct
     return ok;
 }
 
+bool http_form(struct http *h, const char *url, struct slice form, struct buf *out, struct err *e)
+{
+    struct answer a = {.piece = into_buf, .ctx = out};
+    curl_easy_reset(h->curl);
+    curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, (const char *)form.ptr);
+    curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)form.len);
+    return perform(h, url, &a, e);
+}
+
 bool http_get(struct http *h, const char *url, http_piece piece, void *ctx, struct err *e)
 {
     struct answer a = {.piece = piece, .ctx = ctx};

@@ -1,54 +1,34 @@
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "http.h"
-#include "readers.h"
+#include "stored.h"
 
 /* tests/receiver's text (its export.h): a line of labels as JSON, then a line per point:
  *   <t_ms> <bits, 16 hex digits> <times received>
  *   <t_ms> h:<digest, 16 hex digits> <times received> */
 
-enum { MAX_LABELS = 64, MAX_LINE_BYTES = 1 << 20, HEX = 16, MAX_URL_BYTES = 2048 };
+enum { MAX_LINE_BYTES = 1 << 20, HEX = 16, MAX_URL_BYTES = 2048 };
 
 struct dump {
     struct reader *reader;
     struct buf line; /* a piece of one that is not whole yet */
-    json_t *labels_json; /* of the current series, owned; labels borrow from it */
-    uint32_t n_labels;
-    struct label labels[MAX_LABELS];
-    struct slice metric;
-    enum match match;
-    uint32_t server;
-    uint32_t series;
+    json_t *labels; /* of the current series, owned; series borrows from it */
+    struct stored_series series;
 };
 
 static bool labels_take(struct dump *d, const char *line, struct err *e)
 {
     json_error_t why;
-    json_decref(d->labels_json);
-    d->labels_json = json_loads(line, 0, &why);
-    d->n_labels = 0;
-    d->metric = SLICE_NONE;
-    if (!json_is_object(d->labels_json)) {
-        return err_set(e, ERR_FATAL, "a line of labels that is no JSON object");
+    json_decref(d->labels);
+    d->labels = json_loads(line, 0, &why);
+    d->series = (struct stored_series){.n_labels = 0};
+    if (!stored_labels_json(&d->series, d->labels)) {
+        return err_set(e, ERR_FATAL, "labels that can't be read: %.100s", line);
     }
-    const char *name;
-    json_t *value;
-    json_object_foreach(d->labels_json, name, value) {
-        const char *text = json_string_value(value);
-        if (text == NULL || d->n_labels == MAX_LABELS) {
-            return err_set(e, ERR_FATAL, "labels that can't be read");
-        }
-        if (strcmp(name, "__name__") == 0) {
-            d->metric = slice_str(text);
-        }
-        d->labels[d->n_labels++] = (struct label){slice_str(name), slice_str(text)};
-    }
-    d->match = matcher_find(d->reader->matcher, d->metric, d->labels, d->n_labels, &d->server,
-                            &d->series);
+    stored_match(&d->series, d->reader);
     return true;
 }
 
@@ -87,17 +67,7 @@ static bool line_take(struct dump *d, const char *line, struct err *e)
     if (!point_parse(line, &seen)) {
         return err_set(e, ERR_FATAL, "a line that can't be read: %.60s", line);
     }
-    d->reader->n_read += seen.n_times;
-    if (d->match == MATCH_OTHER) {
-        d->reader->ledger->n_other += seen.n_times;
-    } else if (d->match == MATCH_UNEXPECTED) {
-        ledger_unexpected(d->reader->ledger, seen.n_times, d->metric, d->labels, d->n_labels,
-                          seen.time_ms);
-    } else {
-        seen.server = d->server;
-        seen.series = d->series;
-        ledger_see(d->reader->ledger, &seen);
-    }
+    stored_see(&d->series, d->reader, &seen);
     return true;
 }
 
@@ -137,14 +107,14 @@ bool read_receiver(struct reader *r, const char *url, struct err *e)
     if (http == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    struct dump d = {.reader = r, .match = MATCH_OTHER};
+    struct dump d = {.reader = r, .series = {.match = MATCH_OTHER}};
     buf_init(&d.line, MAX_LINE_BYTES);
     bool ok = http_get(http, path, on_piece, &d, e);
     if (ok && d.line.len > 0) {
         ok = err_set(e, ERR_FATAL, "%s: cut short", path);
     }
     buf_fini(&d.line);
-    json_decref(d.labels_json);
+    json_decref(d.labels);
     http_close(http);
     return ok;
 }
