@@ -144,7 +144,7 @@ static void load_check(struct model_params p, int64_t n_steps)
 
 START_TEST(messages_are_what_the_model_says)
 {
-    load_check(load_params(), 20);
+    load_check(load_params(), 4);
 }
 END_TEST
 
@@ -152,7 +152,7 @@ END_TEST
  * others: no template leaks into another. */
 START_TEST(unruly_messages_are_what_the_model_says)
 {
-    load_check(load_unruly(), 40);
+    load_check(load_unruly(), 16);
 }
 END_TEST
 
