@@ -1,7 +1,11 @@
 /* Configuration from one table per program: file (JSON), environment (SLUICE_<KEY>), --set.
  * Later ones win in that order. Unknown keys, wrong types and values out of range are
  * ERR_CONFIG and name the key and where it came from. Keys that begin with "kafka." pass to
- * librdkafka (environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS = kafka.bootstrap.servers). */
+ * librdkafka (environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS = kafka.bootstrap.servers; in a file also
+ * as an object "kafka"). Secrets (CONFIG_SECRET; kafka.*password* and the like) are never printed,
+ * are refused in --set, and can be given as <key>_file, the path of a file that holds one.
+ * A variable SLUICE_* that is no key is ignored (scripts have theirs: SLUICE_PORT_KAFKA), unless it
+ * is within one edit in five characters (two at most) of a key's: then it is a slip, and an error. */
 #pragma once
 
 #include "base/err.h"
@@ -34,7 +38,7 @@ struct config; /* opaque: owns parsed values */
 
 enum config_mode {
     CONFIG_RUN,
-    CONFIG_DONE /* --help, --version, --check, --print-config: printed, exit 0 */
+    CONFIG_DONE /* --help, --help-metrics, --version, --check, --print-config: printed, exit 0 */
 };
 
 struct config_program {

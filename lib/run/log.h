@@ -1,6 +1,6 @@
 /* Structured logs: one JSON object a line on stderr, {"ts","level","worker","msg",…}. Called by
- * main.c and the stage loop only. Repeats of the same msg beyond 10 a minute are held back and
- * their number is said ("suppressed"). */
+ * main.c and the stage loop only (from any thread). Repeats of the same msg beyond 10 a minute are
+ * held back; when the minute is over, a line with the same msg says their number ("suppressed"). */
 #pragma once
 
 #include "base/err.h"

@@ -25,11 +25,13 @@ struct cell {
 /* A histogram with fixed bounds (seconds or as the table says). */
 struct cell_histogram;
 
+/* NULL when out of memory. */
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 
 /* Finds or creates; label_values has as many entries as the table names labels (NULL if none).
- * Never NULL: past a ceiling of cells per metric, the cell whose label values are all "other". */
+ * Never NULL: past 4,096 cells of a metric, and for values over 256 bytes or not UTF-8, the cell
+ * whose label values are all "other". Found without a lock. */
 struct cell *metrics_cell(struct metrics *m, enum metric_id id, const struct slice *label_values);
 struct cell_histogram *metrics_histogram(struct metrics *m, enum metric_id id,
                                          const struct slice *label_values);
@@ -57,6 +59,8 @@ double histogram_quantile(const struct cell_histogram *h, double q);
 
 /* Prometheus text format 0.0.4. */
 void metrics_print(struct metrics *m, struct buf *out);
+/* The table of all metrics in Markdown (--help-metrics). */
+void metrics_print_docs(struct buf *out);
 /* The table as markdown, for --help-metrics. */
 void metrics_print_docs(struct buf *out);
 

@@ -1,78 +1,73 @@
 #include "run/signals.h"
 
+#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stop_requested;
-static volatile sig_atomic_t reload_requested;
-static int wake[2] = {-1, -1};
+enum { SECOND_SIGNAL_CODE = 130 };
 
-static void wake_up(void)
-{
-    (void)!write(wake[1], "", 1);
-}
+static atomic_int stop_wanted;
+static atomic_int reload_wanted;
+static atomic_int unread; /* the descriptor is (about to be) readable */
+static int event_fd = -1;
 
-static void on_stop(int number)
+/* Only what is async-signal-safe. */
+static void on_signal(int number)
 {
-    (void)number;
-    if (stop_requested) {
-        _exit(130);
+    int saved_errno = errno;
+    if (number == SIGHUP) {
+        atomic_store(&reload_wanted, 1);
+    } else if (atomic_exchange(&stop_wanted, 1) != 0) {
+        _exit(SECOND_SIGNAL_CODE);
     }
-    stop_requested = 1;
-    wake_up();
+    atomic_store(&unread, 1);
+    const uint64_t one = 1;
+    ssize_t n = write(event_fd, &one, sizeof one);
+    (void)n; /* a full counter is readable, too */
+    errno = saved_errno;
 }
 
-static void on_reload(int number)
+static void signals_drain(void)
 {
-    (void)number;
-    reload_requested = 1;
-    wake_up();
-}
-
-static void on_alarm(int number)
-{
-    static const char text[] = "{\"level\":\"error\",\"msg\":\"the end took too long and was cut off\"}\n";
-    (void)number;
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(1);
-}
-
-static void install(int number, void (*handler)(int))
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = handler;
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(number, &action, NULL);
+    if (atomic_load_explicit(&unread, memory_order_relaxed) != 0 && atomic_exchange(&unread, 0) != 0) {
+        uint64_t n_signals;
+        ssize_t n = read(event_fd, &n_signals, sizeof n_signals);
+        (void)n;
+    }
 }
 
 void signals_install(void)
 {
-    if (wake[0] < 0 && pipe(wake) != 0) {
-        wake[0] = wake[1] = -1;
+    if (event_fd < 0) {
+        event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
-    install(SIGTERM, on_stop);
-    install(SIGINT, on_stop);
-    install(SIGHUP, on_reload);
-    install(SIGALRM, on_alarm);
-    install(SIGPIPE, SIG_IGN);
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaddset(&action.sa_mask, SIGHUP);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
 bool signals_stop_requested(void)
 {
-    return stop_requested != 0;
+    signals_drain();
+    return atomic_load_explicit(&stop_wanted, memory_order_relaxed) != 0;
 }
 
 bool signals_reload_requested(void)
 {
-    bool requested = reload_requested != 0;
-    reload_requested = 0;
-    return requested;
+    signals_drain();
+    return atomic_load_explicit(&reload_wanted, memory_order_relaxed) != 0 &&
+           atomic_exchange(&reload_wanted, 0) != 0;
 }
 
 int signals_fd(void)
 {
-    return wake[0];
+    return event_fd;
 }
