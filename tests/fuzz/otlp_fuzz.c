@@ -15,7 +15,8 @@ static void fail(const char *what, const char *detail)
     abort();
 }
 
-static bool count_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p, struct err *e)
+static bool count_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p,
+                        struct err *e)
 {
     size_t *n = ctx;
     (void)m;
@@ -52,8 +53,10 @@ static void check_small_caps(struct slice message)
 
 static void check_against_oracle(struct slice message)
 {
-    static const struct otlp_caps wide = {.max_message_bytes = 64 << 20, .max_points = 1 << 30,
-                                          .max_buckets = 1 << 20, .max_attributes = 1 << 20};
+    static const struct otlp_caps wide = {.max_message_bytes = 64 << 20,
+                                          .max_points = 1 << 30,
+                                          .max_buckets = 1 << 20,
+                                          .max_attributes = 1 << 20};
     struct buf ours;
     struct buf theirs;
     struct err e = ERR_INIT;

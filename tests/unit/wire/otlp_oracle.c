@@ -86,11 +86,13 @@ static void put_doubles(struct buf *out, const char *name, const double *values,
     buf_put(out, "]", 1);
 }
 
-static bool walk_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p, struct err *e)
+static bool walk_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p,
+                       struct err *e)
 {
     struct buf *out = ctx;
     (void)m;
-    buf_printf(out, " point %u t=%" PRIu64 " s=%" PRIu64 " stale=%d", p->index, p->time_ns, p->start_ns, p->no_value);
+    buf_printf(out, " point %u t=%" PRIu64 " s=%" PRIu64 " stale=%d", p->index, p->time_ns,
+               p->start_ns, p->no_value);
     buf_printf(out, " has=%d%d", p->has_value, p->has_sum);
     put_bits(out, "v", p->value);
     put_bits(out, "sum", p->sum);
@@ -108,7 +110,8 @@ static bool walk_point(void *ctx, const struct otlp_metric *m, const struct otlp
     return ok;
 }
 
-bool otlp_dump_walk(struct slice message, const struct otlp_caps *caps, struct buf *out, struct err *e)
+bool otlp_dump_walk(struct slice message, const struct otlp_caps *caps, struct buf *out,
+                    struct err *e)
 {
     struct arena scratch;
     arena_init(&scratch, SCRATCH_MAX_BYTES);
@@ -163,7 +166,8 @@ static void tree_attributes(struct buf *out, Otlp__KeyValue *const *list, size_t
 
 /* A point of any kind in the walk's form, so that one function prints both. Its attributes are
  * printed behind it. */
-static void tree_point(struct buf *out, const struct otlp_point *p, Otlp__KeyValue *const *list, size_t n)
+static void tree_point(struct buf *out, const struct otlp_point *p, Otlp__KeyValue *const *list,
+                       size_t n)
 {
     struct err e = ERR_INIT;
     struct buf line;
@@ -180,7 +184,9 @@ static void tree_numbers(struct buf *out, Otlp__NumberDataPoint *const *list, si
 {
     for (size_t i = 0; i < n; i++) {
         const Otlp__NumberDataPoint *d = list[i];
-        struct otlp_point p = {.index = (uint32_t)i, .time_ns = d->time_unix_nano, .start_ns = d->start_time_unix_nano,
+        struct otlp_point p = {.index = (uint32_t)i,
+                               .time_ns = d->time_unix_nano,
+                               .start_ns = d->start_time_unix_nano,
                                .no_value = (d->flags & 1) != 0};
         if (d->value_case == OTLP__NUMBER_DATA_POINT__VALUE_AS_DOUBLE) {
             p.has_value = true;
@@ -198,10 +204,16 @@ static void tree_histograms(struct buf *out, Otlp__HistogramDataPoint *const *li
     for (size_t i = 0; i < n; i++) {
         const Otlp__HistogramDataPoint *d = list[i];
         bool has_sum = d->sum_one_case == OTLP__HISTOGRAM_DATA_POINT__SUM_ONE_SUM;
-        struct otlp_point p = {.index = (uint32_t)i, .time_ns = d->time_unix_nano, .start_ns = d->start_time_unix_nano,
-                               .no_value = (d->flags & 1) != 0, .count = d->count, .has_sum = has_sum,
-                               .sum = has_sum ? d->sum : 0, .counts = d->bucket_counts,
-                               .n_counts = (uint32_t)d->n_bucket_counts, .bounds = d->explicit_bounds,
+        struct otlp_point p = {.index = (uint32_t)i,
+                               .time_ns = d->time_unix_nano,
+                               .start_ns = d->start_time_unix_nano,
+                               .no_value = (d->flags & 1) != 0,
+                               .count = d->count,
+                               .has_sum = has_sum,
+                               .sum = has_sum ? d->sum : 0,
+                               .counts = d->bucket_counts,
+                               .n_counts = (uint32_t)d->n_bucket_counts,
+                               .bounds = d->explicit_bounds,
                                .n_bounds = (uint32_t)d->n_explicit_bounds};
         tree_point(out, &p, d->attributes, d->n_attributes);
     }
@@ -212,7 +224,8 @@ static struct otlp_buckets tree_buckets(const Otlp__ExponentialHistogramDataPoin
     if (b == NULL) {
         return (struct otlp_buckets){0};
     }
-    return (struct otlp_buckets){.offset = b->offset, .n = (uint32_t)b->n_bucket_counts, .counts = b->bucket_counts};
+    return (struct otlp_buckets){
+        .offset = b->offset, .n = (uint32_t)b->n_bucket_counts, .counts = b->bucket_counts};
 }
 
 static void tree_exps(struct buf *out, Otlp__ExponentialHistogramDataPoint *const *list, size_t n)
@@ -220,10 +233,17 @@ static void tree_exps(struct buf *out, Otlp__ExponentialHistogramDataPoint *cons
     for (size_t i = 0; i < n; i++) {
         const Otlp__ExponentialHistogramDataPoint *d = list[i];
         bool has_sum = d->sum_one_case == OTLP__EXPONENTIAL_HISTOGRAM_DATA_POINT__SUM_ONE_SUM;
-        struct otlp_point p = {.index = (uint32_t)i, .time_ns = d->time_unix_nano, .start_ns = d->start_time_unix_nano,
-                               .no_value = (d->flags & 1) != 0, .count = d->count, .has_sum = has_sum,
-                               .sum = has_sum ? d->sum : 0, .scale = d->scale, .zero_count = d->zero_count,
-                               .zero_threshold = d->zero_threshold, .positive = tree_buckets(d->positive),
+        struct otlp_point p = {.index = (uint32_t)i,
+                               .time_ns = d->time_unix_nano,
+                               .start_ns = d->start_time_unix_nano,
+                               .no_value = (d->flags & 1) != 0,
+                               .count = d->count,
+                               .has_sum = has_sum,
+                               .sum = has_sum ? d->sum : 0,
+                               .scale = d->scale,
+                               .zero_count = d->zero_count,
+                               .zero_threshold = d->zero_threshold,
+                               .positive = tree_buckets(d->positive),
                                .negative = tree_buckets(d->negative)};
         tree_point(out, &p, d->attributes, d->n_attributes);
     }
@@ -238,15 +258,22 @@ static void tree_summaries(struct buf *out, Otlp__SummaryDataPoint *const *list,
             pairs[2 * q] = d->quantile_values[q]->quantile;
             pairs[2 * q + 1] = d->quantile_values[q]->value;
         }
-        struct otlp_point p = {.index = (uint32_t)i, .time_ns = d->time_unix_nano, .start_ns = d->start_time_unix_nano,
-                               .no_value = (d->flags & 1) != 0, .count = d->count, .has_sum = true, .sum = d->sum,
-                               .n_quantiles = (uint32_t)d->n_quantile_values, .quantiles = pairs};
+        struct otlp_point p = {.index = (uint32_t)i,
+                               .time_ns = d->time_unix_nano,
+                               .start_ns = d->start_time_unix_nano,
+                               .no_value = (d->flags & 1) != 0,
+                               .count = d->count,
+                               .has_sum = true,
+                               .sum = d->sum,
+                               .n_quantiles = (uint32_t)d->n_quantile_values,
+                               .quantiles = pairs};
         tree_point(out, &p, d->attributes, d->n_attributes);
         free(pairs);
     }
 }
 
-static void tree_head(struct buf *out, const Otlp__Metric *m, enum otlp_kind kind, int temporality, bool monotonic)
+static void tree_head(struct buf *out, const Otlp__Metric *m, enum otlp_kind kind, int temporality,
+                      bool monotonic)
 {
     put_text(out, slice_str(m->name));
     put_text(out, slice_str(m->unit));
@@ -271,8 +298,10 @@ static void tree_metric(struct buf *out, const Otlp__Metric *m)
         tree_histograms(out, m->histogram->data_points, m->histogram->n_data_points);
         break;
     case OTLP__METRIC__DATA_EXPONENTIAL_HISTOGRAM:
-        tree_head(out, m, OTLP_EXP_HISTOGRAM, (int)m->exponential_histogram->aggregation_temporality, false);
-        tree_exps(out, m->exponential_histogram->data_points, m->exponential_histogram->n_data_points);
+        tree_head(out, m, OTLP_EXP_HISTOGRAM,
+                  (int)m->exponential_histogram->aggregation_temporality, false);
+        tree_exps(out, m->exponential_histogram->data_points,
+                  m->exponential_histogram->n_data_points);
         break;
     case OTLP__METRIC__DATA_SUMMARY:
         tree_head(out, m, OTLP_SUMMARY, 0, false);
@@ -342,8 +371,26 @@ bool otlp_nests_shallowly(struct slice message)
 }
 
 /* Message types by what they may hold: child type per field number, and which must not repeat. */
-enum type { T_NONE, T_DATA, T_RESOURCE_METRICS, T_RESOURCE, T_SCOPE_METRICS, T_SCOPE, T_METRIC, T_NUMBERS, T_HISTOGRAMS,
-            T_EXPS, T_SUMMARIES, T_NUMBER, T_HISTOGRAM, T_EXP, T_SUMMARY, T_BUCKETS, T_KEY_VALUE, T_VALUE };
+enum type {
+    T_NONE,
+    T_DATA,
+    T_RESOURCE_METRICS,
+    T_RESOURCE,
+    T_SCOPE_METRICS,
+    T_SCOPE,
+    T_METRIC,
+    T_NUMBERS,
+    T_HISTOGRAMS,
+    T_EXPS,
+    T_SUMMARIES,
+    T_NUMBER,
+    T_HISTOGRAM,
+    T_EXP,
+    T_SUMMARY,
+    T_BUCKETS,
+    T_KEY_VALUE,
+    T_VALUE
+};
 
 static enum type child_type(enum type parent, uint32_t number)
 {
@@ -371,8 +418,8 @@ static enum type child_type(enum type parent, uint32_t number)
 
 static bool is_singular(enum type t)
 {
-    return t == T_RESOURCE || t == T_SCOPE || t == T_NUMBERS || t == T_HISTOGRAMS || t == T_EXPS || t == T_SUMMARIES ||
-           t == T_BUCKETS || t == T_VALUE;
+    return t == T_RESOURCE || t == T_SCOPE || t == T_NUMBERS || t == T_HISTOGRAMS || t == T_EXPS ||
+           t == T_SUMMARIES || t == T_BUCKETS || t == T_VALUE;
 }
 
 /* Recursion as deep as the types nest: seven. */

@@ -6,8 +6,10 @@
 #include "wire/otlp.h"
 
 /* All that the walk gives, one line per metric and per point; doubles as their bits. */
-bool otlp_dump_walk(struct slice message, const struct otlp_caps *caps, struct buf *out, struct err *e) MUST_CHECK;
-/* The same lines from protobuf-c's tree; false when it refuses the message. Its memory is capped. */
+bool otlp_dump_walk(struct slice message, const struct otlp_caps *caps, struct buf *out,
+                    struct err *e) MUST_CHECK;
+/* The same lines from protobuf-c's tree; false when it refuses the message. Its memory is capped.
+ */
 bool otlp_dump_protobuf_c(struct slice message, struct buf *out) MUST_CHECK;
 
 /* Where the two are known to differ:

@@ -88,22 +88,37 @@ static void parts_join(struct parts *p, struct buf *out)
 
 static uint64_t random_bits(uint64_t *random)
 {
-    static const uint64_t rare[] = {0, 1, UINT64_MAX, UINT64_C(0x7ff0000000000002), UINT64_C(0x7ff8000000000001),
-                                    UINT64_C(0x7ff0000000000000), UINT64_C(0xfff0000000000000),
-                                    UINT64_C(0x8000000000000000), UINT64_C(0x000fffffffffffff)};
-    return chance(random, 3) ? rare[random_next(random) % (sizeof rare / sizeof *rare)] : random_next(random);
+    static const uint64_t rare[] = {0,
+                                    1,
+                                    UINT64_MAX,
+                                    UINT64_C(0x7ff0000000000002),
+                                    UINT64_C(0x7ff8000000000001),
+                                    UINT64_C(0x7ff0000000000000),
+                                    UINT64_C(0xfff0000000000000),
+                                    UINT64_C(0x8000000000000000),
+                                    UINT64_C(0x000fffffffffffff)};
+    return chance(random, 3) ? rare[random_next(random) % (sizeof rare / sizeof *rare)]
+                             : random_next(random);
 }
 
 static uint64_t random_count(uint64_t *random)
 {
-    return random_next(random) >> (random_next(random) % 64);
+    uint64_t shift = random_next(random) % 64;
+    return random_next(random) >> shift;
 }
 
 static const char *random_word(uint64_t *random)
 {
-    static const char *const words[] = {"", "a", "region", "eu-central-1", "queue", "Zürich", "http.server.duration",
-                                        "a value that is longer than one hundred and twenty-seven bytes, so that its "
-                                        "length takes a varint of two bytes, as do those around it"};
+    static const char *const words[] = {
+        "",
+        "a",
+        "region",
+        "eu-central-1",
+        "queue",
+        "Zürich",
+        "http.server.duration",
+        "a value that is longer than one hundred and twenty-seven bytes, so that its "
+        "length takes a varint of two bytes, as do those around it"};
     return words[random_next(random) % (sizeof words / sizeof *words)];
 }
 
@@ -113,7 +128,8 @@ static void put_unknown(struct parts *p)
         return;
     }
     struct buf *b = part_new(p);
-    uint32_t number = chance(p->random, 2) ? 15 + (uint32_t)(random_next(p->random) % 100) : (1U << 29) - 1;
+    uint32_t number =
+        chance(p->random, 2) ? 15 + (uint32_t)(random_next(p->random) % 100) : (1U << 29) - 1;
     switch (random_next(p->random) % 4) {
     case 0:
         pb_put_varint(b, number, random_bits(p->random));
@@ -260,7 +276,8 @@ static void put_exemplar(struct parts *p, uint32_t number)
 static void number_point(struct parts *p)
 {
     put_times(p);
-    for (unsigned i = 0; i < 1 + (unsigned)chance(p->random, 10); i++) { /* sometimes both of the oneof */
+    for (unsigned i = 0; i < 1 + (unsigned)chance(p->random, 10);
+         i++) { /* sometimes both of the oneof */
         pb_put_fixed64(part_new(p), chance(p->random, 2) ? 4 : 6, random_bits(p->random));
     }
     put_exemplar(p, 5);
@@ -331,7 +348,11 @@ static void put_metric(struct parts *scope)
     static const struct {
         uint32_t number;
         void (*point)(struct parts *p);
-    } kinds[] = {{5, number_point}, {7, number_point}, {9, histogram_point}, {10, exp_point}, {11, summary_point}};
+    } kinds[] = {{5, number_point},
+                 {7, number_point},
+                 {9, histogram_point},
+                 {10, exp_point},
+                 {11, summary_point}};
     unsigned kind = (unsigned)(random_next(scope->random) % 5);
     struct parts metric;
     struct parts data;
@@ -357,7 +378,8 @@ static void put_metric(struct parts *scope)
     put_unknown(&data);
     buf_reset(&bytes);
     parts_join(&data, &bytes);
-    for (unsigned i = 0; i < 1 + (unsigned)chance(scope->random, 6); i++) { /* a name twice: the last */
+    for (unsigned i = 0; i < 1 + (unsigned)chance(scope->random, 6);
+         i++) { /* a name twice: the last */
         pb_put_str(part_new(&metric), 1, random_word(scope->random));
     }
     pb_put_str(part_new(&metric), 2, random_word(scope->random));

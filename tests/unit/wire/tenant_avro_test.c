@@ -15,8 +15,8 @@ struct seen {
     struct tenant_label last_label;
 };
 
-static bool see_source(void *ctx, struct slice name, const struct tenant_label *labels, uint32_t n_labels,
-                       struct err *e)
+static bool see_source(void *ctx, struct slice name, const struct tenant_label *labels,
+                       uint32_t n_labels, struct err *e)
 {
     struct seen *s = ctx;
     (void)name;
@@ -39,7 +39,8 @@ static bool see_point(void *ctx, const struct tenant_point *p, struct err *e)
     return true;
 }
 
-static bool walk(struct slice message, const struct tenant_avro_caps *caps, struct seen *s, struct err *e)
+static bool walk(struct slice message, const struct tenant_avro_caps *caps, struct seen *s,
+                 struct err *e)
 {
     struct arena scratch;
     arena_init(&scratch, MAX_BYTES);
@@ -86,7 +87,8 @@ static const struct {
     {"negative_length", 0, "source: bad or cut off"},
     {"length_2_to_62", 0, "source: bad or cut off"},
     {"behind_the_end", 0, "1 bytes behind the record"},
-    {"unknown_schema", 0, "Avro schema 3837363534333231 is not known; tenant_metrics.avsc is ee15a57126b54b92"},
+    {"unknown_schema", 0,
+     "Avro schema 3837363534333231 is not known; tenant_metrics.avsc is ee15a57126b54b92"},
     {"no_head", 0, "not Avro single-object encoding"},
 };
 
@@ -100,7 +102,8 @@ START_TEST(vectors_decode_or_say_why)
         bool ok = walk(vector_read(rows[i].name, space), &tenant_avro_default_caps, &seen, &e);
         ck_assert_msg(ok == (rows[i].text == NULL), "%s: %s", rows[i].name, e.text);
         if (ok) {
-            ck_assert_msg(seen.n_points == rows[i].n_points, "%s: %u points", rows[i].name, seen.n_points);
+            ck_assert_msg(seen.n_points == rows[i].n_points, "%s: %u points", rows[i].name,
+                          seen.n_points);
         } else {
             ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
             ck_assert_msg(strcmp(e.text, rows[i].text) == 0, "%s: %s", rows[i].name, e.text);
@@ -126,8 +129,8 @@ START_TEST(vectors_read_as_by_avro_c)
         struct slice message = vector_read(rows[i].name, space);
         ck_assert(tenant_dump_walk(message, &tenant_avro_default_caps, &ours, &e));
         ck_assert_msg(tenant_dump_avro_c(message, &theirs), "%s: avro-c refuses it", rows[i].name);
-        ck_assert_msg(slice_eq(buf_slice(&ours), buf_slice(&theirs)), "%s:\n%s\n%s", rows[i].name, buf_c_str(&ours),
-                      buf_c_str(&theirs));
+        ck_assert_msg(slice_eq(buf_slice(&ours), buf_slice(&theirs)), "%s:\n%s\n%s", rows[i].name,
+                      buf_c_str(&ours), buf_c_str(&theirs));
         buf_fini(&ours);
         buf_fini(&theirs);
     }
@@ -147,8 +150,8 @@ START_TEST(every_prefix_is_bad_input)
             uint8_t *copy = malloc(cut + 1);
             ck_assert_ptr_nonnull(copy);
             memcpy(copy, message.ptr, cut);
-            ck_assert_msg(!walk(slice_of(copy, cut), &tenant_avro_default_caps, &seen, &e), "%s cut at %zu",
-                          rows[i].name, cut);
+            ck_assert_msg(!walk(slice_of(copy, cut), &tenant_avro_default_caps, &seen, &e),
+                          "%s cut at %zu", rows[i].name, cut);
             ck_assert(e.kind == ERR_BAD_INPUT && e.text[0] != 0);
             free(copy);
         }
@@ -169,7 +172,8 @@ START_TEST(all_fields_come_through)
     ck_assert_int_eq(seen.last.kind, TENANT_GAUGE);
     ck_assert(slice_eq_str(seen.last.unit, "s"));
     ck_assert_uint_eq(seen.last.n_labels, 2);
-    ck_assert(slice_eq_str(seen.last_label.name, "mode") && slice_eq_str(seen.last_label.value, "duel"));
+    ck_assert(slice_eq_str(seen.last_label.name, "mode") &&
+              slice_eq_str(seen.last_label.value, "duel"));
     ck_assert(seen.last.value == 1.0);
     ck_assert_int_eq(seen.last.time_ms, 1780000000000);
     ck_assert_int_eq(seen.last.start_ms, 5);

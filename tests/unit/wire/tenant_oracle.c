@@ -18,8 +18,8 @@ static void put_label(struct buf *out, struct slice name, struct slice value)
     buf_put(out, "',", 2);
 }
 
-static bool walk_source(void *ctx, struct slice name, const struct tenant_label *labels, uint32_t n_labels,
-                        struct err *e)
+static bool walk_source(void *ctx, struct slice name, const struct tenant_label *labels,
+                        uint32_t n_labels, struct err *e)
 {
     struct buf *out = ctx;
     (void)e;
@@ -50,7 +50,8 @@ static bool walk_point(void *ctx, const struct tenant_point *p, struct err *e)
     return true;
 }
 
-bool tenant_dump_walk(struct slice message, const struct tenant_avro_caps *caps, struct buf *out, struct err *e)
+bool tenant_dump_walk(struct slice message, const struct tenant_avro_caps *caps, struct buf *out,
+                      struct err *e)
 {
     struct arena scratch;
     arena_init(&scratch, SCRATCH_MAX_BYTES);
@@ -137,14 +138,15 @@ bool tenant_dump_avro_c(struct slice message, struct buf *out)
 {
     avro_schema_t schema = NULL;
     if (message.len < HEAD_BYTES ||
-        avro_schema_from_json_length(tenant_metrics_avsc, sizeof tenant_metrics_avsc - 1, &schema) != 0) {
+        avro_schema_from_json_length(tenant_metrics_avsc, sizeof tenant_metrics_avsc - 1,
+                                     &schema) != 0) {
         return false;
     }
     avro_value_iface_t *iface = avro_generic_class_from_schema(schema);
     avro_value_t record;
     avro_generic_value_new(iface, &record);
-    avro_reader_t reader =
-        avro_reader_memory((const char *)message.ptr + HEAD_BYTES, (int64_t)(message.len - HEAD_BYTES));
+    avro_reader_t reader = avro_reader_memory((const char *)message.ptr + HEAD_BYTES,
+                                              (int64_t)(message.len - HEAD_BYTES));
     bool ok = avro_value_read(reader, &record) == 0;
     if (ok) {
         tree_dump(out, &record);
