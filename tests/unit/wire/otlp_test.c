@@ -128,13 +128,19 @@ static void put_attribute(struct buf *b, uint32_t number, const char *name, cons
     buf_fini(&kv);
 }
 
-/* What protobuf-c takes and we refuse: field number 0 or beyond 2^29-1, varints over 64 bits, a
- * bool of any wire type (and the same inside attributes). */
+/* What protobuf-c takes and we refuse: field number 0 or beyond 2^29-1, varints over 64 bits (in a
+ * packed field too), a bool of any wire type; and the same inside attributes. */
 static bool known_to_be_stricter(const struct err *e)
 {
-    return strstr(e->text, "field number ") != NULL ||
-           strstr(e->text, "bad or cut off value") != NULL ||
-           strstr(e->text, "not varint") != NULL || strstr(e->text, "attributes: bad") != NULL;
+    static const char *const texts[] = {"field number ", "bad or cut off value", "not varint",
+                                        "attributes: bad or cut off",
+                                        "Buckets: bad or cut off contents"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (strstr(e->text, texts[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum outcome { BOTH_REFUSE, ONLY_WALK, ONLY_ORACLE, SAME };
