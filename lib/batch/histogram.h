@@ -13,6 +13,9 @@
 #include "base/cursor.h"
 #include "base/err.h"
 
+/* A packed histogram's protobuf bytes are at most this. */
+enum { HISTOGRAM_MAX_BYTES = 64 * 1024 };
+
 struct histogram_span {
     int32_t offset; /* the first: index of its first bucket; later: gap to the one before */
     uint32_t n;
@@ -48,14 +51,17 @@ extern const uint64_t stale_marker_bits; /* 0x7ff0000000000002 */
 bool double_is_stale(double v);
 
 void exp_histogram_encode(const struct exp_histogram *h, struct buf *out);
-/* Takes one from the column. max_buckets per side. */
+/* Takes one from the column. max_buckets per side. What comes out is sound: as many counts as the
+ * spans say, spans apart and within 32 bits, no count above INT64_MAX. Float histograms and custom
+ * bounds are refused. */
 bool exp_histogram_decode(struct cursor *column, uint32_t max_buckets, struct arena *a, struct exp_histogram *out,
                           struct err *e) MUST_CHECK;
-/* One packed histogram's protobuf bytes, unread. */
+/* One packed histogram's protobuf bytes, unread; check cursor_ok. */
 struct slice exp_histogram_skip(struct cursor *column);
 
-/* OTLP's dense buckets (offset, counts) → spans: OTLP index + 1, empty runs cut out.
- * scale > 8 is reduced to 8 by merging; scale < -4: ERR_BAD_INPUT. */
+/* OTLP's dense buckets (offset, counts) → spans: OTLP index + 1, runs of more than two empty
+ * buckets cut out. Sets schema and both sides, and leaves the rest of io. scale > 8 is reduced to 8
+ * by merging; scale < -4, indexes beyond 32 and counts beyond 63 bits: ERR_BAD_INPUT. */
 struct dense_buckets {
     int32_t offset;
     uint32_t n;
@@ -64,6 +70,12 @@ struct dense_buckets {
 bool exp_histogram_from_dense(int32_t scale, const struct dense_buckets *positive, const struct dense_buckets *negative,
                               struct arena *a, struct exp_histogram *io, struct err *e) MUST_CHECK;
 
+/* What stores demand: count = all buckets and the zero bucket; with a NaN sum (stale ones, too)
+ * only not less. */
+bool exp_histogram_counts_agree(const struct exp_histogram *h);
+
 void classic_histogram_encode(const struct classic_histogram *h, struct buf *out);
 bool classic_histogram_decode(struct cursor *column, uint32_t n_bounds, struct arena *a,
                               struct classic_histogram *out, struct err *e) MUST_CHECK;
+/* Passes over one, checked as if decoded. */
+bool classic_histogram_skip(struct cursor *column, uint32_t n_bounds);

@@ -1,0 +1,404 @@
+#include "batch/histogram.h"
+
+#include <assert.h>
+
+#include "wire/protobuf.h"
+
+const uint64_t stale_marker_bits = UINT64_C(0x7ff0000000000002);
+
+enum { CLASSIC_HAS_SUM = 1, CLASSIC_STALE = 2 };
+
+/* The fields of Prometheus's Histogram, in the order in which they are written. */
+enum {
+    TAG_COUNT = PB_TAG(1, PB_VARINT),
+    TAG_COUNT_FLOAT = PB_TAG(2, PB_I64),
+    TAG_SUM = PB_TAG(3, PB_I64),
+    TAG_SCHEMA = PB_TAG(4, PB_VARINT),
+    TAG_ZERO_THRESHOLD = PB_TAG(5, PB_I64),
+    TAG_ZERO_COUNT = PB_TAG(6, PB_VARINT),
+    TAG_ZERO_COUNT_FLOAT = PB_TAG(7, PB_I64),
+    TAG_NEGATIVE_SPANS = PB_TAG(8, PB_LEN),
+    TAG_POSITIVE_SPANS = PB_TAG(11, PB_LEN),
+    TAG_CUSTOM_VALUES = PB_TAG(16, PB_LEN),
+    NEGATIVE_NUMBER = 8,
+    POSITIVE_NUMBER = 11,
+};
+
+static const struct pb_type histogram_type = {
+    "Histogram",
+    {PB_TAG(1, PB_VARINT), PB_TAG(2, PB_I64), PB_TAG(3, PB_I64), PB_TAG(4, PB_VARINT),
+     PB_TAG(5, PB_I64), PB_TAG(6, PB_VARINT), PB_TAG(7, PB_I64), PB_TAG(8, PB_LEN),
+     PB_TAG(9, PB_LEN), PB_TAG(9, PB_VARINT), PB_TAG(10, PB_LEN), PB_TAG(10, PB_I64),
+     PB_TAG(11, PB_LEN), PB_TAG(12, PB_LEN), PB_TAG(12, PB_VARINT), PB_TAG(13, PB_LEN),
+     PB_TAG(13, PB_I64), PB_TAG(14, PB_VARINT), PB_TAG(15, PB_VARINT), PB_TAG(16, PB_LEN),
+     PB_TAG(16, PB_I64)}};
+static const struct pb_type span_type = {"BucketSpan",
+                                         {PB_TAG(1, PB_VARINT), PB_TAG(2, PB_VARINT)}};
+
+bool double_is_stale(double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits == stale_marker_bits;
+}
+
+/* ---- writing ---- */
+
+static uint64_t zigzag(int64_t v)
+{
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+
+static size_t varint_bytes(uint64_t v)
+{
+    return (size_t)(70 - __builtin_clzll(v | 1)) / 7;
+}
+
+static bool double_is_zero(double v) /* +0: what protobuf leaves out */
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits == 0;
+}
+
+static size_t span_bytes(const struct histogram_span *s)
+{
+    return (s->offset == 0 ? 0 : 1 + varint_bytes(zigzag(s->offset))) +
+           (s->n == 0 ? 0 : 1 + varint_bytes(s->n));
+}
+
+static size_t deltas_bytes(const struct exp_buckets *b)
+{
+    size_t n_bytes = 0;
+    for (uint32_t i = 0; i < b->n_counts; i++) {
+        n_bytes += varint_bytes(zigzag((int64_t)(b->counts[i] - (i == 0 ? 0 : b->counts[i - 1]))));
+    }
+    return n_bytes;
+}
+
+struct side_sizes {
+    size_t deltas_bytes;
+    size_t all_bytes;
+};
+
+static struct side_sizes side_size(const struct exp_buckets *b)
+{
+    struct side_sizes s = {.deltas_bytes = deltas_bytes(b)};
+    for (uint32_t i = 0; i < b->n_spans; i++) {
+        s.all_bytes += 2 + span_bytes(&b->spans[i]); /* a span has less than 128 bytes */
+    }
+    if (b->n_counts > 0) {
+        s.all_bytes += 1 + varint_bytes(s.deltas_bytes) + s.deltas_bytes;
+    }
+    return s;
+}
+
+static void side_put(const struct exp_buckets *b, uint32_t spans_number, size_t n_deltas_bytes,
+                     struct buf *out)
+{
+    for (uint32_t i = 0; i < b->n_spans; i++) {
+        buf_u8(out, (uint8_t)PB_TAG(spans_number, PB_LEN));
+        buf_u8(out, (uint8_t)span_bytes(&b->spans[i]));
+        if (b->spans[i].offset != 0) {
+            buf_u8(out, PB_TAG(1, PB_VARINT));
+            buf_zigzag(out, b->spans[i].offset);
+        }
+        if (b->spans[i].n != 0) {
+            buf_u8(out, PB_TAG(2, PB_VARINT));
+            buf_varint(out, b->spans[i].n);
+        }
+    }
+    if (b->n_counts == 0) {
+        return;
+    }
+    buf_u8(out, (uint8_t)PB_TAG(spans_number + 1, PB_LEN));
+    buf_varint(out, n_deltas_bytes);
+    for (uint32_t i = 0; i < b->n_counts; i++) {
+        buf_zigzag(out, (int64_t)(b->counts[i] - (i == 0 ? 0 : b->counts[i - 1])));
+    }
+}
+
+static void double_field(uint32_t tag, double v, struct buf *out)
+{
+    if (!double_is_zero(v)) {
+        buf_u8(out, (uint8_t)tag);
+        buf_double(out, v);
+    }
+}
+
+void exp_histogram_encode(const struct exp_histogram *h, struct buf *out)
+{
+    struct side_sizes negative = side_size(&h->negative);
+    struct side_sizes positive = side_size(&h->positive);
+    size_t n_bytes = 2 + varint_bytes(h->count) + varint_bytes(h->zero_count) +
+                     (double_is_zero(h->sum) ? 0 : 9) + (double_is_zero(h->zero_threshold) ? 0 : 9) +
+                     (h->schema == 0 ? 0 : 1 + varint_bytes(zigzag(h->schema))) +
+                     negative.all_bytes + positive.all_bytes;
+    buf_varint(out, n_bytes);
+    size_t start = out->len;
+    buf_u8(out, TAG_COUNT);
+    buf_varint(out, h->count);
+    double_field(TAG_SUM, h->sum, out);
+    if (h->schema != 0) {
+        buf_u8(out, TAG_SCHEMA);
+        buf_zigzag(out, h->schema);
+    }
+    double_field(TAG_ZERO_THRESHOLD, h->zero_threshold, out);
+    buf_u8(out, TAG_ZERO_COUNT);
+    buf_varint(out, h->zero_count);
+    side_put(&h->negative, NEGATIVE_NUMBER, negative.deltas_bytes, out);
+    side_put(&h->positive, POSITIVE_NUMBER, positive.deltas_bytes, out);
+    assert(!buf_ok(out) || out->len - start == n_bytes);
+}
+
+/* ---- reading ---- */
+
+/* One side while it is read: counted first, then filled. */
+struct side {
+    uint64_t n_spans;
+    uint64_t n_counts;
+    uint64_t n_in_spans;
+    int64_t index; /* of the bucket behind the last span */
+    uint64_t count;
+    struct histogram_span *spans;
+    uint64_t *counts;
+};
+
+static bool bad(struct err *e, const char *what)
+{
+    return err_set(e, ERR_BAD_INPUT, "histogram: %s", what);
+}
+
+static struct histogram_span span_read(struct slice bytes, bool *ok)
+{
+    struct histogram_span s = {0};
+    struct cursor c = cursor_of(bytes);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag == PB_TAG(1, PB_VARINT)) {
+            s.offset = pb_sint32(&c);
+        } else if (tag == PB_TAG(2, PB_VARINT)) {
+            s.n = pb_uint32(&c);
+        } else {
+            pb_skip(&c, tag, &span_type);
+        }
+    }
+    *ok = cursor_ok(&c);
+    return s;
+}
+
+/* Counts the spans' and deltas' fields of both sides, and reads all others. */
+static bool scalars_read(struct slice message, struct exp_histogram *h, struct side sides[2],
+                         struct err *e)
+{
+    struct cursor c = cursor_of(message);
+    bool is_float = false;
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        struct side *side = &sides[tag >> 3 >= POSITIVE_NUMBER];
+        switch (tag) {
+        case TAG_COUNT:
+            h->count = cursor_varint(&c);
+            break;
+        case TAG_SUM:
+            h->sum = cursor_double(&c);
+            break;
+        case TAG_SCHEMA:
+            h->schema = pb_sint32(&c);
+            break;
+        case TAG_ZERO_THRESHOLD:
+            h->zero_threshold = cursor_double(&c);
+            break;
+        case TAG_ZERO_COUNT:
+            h->zero_count = cursor_varint(&c);
+            break;
+        case TAG_NEGATIVE_SPANS:
+        case TAG_POSITIVE_SPANS:
+            (void)pb_bytes(&c);
+            side->n_spans++;
+            break;
+        case PB_TAG(9, PB_LEN):
+        case PB_TAG(12, PB_LEN):
+            side->n_counts += pb_packed_varints(pb_bytes(&c));
+            break;
+        case PB_TAG(9, PB_VARINT):
+        case PB_TAG(12, PB_VARINT):
+            (void)cursor_varint(&c);
+            side->n_counts++;
+            break;
+        default:
+            is_float |= tag == TAG_COUNT_FLOAT || tag == TAG_ZERO_COUNT_FLOAT ||
+                        tag >> 3 == 10 || tag >> 3 == 13 || tag >> 3 == 16;
+            pb_skip(&c, tag, &histogram_type);
+        }
+    }
+    if (!cursor_ok(&c)) {
+        return bad(e, "bad or cut off");
+    }
+    return !is_float || bad(e, "float counts or custom bounds");
+}
+
+static bool side_alloc(struct side *s, uint32_t max_buckets, struct arena *a, struct err *e)
+{
+    if (s->n_counts > max_buckets || s->n_spans > max_buckets) {
+        return err_set(e, ERR_BAD_INPUT, "histogram: %llu buckets in %llu spans, more than %u",
+                       (unsigned long long)s->n_counts, (unsigned long long)s->n_spans,
+                       max_buckets);
+    }
+    s->spans = ARENA_ARRAY(a, struct histogram_span, s->n_spans);
+    s->counts = ARENA_ARRAY(a, uint64_t, s->n_counts);
+    s->n_spans = s->n_counts = 0;
+    return (s->spans != NULL && s->counts != NULL) || bad(e, "larger than its batch's memory");
+}
+
+static bool side_span(struct side *s, struct slice bytes, struct err *e)
+{
+    bool ok;
+    struct histogram_span span = span_read(bytes, &ok);
+    if (!ok) {
+        return bad(e, "span: bad or cut off");
+    }
+    if (s->n_spans > 0 && span.offset < 0) {
+        return bad(e, "spans overlap");
+    }
+    s->index += (int64_t)span.offset + span.n; /* 2^32 spans would be needed to overflow */
+    s->n_in_spans += span.n;
+    if (s->index > INT32_MAX) {
+        return bad(e, "bucket index beyond 32 bits");
+    }
+    s->spans[s->n_spans++] = span;
+    return true;
+}
+
+static bool side_delta(struct side *s, struct cursor *c, struct err *e)
+{
+    int64_t count;
+    if (__builtin_add_overflow((int64_t)s->count, cursor_zigzag(c), &count) || count < 0) {
+        return bad(e, "a bucket's count is negative");
+    }
+    s->count = (uint64_t)count;
+    s->counts[s->n_counts++] = s->count;
+    return true;
+}
+
+static bool side_packed(struct side *s, struct slice packed, struct err *e)
+{
+    struct cursor c = cursor_of(packed);
+    while (cursor_more(&c)) {
+        if (!side_delta(s, &c, e)) {
+            return false;
+        }
+    }
+    return cursor_ok(&c) || bad(e, "deltas: bad or cut off");
+}
+
+/* A pass over the message for the spans and deltas alone. */
+static bool sides_fill(struct slice message, struct side sides[2], struct err *e)
+{
+    struct cursor c = cursor_of(message);
+    bool ok = true;
+    for (uint32_t tag; ok && (tag = pb_tag(&c)) != 0;) {
+        struct side *side = &sides[tag >> 3 >= POSITIVE_NUMBER];
+        switch (tag) {
+        case TAG_NEGATIVE_SPANS:
+        case TAG_POSITIVE_SPANS:
+            ok = side_span(side, pb_bytes(&c), e);
+            break;
+        case PB_TAG(9, PB_LEN):
+        case PB_TAG(12, PB_LEN):
+            ok = side_packed(side, pb_bytes(&c), e);
+            break;
+        case PB_TAG(9, PB_VARINT):
+        case PB_TAG(12, PB_VARINT):
+            ok = side_delta(side, &c, e);
+            break;
+        default:
+            pb_skip(&c, tag, &histogram_type);
+        }
+    }
+    for (size_t i = 0; ok && i < 2; i++) {
+        ok = sides[i].n_in_spans == sides[i].n_counts ||
+             bad(e, "the spans' lengths are not the number of buckets");
+    }
+    return ok;
+}
+
+static struct exp_buckets side_take(const struct side *s)
+{
+    return (struct exp_buckets){(uint32_t)s->n_spans, (uint32_t)s->n_counts, s->spans, s->counts};
+}
+
+bool exp_histogram_decode(struct cursor *column, uint32_t max_buckets, struct arena *a,
+                          struct exp_histogram *out, struct err *e)
+{
+    struct slice message = exp_histogram_skip(column);
+    if (!cursor_ok(column)) {
+        return bad(e, "cut off");
+    }
+    struct side sides[2] = {0}; /* negative, positive */
+    *out = (struct exp_histogram){0};
+    if (message.len > HISTOGRAM_MAX_BYTES) {
+        return err_set(e, ERR_BAD_INPUT, "histogram: %zu bytes, more than %d", message.len,
+                       HISTOGRAM_MAX_BYTES);
+    }
+    if (!scalars_read(message, out, sides, e) || !side_alloc(&sides[0], max_buckets, a, e) ||
+        !side_alloc(&sides[1], max_buckets, a, e) || !sides_fill(message, sides, e)) {
+        return false;
+    }
+    out->negative = side_take(&sides[0]);
+    out->positive = side_take(&sides[1]);
+    return true;
+}
+
+struct slice exp_histogram_skip(struct cursor *column)
+{
+    return pb_bytes(column);
+}
+
+/* ---- classic ---- */
+
+void classic_histogram_encode(const struct classic_histogram *h, struct buf *out)
+{
+    buf_u8(out, (uint8_t)((h->has_sum ? CLASSIC_HAS_SUM : 0) | (h->stale ? CLASSIC_STALE : 0)));
+    buf_double(out, h->sum);
+    buf_varint(out, h->count);
+    for (uint32_t i = 0; i < h->n_counts; i++) {
+        buf_varint(out, h->counts[i]);
+    }
+}
+
+bool classic_histogram_skip(struct cursor *column, uint32_t n_bounds)
+{
+    uint8_t flags = cursor_u8(column);
+    (void)cursor_take(column, sizeof(double));
+    for (uint64_t i = 0; i < (uint64_t)n_bounds + 2 && cursor_ok(column); i++) {
+        (void)cursor_varint(column); /* the count, and n_bounds + 1 buckets */
+    }
+    return cursor_ok(column) && flags <= (CLASSIC_HAS_SUM | CLASSIC_STALE);
+}
+
+bool classic_histogram_decode(struct cursor *column, uint32_t n_bounds, struct arena *a,
+                              struct classic_histogram *out, struct err *e)
+{
+    uint8_t flags = cursor_u8(column);
+    double sum = cursor_double(column);
+    uint64_t count = cursor_varint(column);
+    if (!cursor_ok(column) || cursor_left(column) < (uint64_t)n_bounds + 1) {
+        return bad(e, "cut off");
+    }
+    if (flags > (CLASSIC_HAS_SUM | CLASSIC_STALE)) {
+        return bad(e, "unknown flags");
+    }
+    uint64_t *counts = ARENA_ARRAY(a, uint64_t, (size_t)n_bounds + 1);
+    if (counts == NULL) {
+        return bad(e, "larger than its batch's memory");
+    }
+    for (uint32_t i = 0; i <= n_bounds; i++) {
+        counts[i] = cursor_varint(column);
+    }
+    *out = (struct classic_histogram){.has_sum = (flags & CLASSIC_HAS_SUM) != 0,
+                                      .stale = (flags & CLASSIC_STALE) != 0,
+                                      .sum = sum,
+                                      .count = count,
+                                      .n_counts = n_bounds + 1,
+                                      .counts = counts};
+    return cursor_ok(column) || bad(e, "cut off");
+}
