@@ -231,6 +231,9 @@ static bool take_error(struct stage *s, const rd_kafka_message_t *m, struct err 
         if (p != NULL && p->ready && m->offset > p->position) {
             p->position = m->offset;
         }
+        if (p != NULL && p->ready && s->spec->kind == STAGE_SINK) {
+            tracker_skip(&p->tracker, m->offset);
+        }
         atomic_store_explicit(&s->age_ms, 0, memory_order_relaxed);
         return true;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:

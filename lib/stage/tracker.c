@@ -90,3 +90,10 @@ void tracker_release(struct tracker *t, int64_t offset)
         t->position = entry_at(t, 0)->offset;
     }
 }
+
+void tracker_skip(struct tracker *t, int64_t offset)
+{
+    if (t->n == 0 && offset > t->position) {
+        t->position = offset;
+    }
+}

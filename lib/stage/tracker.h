@@ -26,6 +26,9 @@ void tracker_fini(struct tracker *t);
 bool tracker_open(struct tracker *t, int64_t offset);
 void tracker_hold(struct tracker *t, int64_t offset);
 void tracker_release(struct tracker *t, int64_t offset);
+/* Nothing but transaction markers stands between the last record and offset (the partition's end): when all is done,
+ * the position moves there. */
+void tracker_skip(struct tracker *t, int64_t offset);
 /* All below is done; -1 while nothing was ever opened. */
 static inline int64_t tracker_position(const struct tracker *t)
 {

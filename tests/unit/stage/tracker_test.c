@@ -21,7 +21,13 @@ START_TEST(position_follows_the_oldest_open_record)
     ck_assert_int_eq(tracker_position(&t), 15);
     tracker_release(&t, 15);
     ck_assert_int_eq(tracker_position(&t), 41);
+    tracker_skip(&t, 44); /* markers up to the end */
+    ck_assert_int_eq(tracker_position(&t), 44);
+    tracker_skip(&t, 43);
+    ck_assert_int_eq(tracker_position(&t), 44);
     ck_assert(tracker_open(&t, 99));
+    ck_assert_int_eq(tracker_position(&t), 99);
+    tracker_skip(&t, 200); /* not while a record is open */
     ck_assert_int_eq(tracker_position(&t), 99);
     ck_assert_uint_eq(t.n_holds, 1);
     tracker_fini(&t);
