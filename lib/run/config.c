@@ -112,8 +112,7 @@ static bool check_required(const struct config *c, struct err *e)
 
 static bool read_layers(struct config *c, const struct arguments *a, struct err *e)
 {
-    if (!put_fallbacks(c, e) || (a->file != NULL && !config_read_file(c, a->file, e)) ||
-        !config_read_environment(c, environ, e)) {
+    if ((a->file != NULL && !config_read_file(c, a->file, e)) || !config_read_environment(c, environ, e)) {
         return false;
     }
     for (size_t i = 0; i < a->n_sets; i++) {
@@ -174,6 +173,9 @@ static struct config *config_new(const struct config_program *program)
         config_free(c);
         return NULL;
     }
+    for (size_t i = 0; i < program->n_keys; i++) {
+        c->values[i].text = ""; /* after --help a required key may still be asked for */
+    }
     return c;
 }
 
@@ -189,7 +191,8 @@ bool config_load(const struct config_program *program, int argc, char **argv, st
         (void)err_set(e, ERR_FATAL, "out of memory");
         goto out;
     }
-    ok = read_arguments(argc, argv, &a, e) && (a.action >= ACT_HELP || read_layers(c, &a, e)) &&
+    ok = read_arguments(argc, argv, &a, e) && put_fallbacks(c, e) &&
+         (a.action >= ACT_HELP || read_layers(c, &a, e)) &&
          (a.action == ACT_RUN || print_action(program, c, a.action, e));
     *mode = a.action == ACT_RUN ? CONFIG_RUN : CONFIG_DONE;
 out:
