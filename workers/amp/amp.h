@@ -1,0 +1,27 @@
+/* The step of amp: a record of a series topic in, a scrape for the sender out. Heartbeats are done
+ * at once; what can't be read goes to the DLQ by reference; delta-temporality series are counted
+ * and left to the other sinks.
+ *
+ *   record ──► batch ──► shape's wire form (cached) ──► scrape ──► sender */
+#pragma once
+
+#include "sender.h"
+
+struct amp_options {
+    struct sender_options sender;
+    const char *tenant_label; /* "" = none; lives as long as amp */
+    size_t max_shapes_bytes;
+};
+
+struct amp;
+
+/* What amp does to a record that it can't read. */
+typedef bool (*amp_reject_fn)(void *ctx, const struct record *r, const char *text, struct err *e);
+
+bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_reject_fn reject,
+             struct metrics *m, struct amp **out, struct err *e) MUST_CHECK;
+void amp_free(struct amp *a);
+struct sender *amp_sender(struct amp *a);
+/* redelivered: it may have been sent before this assignment. */
+bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct moment now,
+              struct err *e) MUST_CHECK;

@@ -1,0 +1,46 @@
+/* sluice-amp: series topics in Kafka → remote write to a Prometheus-compatible store.
+ *
+ *   metrics.admitted, metrics.rollup.* ──► shards by source ──► POST, snappy, Remote Write 1.0
+ *                                             └──► metrics.dlq: what the store will never take */
+#include "base/hash.h"
+#include "run/log.h"
+#include "run/program.h"
+#include "stage/kafka_client.h"
+#include "worker.h"
+
+static const struct config_key keys[] = {AMP_CONFIG(CONFIG_ROW) STAGE_CONFIG(CONFIG_ROW)};
+
+static bool check(const struct config *c, struct err *e)
+{
+    if (config_int(c, "min_backoff_ms") > config_int(c, "max_backoff_ms")) {
+        return err_set(e, ERR_CONFIG, "min_backoff_ms must not be above max_backoff_ms");
+    }
+    return true;
+}
+
+static int run(const struct config *config, struct metrics *metrics)
+{
+    struct err e = ERR_INIT;
+    struct worker *worker;
+    hash_seed_init();
+    if (!worker_new(config, metrics, &worker, &e)) {
+        log_err(LOG_ERROR, "start", &e);
+        return err_exit_code(&e);
+    }
+    int code = stage_run(&amp_spec, worker, config, metrics);
+    worker_free(worker);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    const struct config_program program = {
+        .name = "sluice-amp",
+        .summary = "delivers series topics to a store by remote write",
+        .version = kafka_version_line(),
+        .keys = keys,
+        .n_keys = sizeof keys / sizeof keys[0],
+        .check = check,
+    };
+    return program_main(&program, argc, argv, run);
+}

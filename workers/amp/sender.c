@@ -1,0 +1,468 @@
+#include "shard.h"
+
+#include <assert.h>
+#include <snappy-c.h>
+#include <stdlib.h>
+
+enum { ERROR_BYTES = 240, MAX_BACKOFF_SHIFT = 16, MAX_REQUEST_BYTES = 1 << 30 };
+
+static bool no_memory(struct err *e)
+{
+    return err_set(e, ERR_FATAL, "out of memory");
+}
+
+/* --- life --- */
+
+static void find_cells(struct sender *s)
+{
+    s->cells = (struct sender_cells){
+        .queued = metrics_cell(s->metrics, M_RW_QUEUED, NULL),
+        .in_flight = metrics_cell(s->metrics, M_RW_IN_FLIGHT, NULL),
+        .limited = metrics_cell(s->metrics, M_RW_LIMITED, NULL),
+        .bytes = metrics_cell(s->metrics, M_RW_BYTES, NULL),
+        .retried = metrics_cell(s->metrics, M_RW_RETRIED, NULL),
+        .bisections = metrics_cell(s->metrics, M_RW_BISECTIONS, NULL),
+        .seconds = metrics_histogram(s->metrics, M_RW_SECONDS, NULL),
+        .freshness = metrics_histogram(s->metrics, M_FRESHNESS, NULL),
+    };
+}
+
+bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,
+                struct sender **out, struct err *e)
+{
+    struct sender *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return no_memory(e);
+    }
+    s->o = *o;
+    s->hooks = *hooks;
+    s->metrics = m;
+    s->random = o->seed | 1;
+    buf_init(&s->plain, MAX_REQUEST_BYTES);
+    table_init(&s->known, o->max_known_bytes, NULL);
+    s->shards = calloc(o->n_shards, sizeof *s->shards);
+    if (s->shards == NULL) {
+        sender_free(s);
+        return no_memory(e);
+    }
+    for (uint32_t i = 0; i < o->n_shards; i++) {
+        buf_init(&s->shards[i].body, MAX_REQUEST_BYTES);
+        parked_init(&s->shards[i].parked);
+    }
+    find_cells(s);
+    *out = s;
+    return true;
+}
+
+/* What a piece still holds on to; its offset is not released. */
+static void piece_forget(const struct piece *p)
+{
+    p->scrape->n_unsettled -= p->to - p->from;
+    if (p->scrape->n_unsettled == 0) {
+        scrape_free(p->scrape);
+    }
+}
+
+static void work_forget(struct work *w)
+{
+    for (uint32_t i = 0; w != NULL && i < w->n_pieces; i++) {
+        piece_forget(&w->pieces[i]);
+    }
+    free(w);
+}
+
+static void shard_fini(struct shard *shard)
+{
+    work_forget(shard->current);
+    while (shard->stack != NULL) {
+        struct work *w = shard->stack;
+        shard->stack = w->next;
+        work_forget(w);
+    }
+    for (size_t i = 0; i < shard->parked.n; i++) {
+        piece_forget(&shard->parked.points[i].piece);
+    }
+    while (shard->first != NULL) {
+        struct scrape *next = shard->first->next;
+        struct piece rest = {.scrape = shard->first,
+                             .from = shard->first_at,
+                             .to = shard->first->shape->n_series};
+        piece_forget(&rest);
+        shard->first = next;
+        shard->first_at = 0;
+    }
+    parked_fini(&shard->parked);
+    buf_fini(&shard->body);
+}
+
+void sender_free(struct sender *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; s->shards != NULL && i < s->o.n_shards; i++) {
+        shard_fini(&s->shards[i]);
+    }
+    free(s->shards);
+    table_fini(&s->known);
+    buf_fini(&s->plain);
+    free(s);
+}
+
+/* --- waiting --- */
+
+static double random_fraction(struct sender *s)
+{
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 7;
+    s->random ^= s->random << 17;
+    return (double)(s->random >> 11) / (double)(UINT64_C(1) << 53);
+}
+
+/* Exponential, with half of it by chance, so that senders don't come back all at once. */
+int64_t backoff_ms(struct sender *s, uint32_t n_failures)
+{
+    uint32_t shift = n_failures < MAX_BACKOFF_SHIFT ? n_failures : MAX_BACKOFF_SHIFT;
+    int64_t full = s->o.min_backoff_ms << shift;
+    full = full < s->o.max_backoff_ms ? full : s->o.max_backoff_ms;
+    return full / 2 + (int64_t)(random_fraction(s) * (double)(full - full / 2));
+}
+
+/* Not before the store asked for it, and not all at once then. */
+static int64_t retry_ms(struct sender *s, const struct shard *shard, int64_t retry_after_ms)
+{
+    int64_t own = backoff_ms(s, shard->n_failures);
+    int64_t asked = retry_after_ms < s->o.max_retry_after_ms ? retry_after_ms : s->o.max_retry_after_ms;
+    return asked > own ? asked + (int64_t)(random_fraction(s) * (double)s->o.min_backoff_ms) + 1 : own;
+}
+
+/* --- the queue --- */
+
+void work_push(struct shard *shard, struct work *w)
+{
+    w->next = shard->stack;
+    shard->stack = w;
+}
+
+void sender_take(struct sender *s, struct scrape *scrape, struct moment now)
+{
+    s->wall_ms = now.wall_ms;
+    uint32_t n = scrape->shape->n_series;
+    scrape->taken_ms = now.mono_ms;
+    scrape->next = NULL;
+    s->n_queued += n;
+    s->n_queued_bytes += scrape->n_bytes;
+    struct piece all = {.scrape = scrape, .to = n};
+    if (piece_n_delta(&all) == n) {
+        settle_taken(s, &all);
+        return;
+    }
+    struct shard *shard = &s->shards[scrape->source % s->o.n_shards];
+    if (shard->first == NULL) {
+        shard->first = scrape;
+    } else {
+        shard->last->next = scrape;
+    }
+    shard->last = scrape;
+    shard->n_points += n;
+    shard->n_bytes += scrape->n_wire_bytes;
+}
+
+static int64_t queue_due_ms(const struct sender *s, const struct shard *shard)
+{
+    if (shard->first == NULL) {
+        return INT64_MAX;
+    }
+    bool full = shard->n_points >= s->o.max_samples || shard->n_bytes >= s->o.max_bytes;
+    return full ? 0 : shard->first->taken_ms + s->o.batch_deadline_ms;
+}
+
+/* Of the oldest scrape's points as many as a request of that size has room for, at least one. */
+static uint32_t points_that_fit(const struct sender *s, const struct shard *shard, const struct work *w,
+                                size_t n_bytes)
+{
+    const struct scrape *scrape = shard->first;
+    uint32_t n_series = scrape->shape->n_series;
+    uint32_t left = n_series - shard->first_at;
+    size_t per_point = scrape->n_wire_bytes / n_series + 1;
+    size_t by_bytes = n_bytes < s->o.max_bytes ? (s->o.max_bytes - n_bytes) / per_point : 0;
+    uint32_t room = w->n_points < s->o.max_samples ? s->o.max_samples - w->n_points : 0;
+    room = by_bytes < room ? (uint32_t)by_bytes : room;
+    room = room == 0 && w->n_points == 0 ? 1 : room;
+    return room < left ? room : left;
+}
+
+static struct work *queue_cut(struct sender *s, struct shard *shard)
+{
+    size_t n_scrapes = 0;
+    uint32_t n_points = 0;
+    for (const struct scrape *c = shard->first; c != NULL && n_points <= s->o.max_samples; c = c->next) {
+        n_points += c->shape->n_series;
+        n_scrapes++;
+    }
+    struct work *w = work_new(n_scrapes + 1);
+    size_t n_bytes = 0;
+    while (w != NULL && shard->first != NULL && w->n_pieces <= n_scrapes) {
+        struct scrape *scrape = shard->first;
+        uint32_t n = points_that_fit(s, shard, w, n_bytes);
+        if (n == 0) {
+            break;
+        }
+        size_t n_piece_bytes = scrape->n_wire_bytes / scrape->shape->n_series * n;
+        work_add(w, (struct piece){.scrape = scrape, .from = shard->first_at, .to = shard->first_at + n});
+        n_bytes += n_piece_bytes;
+        shard->n_points -= n;
+        shard->first_at += n;
+        if (shard->first_at < scrape->shape->n_series) {
+            break;
+        }
+        shard->n_bytes -= scrape->n_wire_bytes;
+        shard->first = scrape->next;
+        shard->first_at = 0;
+    }
+    return w;
+}
+
+/* --- a request --- */
+
+/* Drops what belongs to partitions that are not ours any more; true: something was dropped. */
+static bool prune(struct sender *s, struct work *w)
+{
+    uint32_t n = w->n_pieces;
+    w->n_pieces = 0;
+    w->n_points = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct piece p = w->pieces[i];
+        if (s->hooks.owns(s->hooks.ctx, p.scrape->partition)) {
+            work_add(w, p);
+        } else {
+            settle_lost(s, &p);
+        }
+    }
+    return w->n_pieces < n;
+}
+
+static bool body_build(struct sender *s, struct shard *shard, struct err *e)
+{
+    const struct work *w = shard->current;
+    buf_reset(&s->plain);
+    buf_reset(&shard->body);
+    for (uint32_t i = 0; i < w->n_pieces; i++) {
+        scrape_encode(w->pieces[i].scrape, w->pieces[i].from, w->pieces[i].to, &s->plain);
+    }
+    size_t n_bytes = snappy_max_compressed_length(s->plain.len);
+    uint8_t *to = buf_extend(&shard->body, n_bytes);
+    if (to == NULL || !buf_ok(&s->plain) ||
+        snappy_compress((const char *)s->plain.ptr, s->plain.len, (char *)to, &n_bytes) != SNAPPY_OK) {
+        return no_memory(e);
+    }
+    shard->body.len = n_bytes;
+    shard->body_ready = true;
+    return true;
+}
+
+/* The next request of an idle shard into current, if one is due. */
+static bool next_work(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
+{
+    struct work *w = shard->stack;
+    if (w != NULL) {
+        shard->stack = w->next;
+        w->next = NULL;
+    } else if (shard->parked.n > 0 && shard->probe_ms <= now_ms) {
+        w = parked_take(&shard->parked, shard->n_probe_series);
+        if (w == NULL) {
+            return no_memory(e);
+        }
+        w->probe = true;
+        w->parted = true;
+    } else if (queue_due_ms(s, shard) <= now_ms) {
+        w = queue_cut(s, shard);
+        if (w == NULL) {
+            return no_memory(e);
+        }
+    }
+    shard->current = w;
+    shard->body_ready = false;
+    return true;
+}
+
+static bool work_is_empty(const struct work *w)
+{
+    return w->n_pieces == 0;
+}
+
+static void work_taken(struct sender *s, struct shard *shard)
+{
+    struct work *w = shard->current;
+    shard->current = NULL;
+    for (uint32_t i = 0; i < w->n_pieces; i++) {
+        settle_taken(s, &w->pieces[i]);
+    }
+    free(w);
+}
+
+/* True and current NULL: there was nothing left to send, the next one may be looked at. */
+static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
+{
+    if (prune(s, shard->current)) {
+        shard->body_ready = false;
+    }
+    if (!shard->body_ready && !limited_divert(s, shard, &shard->current, now_ms, e)) {
+        return false;
+    }
+    if (shard->current == NULL || work_is_empty(shard->current)) {
+        free(shard->current);
+        shard->current = NULL;
+        return true;
+    }
+    if (!shard->body_ready) {
+        if (!body_build(s, shard, e)) {
+            return false;
+        }
+        if (s->plain.len == 0) { /* all of delta temporality */
+            work_taken(s, shard);
+            return true;
+        }
+    }
+    shard->in_flight = true;
+    s->n_in_flight++;
+    cell_add(s->cells.bytes, (double)shard->body.len);
+    return s->hooks.send(s->hooks.ctx, (uint32_t)(shard - s->shards), buf_slice(&shard->body), e);
+}
+
+static bool shard_turn(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
+{
+    if (shard->parked.n > 0 && !limited_expire(s, shard, now_ms, e)) {
+        return false;
+    }
+    while (!shard->in_flight && shard->resume_ms <= now_ms) {
+        if (shard->current == NULL && !next_work(s, shard, now_ms, e)) {
+            return false;
+        }
+        if (shard->current == NULL) {
+            return true;
+        }
+        if (!current_send(s, shard, now_ms, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sender_turn(struct sender *s, struct moment now, struct err *e)
+{
+    s->wall_ms = now.wall_ms;
+    for (uint32_t i = 0; i < s->o.n_shards; i++) {
+        if (!shard_turn(s, &s->shards[i], now.mono_ms, e)) {
+            return false;
+        }
+    }
+    limited_update(s);
+    cell_set(s->cells.queued, (double)s->n_queued);
+    cell_set(s->cells.in_flight, (double)s->n_in_flight);
+    return true;
+}
+
+static int64_t shard_due_ms(const struct sender *s, const struct shard *shard)
+{
+    if (shard->in_flight) {
+        return INT64_MAX;
+    }
+    int64_t due = queue_due_ms(s, shard);
+    if (shard->parked.n > 0 && shard->probe_ms < due) {
+        due = shard->probe_ms;
+    }
+    if (shard->current != NULL || shard->stack != NULL) {
+        due = 0;
+    }
+    return due > shard->resume_ms ? due : shard->resume_ms;
+}
+
+int64_t sender_wait_ms(const struct sender *s, int64_t now_mono_ms, int64_t max_ms)
+{
+    int64_t wait = max_ms;
+    for (uint32_t i = 0; i < s->o.n_shards; i++) {
+        int64_t due = shard_due_ms(s, &s->shards[i]);
+        if (due != INT64_MAX && due - now_mono_ms < wait) {
+            wait = due - now_mono_ms;
+        }
+    }
+    return wait > 0 ? wait : 0;
+}
+
+/* --- answers --- */
+
+static void count_answer(struct sender *s, enum verdict verdict, const struct sender_answer *a)
+{
+    struct slice outcome = slice_str(verdict_outcome(verdict, a->status));
+    cell_add(metrics_cell(s->metrics, M_RW_REQUESTS, &outcome), 1);
+    histogram_observe(s->cells.seconds, a->seconds, 1);
+}
+
+static void answer_later(struct sender *s, struct shard *shard, enum verdict verdict,
+                         const struct sender_answer *a, int64_t now_ms)
+{
+    char text[ERROR_BYTES];
+    store_text(a->status == 0 ? slice_str(a->error) : a->body, text, sizeof text);
+    if (verdict == VERDICT_AUTH || verdict == VERDICT_MISROUTED) {
+        enum notice notice = verdict == VERDICT_AUTH ? NOTICE_AUTH : NOTICE_MISROUTED;
+        s->hooks.notice(s->hooks.ctx, notice, a->status, text);
+    } else if (a->status != 0 || a->maybe_sent) {
+        shard->current->maybe_there = true;
+        cell_add(s->cells.retried, shard->current->n_points);
+    }
+    shard->resume_ms = now_ms + retry_ms(s, shard, a->retry_after_ms);
+    shard->n_failures++;
+}
+
+bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_answer *a,
+                   struct moment now, struct err *e)
+{
+    int64_t now_ms = now.mono_ms;
+    s->wall_ms = now.wall_ms;
+    struct shard *shard = &s->shards[shard_index];
+    assert(shard->in_flight && shard->current != NULL);
+    shard->in_flight = false;
+    s->n_in_flight--;
+    enum verdict verdict = verdict_of(a->status, a->body);
+    count_answer(s, verdict, a);
+    if (a->sent_again) {
+        shard->current->maybe_there = true;
+    }
+    /* What a store says after the assignment was lost is no longer ours to judge. */
+    if (prune(s, shard->current)) {
+        shard->body_ready = false;
+    }
+    if (work_is_empty(shard->current)) {
+        free(shard->current);
+        shard->current = NULL;
+        return true;
+    }
+    if (verdict == VERDICT_TAKEN) {
+        bool probe = shard->current->probe;
+        work_taken(s, shard);
+        shard->n_failures = 0;
+        shard->n_limit_run = 0;
+        if (probe) {
+            limited_taken(shard, now_ms);
+        }
+        return true;
+    }
+    if (verdict == VERDICT_REFUSED || verdict == VERDICT_TOO_LARGE) {
+        shard->n_failures = 0;
+        shard->body_ready = false;
+        return refused_handle(s, shard, verdict, a, now_ms, e);
+    }
+    answer_later(s, shard, verdict, a, now_ms);
+    return true;
+}
+
+bool sender_has_room(const struct sender *s)
+{
+    return s->n_queued < s->o.max_queued_samples && s->n_queued_bytes < s->o.max_queued_bytes;
+}
+
+bool sender_is_idle(const struct sender *s)
+{
+    return s->n_queued == 0;
+}

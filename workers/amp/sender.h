@@ -1,0 +1,90 @@
+/* Delivers scrapes to a store: shards by source, one request of a shard under way, so that each
+ * series' points arrive in order; retries, bisection of refused requests, series that wait for the
+ * store's limit. Pure: no Kafka, no HTTP, no clock; it is told answers and the time.
+ *
+ *   sender_take ──► shard queues ──► hooks.send … sender_answer ──► release | dead_letter
+ *
+ * Is a refused point the store's already? It is counted as such, and never dead-lettered, when the
+ * text could mean it (order, duplicate, unknown) and
+ *   - its offset lies below the partition's end at the assignment, or
+ *   - it was in a request whose outcome is unknown (5xx, 429, no answer, curl sent it twice), or
+ *   - it was in a refused request (a store may keep the good part of one), and since then a newer
+ *     point of its series could have been stored, or the text says that the time is taken.
+ * The newest point of its series that a store has kept is taken again in silence, so any other
+ * refusal is the point's own: it goes to the DLQ. */
+#pragma once
+
+#include "parked.h"
+#include "verdict.h"
+
+struct sender;
+
+struct sender_options {
+    uint32_t n_shards;
+    uint32_t max_samples; /* points per request */
+    size_t max_bytes;     /* of a request before compression, about */
+    int64_t batch_deadline_ms;
+    int64_t min_backoff_ms;
+    int64_t max_backoff_ms;
+    int64_t max_retry_after_ms; /* a longer Retry-After is cut to this */
+    int64_t limited_wait_ms;    /* points that wait for the series limit go to the DLQ then */
+    size_t max_queued_samples;
+    size_t max_queued_bytes;
+    size_t max_known_bytes; /* of the set of known series */
+    uint64_t seed;          /* of the jitter */
+};
+
+/* A point that the store will not take, ever. Borrowed for the call. */
+struct letter {
+    const struct scrape *scrape;
+    uint32_t point;
+    int64_t time_ms;
+    const char *reason;
+    const char *text; /* the store's words */
+};
+
+/* What happened that an operator should know; text is the store's or curl's. */
+enum notice { NOTICE_AUTH, NOTICE_MISROUTED, NOTICE_LIMITED, NOTICE_NOT_LIMITED, NOTICE_REFUSED };
+
+struct sender_hooks {
+    void *ctx;
+    /* Sends; the body is borrowed until sender_answer was called for the shard. */
+    bool (*send)(void *ctx, uint32_t shard, struct slice body, struct err *e);
+    /* Everything of this offset is delivered or accounted. */
+    void (*release)(void *ctx, struct partition *p, int64_t offset);
+    bool (*dead_letter)(void *ctx, const struct letter *l, struct err *e);
+    bool (*owns)(void *ctx, const struct partition *p);
+    void (*notice)(void *ctx, enum notice notice, int status, const char *text);
+};
+
+/* Waiting goes by a clock that never steps, ages by the wall's. */
+struct moment {
+    int64_t mono_ms;
+    int64_t wall_ms;
+};
+
+struct sender_answer {
+    int status;      /* 0 = none */
+    bool maybe_sent; /* with status 0: could it have reached the store? */
+    bool sent_again;
+    int64_t retry_after_ms;
+    double seconds;
+    struct slice body;
+    const char *error; /* with status 0 */
+};
+
+bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,
+                struct sender **out, struct err *e) MUST_CHECK;
+void sender_free(struct sender *s);
+
+/* Takes the scrape over; it is freed before its offset is released. taken_ms is set here. */
+void sender_take(struct sender *s, struct scrape *scrape, struct moment now);
+/* Starts what is due. */
+bool sender_turn(struct sender *s, struct moment now, struct err *e) MUST_CHECK;
+/* How long nothing will be due, at most max_ms. */
+int64_t sender_wait_ms(const struct sender *s, int64_t now_mono_ms, int64_t max_ms);
+bool sender_answer(struct sender *s, uint32_t shard, const struct sender_answer *a, struct moment now,
+                   struct err *e) MUST_CHECK;
+bool sender_has_room(const struct sender *s);
+/* Nothing is queued, waiting or under way. */
+bool sender_is_idle(const struct sender *s);

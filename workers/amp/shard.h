@@ -1,0 +1,83 @@
+/* The inside of the sender, shared by sender.c (queues, requests), refused.c (bisection, limits)
+ * and settle.c (accounting). */
+#pragma once
+
+#include "sender.h"
+
+struct shard {
+    struct scrape *first; /* queue, oldest first */
+    struct scrape *last;
+    uint32_t first_at; /* points of the first that have left already */
+    uint32_t n_points; /* in the queue */
+    size_t n_bytes;    /* … on the wire, about */
+    struct work *stack;   /* parts of a request that was taken apart, the next on top */
+    struct work *current; /* under way, or to be sent again at resume_ms */
+    struct buf body;      /* of current, compressed */
+    bool body_ready;
+    bool in_flight;
+    int64_t resume_ms;
+    uint32_t n_failures; /* in a row */
+    struct parked parked;
+    int64_t probe_ms; /* when parked series are tried again */
+    uint32_t n_probe_failures;
+    size_t n_probe_series;
+    uint32_t n_limit_run; /* single points refused for a limit, in a row */
+};
+
+struct sender_cells {
+    struct cell *queued;
+    struct cell *in_flight;
+    struct cell *limited;
+    struct cell *bytes;
+    struct cell *retried;
+    struct cell *bisections;
+    struct cell_histogram *seconds;
+    struct cell_histogram *freshness;
+};
+
+struct sender {
+    struct sender_options o;
+    struct sender_hooks hooks;
+    struct metrics *metrics;
+    struct sender_cells cells;
+    struct shard *shards;
+    struct table known; /* series that the store has taken */
+    struct buf plain;   /* a request before compression */
+    size_t n_queued;    /* points that are not settled */
+    size_t n_queued_bytes;
+    bool limited;
+    char limit_text[256]; /* what the store said to it */
+    size_t n_in_flight;
+    uint64_t random;
+    int64_t wall_ms; /* of the call under way */
+};
+
+/* settle.c: the end of points. Each frees the scrape and releases its offset with its last point. */
+void settle_taken(struct sender *s, const struct piece *p);
+void settle_already_there(struct sender *s, const struct piece *p);
+bool settle_dead(struct sender *s, const struct piece *p, const char *reason, const char *text,
+                 struct err *e) MUST_CHECK;
+/* The partition is another's now: not counted, whoever has it counts. */
+void settle_lost(struct sender *s, const struct piece *p);
+/* Counts the delta-temporality points of a piece and leaves them unsettled. */
+uint32_t piece_n_delta(const struct piece *p);
+
+/* refused.c */
+/* Takes the shard's current request apart, or judges its only point. */
+bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
+                    const struct sender_answer *a, int64_t now_ms, struct err *e) MUST_CHECK;
+/* Out of a work that is about to be sent: what must wait behind parked points goes there, known
+ * and unknown series part while the store is at its limit. What is left, or NULL. */
+bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int64_t now_ms,
+                    struct err *e) MUST_CHECK;
+/* Gives up on what has waited too long. */
+bool limited_expire(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e) MUST_CHECK;
+/* A probe was taken. */
+void limited_taken(struct shard *shard, int64_t now_ms);
+/* The gauge and the alarm. */
+void limited_update(struct sender *s);
+bool series_known(struct sender *s, const struct piece *p);
+
+/* sender.c */
+int64_t backoff_ms(struct sender *s, uint32_t n_failures);
+void work_push(struct shard *shard, struct work *w);

@@ -1,0 +1,63 @@
+/* What of a shape goes over the wire scrape after scrape, encoded once: each series' labels as
+ * Remote Write 1.0 wants them (sorted, with __name__, no empty ones; classic histograms as _bucket
+ * with le, _sum, _count). A scalar series is a template that lacks only its value and time:
+ *
+ *   0A len  { 0A len {name value} … }  12 10 09 | value f64 | 10 | time, varint of 6 bytes
+ *
+ * Shared by the shape cache and the scrapes in the queue, hence counted. */
+#pragma once
+
+#include "base/buf.h"
+#include "batch/shape.h"
+#include "run/metrics.h"
+
+struct wire_series {
+    struct hash128 id;
+    uint32_t at;     /* in bytes: scalar: its template; exponential: its labels; classic: its parts
+                        (buckets, _sum, _count), each a 32-bit length and a template */
+    uint32_t len;    /* from there */
+    uint32_t column; /* rank among the scalars, exponentials or classics */
+    uint32_t n_bounds;
+    uint8_t kind; /* enum series_kind */
+    bool delta;   /* not for a store: skipped */
+};
+
+/* The cells of one tenant that each scrape touches. */
+struct tenant_cells {
+    struct cell *samples_in;
+    struct cell *samples_out;
+    struct cell *already_there;
+    struct cell *delta; /* rejected: delta temporality */
+};
+
+struct wire_shape {
+    uint32_t n_refs;
+    uint32_t n_series;
+    uint32_t n_scalars;
+    uint32_t n_exp;
+    uint32_t n_classic;
+    uint32_t n_delta;
+    uint32_t n_wire; /* samples on the wire: a classic histogram is several */
+    bool known;      /* all its series have been taken by the store before */
+    struct wire_series *series;
+    uint8_t *bytes; /* what at and len index */
+    size_t n_bytes;
+    struct slice tenant; /* lives in here */
+    struct tenant_cells cells; /* the caller's to set */
+};
+
+/* tenant_label: "" = none. One reference is the caller's. ERR_BAD_INPUT: labels beyond max_bytes. */
+bool wire_shape_new(const struct shape *shape, struct slice tenant, const char *tenant_label,
+                    size_t max_bytes, struct wire_shape **out, struct err *e) MUST_CHECK;
+static inline struct wire_shape *wire_shape_ref(struct wire_shape *w)
+{
+    w->n_refs++;
+    return w;
+}
+void wire_shape_unref(void *wire_shape);
+/* Bytes held, for the queue's memory. */
+size_t wire_shape_cost(const struct wire_shape *w);
+
+/* A label's value in the encoded labels of a series; for texts (the metric: "__name__"). */
+bool wire_shape_label(const struct wire_shape *w, uint32_t series, const char *name,
+                      struct slice *value);

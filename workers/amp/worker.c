@@ -1,0 +1,220 @@
+#include "worker.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "letter.h"
+#include "run/log.h"
+
+enum { MAX_LETTER_BYTES = 65536 };
+
+struct worker {
+    struct amp *amp;
+    struct store *store;
+    struct stage *stage; /* while it runs */
+    struct buf letter;
+    struct err failed; /* in a callback of the store */
+};
+
+static struct moment moment_now(void)
+{
+    return (struct moment){.mono_ms = clock_mono_ms(), .wall_ms = clock_now_ms()};
+}
+
+/* --- the sender's hooks --- */
+
+static bool hook_send(void *ctx, uint32_t shard, struct slice body, struct err *e)
+{
+    struct worker *w = ctx;
+    return store_send(w->store, shard, body, e);
+}
+
+static void hook_release(void *ctx, struct partition *p, int64_t offset)
+{
+    struct worker *w = ctx;
+    (void)stage_release(w->stage, p, offset);
+}
+
+static bool hook_owns(void *ctx, const struct partition *p)
+{
+    struct worker *w = ctx;
+    return stage_owns(w->stage, p);
+}
+
+static bool letter_send(struct worker *w, struct slice tenant, struct partition *p, int64_t offset,
+                        struct err *e)
+{
+    if (!buf_ok(&w->letter)) {
+        return err_set(e, ERR_FATAL, "a dead letter of more than %d bytes", MAX_LETTER_BYTES);
+    }
+    const struct outgoing out = {.output = 0, .partition = -1, .key = tenant, .value = buf_slice(&w->letter)};
+    return stage_put(w->stage, &out, p, offset, e);
+}
+
+static bool hook_dead_letter(void *ctx, const struct letter *l, struct err *e)
+{
+    struct worker *w = ctx;
+    buf_reset(&w->letter);
+    letter_encode(l, &w->letter);
+    return letter_send(w, l->scrape->shape->tenant, l->scrape->partition, l->scrape->offset, e);
+}
+
+static bool reject_record(void *ctx, const struct record *r, const char *text, struct err *e)
+{
+    struct worker *w = ctx;
+    buf_reset(&w->letter);
+    letter_encode_record(r, text, &w->letter);
+    return letter_send(w, SLICE_NONE, r->partition, r->offset, e);
+}
+
+static void hook_notice(void *ctx, enum notice notice, int status, const char *text)
+{
+    static const struct {
+        enum log_level level;
+        const char *msg;
+    } lines[] = {
+        [NOTICE_AUTH] = {LOG_ERROR, "the store refuses our credentials, trying on"},
+        [NOTICE_MISROUTED] = {LOG_ERROR, "the store is not at this url, trying on"},
+        [NOTICE_LIMITED] = {LOG_ERROR, "the store takes no new series: they wait, known ones flow on"},
+        [NOTICE_NOT_LIMITED] = {LOG_INFO, "the store takes new series again, or none waits any more"},
+        [NOTICE_REFUSED] = {LOG_WARN, "the store refuses samples, they are in the DLQ"},
+    };
+    (void)ctx;
+    log_line(lines[notice].level, lines[notice].msg,
+             LOG_FIELDS(LOG_INT("status", status), LOG_STR("answer", text)));
+}
+
+static void on_answer(void *ctx, uint32_t shard, const struct sender_answer *a)
+{
+    struct worker *w = ctx;
+    if (w->failed.kind == ERR_NONE && !sender_answer(amp_sender(w->amp), shard, a, moment_now(), &w->failed)) {
+        (void)err_wrap(&w->failed, "shard %u", shard);
+    }
+}
+
+/* --- the stage's callbacks --- */
+
+static bool worker_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms, struct outbox *out,
+                        struct err *e)
+{
+    struct worker *w = ctx;
+    (void)out;
+    w->stage = s;
+    bool redelivered = in->offset < stage_end_at_assignment(s, in->partition);
+    struct moment now = {.mono_ms = clock_mono_ms(), .wall_ms = now_ms};
+    return amp_take(w->amp, in, redelivered, now, e);
+}
+
+static bool worker_drive(void *ctx, struct stage *s, int wake_fd, int timeout_ms, struct err *e)
+{
+    struct worker *w = ctx;
+    struct sender *sender = amp_sender(w->amp);
+    w->stage = s;
+    if (!sender_turn(sender, moment_now(), e)) {
+        return false;
+    }
+    int wait_ms = (int)sender_wait_ms(sender, clock_mono_ms(), timeout_ms);
+    if (!store_drive(w->store, wake_fd, wait_ms, e)) {
+        return false;
+    }
+    if (w->failed.kind != ERR_NONE) {
+        *e = w->failed;
+        return false;
+    }
+    return sender_turn(sender, moment_now(), e);
+}
+
+static bool worker_has_room(void *ctx)
+{
+    struct worker *w = ctx;
+    return sender_has_room(amp_sender(w->amp));
+}
+
+static bool worker_is_idle(void *ctx)
+{
+    struct worker *w = ctx;
+    return sender_is_idle(amp_sender(w->amp));
+}
+
+static const char *const outputs[] = {"dlq_topic", NULL};
+
+const struct stage_spec amp_spec = {
+    .name = "amp",
+    .kind = STAGE_SINK,
+    .outputs = outputs,
+    .step = worker_step,
+    .drive = worker_drive,
+    .has_room = worker_has_room,
+    .is_idle = worker_is_idle,
+};
+
+/* --- life --- */
+
+static struct amp_options options_of(const struct config *c)
+{
+    size_t memory = (size_t)config_int(c, "memory_limit_mb") << 20;
+    return (struct amp_options){
+        .tenant_label = config_str(c, "tenant_label"),
+        .max_shapes_bytes = memory / 4,
+        .sender =
+            {
+                .n_shards = (uint32_t)config_int(c, "shards"),
+                .max_samples = (uint32_t)config_int(c, "max_samples"),
+                .max_bytes = (size_t)config_int(c, "max_bytes"),
+                .batch_deadline_ms = config_int(c, "batch_deadline_ms"),
+                .min_backoff_ms = config_int(c, "min_backoff_ms"),
+                .max_backoff_ms = config_int(c, "max_backoff_ms"),
+                .max_retry_after_ms = config_int(c, "max_retry_after_ms"),
+                .limited_wait_ms = config_int(c, "limited_wait_ms"),
+                .max_queued_samples = (size_t)config_int(c, "max_queued_samples"),
+                .max_queued_bytes = memory / 8,
+                .max_known_bytes = memory / 8,
+                .seed = (uint64_t)clock_mono_ns(),
+            },
+    };
+}
+
+bool worker_new(const struct config *c, struct metrics *m, struct worker **out, struct err *e)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    const struct amp_options options = options_of(c);
+    const struct sender_hooks hooks = {
+        .ctx = w,
+        .send = hook_send,
+        .release = hook_release,
+        .dead_letter = hook_dead_letter,
+        .owns = hook_owns,
+        .notice = hook_notice,
+    };
+    const struct store_options store = {
+        .url = config_str(c, "url"),
+        .ca_file = config_str(c, "ca_file"),
+        .bearer = config_str(c, "bearer_token"),
+        .user_password = config_str(c, "basic_auth"),
+        .n_shards = options.sender.n_shards,
+        .request_timeout_ms = config_int(c, "request_timeout_ms"),
+        .answered = on_answer,
+        .ctx = w,
+    };
+    buf_init(&w->letter, MAX_LETTER_BYTES);
+    if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) || !store_new(&store, &w->store, e)) {
+        worker_free(w);
+        return false;
+    }
+    *out = w;
+    return true;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    store_free(w->store);
+    amp_free(w->amp);
+    buf_fini(&w->letter);
+    free(w);
+}
