@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 enum {
-    MAX_CONNECTIONS = 64,
+    MAX_CONNECTIONS = 128,
+    MAX_CONNECTIONS_PER_ADDRESS = 32, /* so that one peer cannot keep out the probes */
     TIMEOUT_S = 10,
     CONNECTION_BYTES = 16 * 1024,
     BACKLOG = 64,
@@ -189,6 +190,7 @@ bool admin_start(const struct admin_options *o, struct admin **out, struct err *
                                  MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
                                  MHD_OPTION_LISTEN_SOCKET, fd,
                                  MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+                                 MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS_PER_ADDRESS,
                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
                                  MHD_OPTION_END);

@@ -61,8 +61,6 @@ double histogram_quantile(const struct cell_histogram *h, double q);
 void metrics_print(struct metrics *m, struct buf *out);
 /* The table of all metrics in Markdown (--help-metrics). */
 void metrics_print_docs(struct buf *out);
-/* The table as markdown, for --help-metrics. */
-void metrics_print_docs(struct buf *out);
 
 /* Counts that wait for a transaction: added to their cells when it has committed, forgotten when
  * it was aborted. */

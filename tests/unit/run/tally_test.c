@@ -1,0 +1,122 @@
+#include "runner.h"
+
+#include "run/metrics.h"
+
+#include <math.h>
+#include <stdio.h>
+
+START_TEST(nothing_counts_before_apply_and_nothing_twice)
+{
+    struct metrics *m = metrics_new();
+    struct cell *c = metrics_cell(m, M_OUTBOX_BYTES, NULL);
+    struct cell_histogram *h = metrics_histogram(m, M_FRESHNESS, NULL);
+    struct tally t;
+    tally_init(&t);
+    tally_apply(&t); /* an empty one */
+    ck_assert(tally_add(&t, c, 2));
+    ck_assert(tally_add(&t, c, 3));
+    ck_assert(tally_observe(&t, h, 0.2, 10));
+    ck_assert(tally_observe(&t, h, NAN, 10));
+    ck_assert(tally_observe(&t, h, 0.2, 0));
+    ck_assert_double_eq(cell_get(c), 0);
+    ck_assert_double_nan(histogram_quantile(h, 0.5));
+    tally_apply(&t);
+    ck_assert_double_eq(cell_get(c), 5);
+    ck_assert_double_eq(histogram_quantile(h, 1), 0.2);
+    tally_apply(&t);
+    ck_assert_double_eq(cell_get(c), 5);
+    tally_fini(&t);
+    metrics_free(m);
+}
+END_TEST
+
+START_TEST(an_aborted_transaction_leaves_no_trace)
+{
+    struct metrics *m = metrics_new();
+    struct cell *c = metrics_cell(m, M_OUTBOX_BYTES, NULL);
+    struct tally t;
+    tally_init(&t);
+    ck_assert(tally_add(&t, c, 100));
+    tally_reset(&t);
+    ck_assert(tally_add(&t, c, 1));
+    tally_apply(&t);
+    ck_assert_double_eq(cell_get(c), 1);
+    tally_fini(&t);
+    metrics_free(m);
+}
+END_TEST
+
+/* Against plain arrays: many cells, several rounds, each applied or forgotten. */
+START_TEST(random_counts_agree_with_a_model)
+{
+    enum { N = 300, N_TALLIES = 50, N_ADDS = 2000 };
+    static struct cell *cells[N];
+    double committed[N] = {0};
+    struct metrics *m = metrics_new();
+    for (int i = 0; i < N; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "%d", i);
+        const struct slice topic = slice_str(text);
+        cells[i] = metrics_cell(m, M_RECORDS_IN, &topic);
+    }
+    uint32_t random = 7;
+    struct tally t;
+    tally_init(&t);
+    for (int round = 0; round < N_TALLIES; round++) {
+        double open[N] = {0};
+        for (int k = 0; k < N_ADDS; k++) {
+            random = random * 1664525 + 1013904223;
+            int i = (int)((random >> 8) % N);
+            ck_assert(tally_add(&t, cells[i], 1 + (random >> 28)));
+            open[i] += 1 + (random >> 28);
+        }
+        ck_assert_uint_le(t.n, N);
+        bool commit = round % 3 != 0;
+        if (commit) {
+            tally_apply(&t);
+        } else {
+            tally_reset(&t);
+        }
+        for (int i = 0; i < N; i++) {
+            committed[i] += commit ? open[i] : 0;
+            ck_assert_double_eq(cell_get(cells[i]), committed[i]);
+        }
+    }
+    tally_fini(&t);
+    metrics_free(m);
+}
+END_TEST
+
+START_TEST(observations_take_no_more_rows_than_buckets)
+{
+    struct metrics *m = metrics_new();
+    struct cell_histogram *direct = metrics_histogram(m, M_FRESHNESS, NULL);
+    struct cell_histogram *tallied = metrics_histogram(m, M_COMMIT_SECONDS, NULL);
+    struct tally t;
+    tally_init(&t);
+    for (int i = 1; i <= 100000; i++) {
+        histogram_observe(direct, i * 0.00137, 1);
+        ck_assert(tally_observe(&t, tallied, i * 0.00137, 1));
+    }
+    ck_assert_uint_le(t.n, 40);
+    tally_apply(&t);
+    for (double q = 0.01; q < 1; q += 0.01) {
+        ck_assert_double_eq(histogram_quantile(direct, q), histogram_quantile(tallied, q));
+    }
+    tally_fini(&t);
+    metrics_free(m);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tally");
+    TCase *tc = tcase_create("tally");
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, nothing_counts_before_apply_and_nothing_twice);
+    tcase_add_test(tc, an_aborted_transaction_leaves_no_trace);
+    tcase_add_test(tc, random_counts_agree_with_a_model);
+    tcase_add_test(tc, observations_take_no_more_rows_than_buckets);
+    suite_add_tcase(suite, tc);
+    return run_suite(suite);
+}
