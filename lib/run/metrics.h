@@ -75,5 +75,7 @@ void tally_fini(struct tally *t);
 /* False when out of memory (nothing was counted). */
 bool tally_add(struct tally *t, struct cell *c, double n) MUST_CHECK;
 bool tally_observe(struct tally *t, struct cell_histogram *h, double value, uint64_t n_times) MUST_CHECK;
+/* Back to the first n counts (t->n as it was): the later ones are forgotten. */
+void tally_rewind(struct tally *t, size_t n);
 void tally_apply(struct tally *t); /* and reset */
 void tally_reset(struct tally *t);

@@ -86,6 +86,6 @@ void outbox_rewind(struct outbox *o, struct outbox_mark mark)
     /* The bytes stay in the arena until its reset: a rewind is rare. */
     o->n = mark.n;
     o->n_bytes = mark.n_bytes;
-    o->tally.n = mark.n_tally;
+    tally_rewind(&o->tally, mark.n_tally);
     o->n_ages = mark.n_ages;
 }
