@@ -3,12 +3,28 @@
 #include "batch/shape_draft.h"
 
 /* One shape's memory: caps of 20,000 series with 64 labels come to about 130 MB. */
-enum { MAX_SHAPE_BYTES = 192 << 20, SLACK_BYTES = 512 };
+enum { MAX_SHAPE_BYTES = 192 << 20, SLACK_BYTES = 256, PART_ALIGN = 16 };
+
+/* All that a shape consists of is one piece of memory: its parts' sizes, rounded up. */
+static size_t part_bytes(size_t n, size_t item_bytes)
+{
+    return (n * item_bytes + PART_ALIGN - 1) & ~(size_t)(PART_ALIGN - 1);
+}
 
 size_t shape_draft_bytes(const struct shape_draft *d)
 {
-    return d->bytes.len + d->n_series * sizeof *d->series + d->n_labels * sizeof *d->labels +
-           d->n_bounds * sizeof *d->bounds;
+    return part_bytes(d->bytes.len, 1) + part_bytes(d->n_series, sizeof *d->series) +
+           part_bytes(d->n_labels, sizeof *d->labels) + part_bytes(d->n_bounds, sizeof *d->bounds);
+}
+
+static void *part_take(uint8_t **piece, const void *items, size_t n, size_t item_bytes)
+{
+    uint8_t *part = *piece;
+    if (n > 0) {
+        memcpy(part, items, n * item_bytes);
+    }
+    *piece += part_bytes(n, item_bytes);
+    return part;
 }
 
 static const uint8_t *moved(const uint8_t *p, struct slice from, struct slice to)
@@ -44,29 +60,25 @@ static void series_finish(struct shape *s, struct series *series, struct slice t
 bool shape_draft_finish(const struct shape_draft *d, struct slice tenant, bool copy_bytes,
                         struct arena *a, struct shape *out)
 {
-    *out = (struct shape){
-        .bytes = d->bytes, .source_name = d->source_name, .n_series = d->n_series};
-    if (copy_bytes) {
-        out->bytes = arena_copy(a, d->bytes);
-    }
-    struct series *series = arena_alloc(a, d->n_series * sizeof *series);
-    struct slice labels_copy = arena_copy(a, slice_of(d->labels, d->n_labels * sizeof *d->labels));
-    struct slice bounds_copy = arena_copy(a, slice_of(d->bounds, d->n_bounds * sizeof *d->bounds));
-    if (out->bytes.ptr == NULL || series == NULL || labels_copy.ptr == NULL ||
-        bounds_copy.ptr == NULL) {
+    uint8_t *piece = arena_alloc(a, shape_draft_bytes(d));
+    if (piece == NULL) {
         return false;
     }
-    struct label *labels = (void *)(uintptr_t)labels_copy.ptr;
-    const double *bounds = (const void *)bounds_copy.ptr;
+    struct series *series = part_take(&piece, d->series, d->n_series, sizeof *series);
+    struct label *labels = part_take(&piece, d->labels, d->n_labels, sizeof *labels);
+    const double *bounds = part_take(&piece, d->bounds, d->n_bounds, sizeof *bounds);
+    *out = (struct shape){.bytes = d->bytes,
+                          .source_name = d->source_name,
+                          .n_series = d->n_series,
+                          .series = series};
     for (uint32_t i = 0; i < d->n_series; i++) {
-        series[i] = d->series[i];
         series[i].labels = labels + d->refs[i].labels;
         series[i].bounds = bounds + d->refs[i].bounds;
     }
     if (copy_bytes) {
+        out->bytes.ptr = part_take(&piece, d->bytes.ptr, d->bytes.len, 1);
         strings_move(out, labels, d->n_labels, series, d->bytes, out->bytes);
     }
-    out->series = series;
     series_finish(out, series, tenant);
     return true;
 }

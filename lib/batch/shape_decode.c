@@ -303,11 +303,12 @@ static bool series_read(struct decoder *x, struct err *e)
         return no_memory(e);
     }
     for (struct blocks b = {0}; blocks_next(&x->c, &b, SERIES_LEAST_BYTES);) {
-        if (x->d->n_series == x->series_cap && !series_grow(x, 1 + b.n_left, e)) {
+        uint32_t at = x->d->n_series;
+        if (at == x->series_cap && !series_grow(x, 1 + b.n_left, e)) {
             return false;
         }
         if (!one_series_read(x, e)) {
-            return err_wrap(e, "series %u", x->d->n_series);
+            return err_wrap(e, "series %u", at);
         }
     }
     if (cursor_ok(&x->c) && x->n_used != x->n_symbols) {

@@ -25,7 +25,7 @@ struct draft_ref {
 /* Everything is checked; bytes is the input or, from a former schema, in scratch. */
 bool shape_draft_decode(struct slice bytes, const struct shape_caps *caps, struct arena *scratch,
                         struct shape_draft *out, struct err *e) MUST_CHECK;
-/* Memory that shape_draft_finish takes, when it copies the bytes, too. */
+/* Memory that shape_draft_finish takes, in one piece. */
 size_t shape_draft_bytes(const struct shape_draft *d);
 /* The shape in a, with its ids; its strings are in a copy of the bytes, or in the draft's. */
 bool shape_draft_finish(const struct shape_draft *d, struct slice tenant, bool copy_bytes,
