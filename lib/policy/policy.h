@@ -1,0 +1,77 @@
+/* The policy: what tenants may send (schemas/policy.schema.json). One file, read into an immutable
+ * struct; the defaults, changed by the file's top level, changed by a tenant's own entry, give that
+ * tenant's rules. A tenant that is not listed is unknown. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/table.h"
+#include "batch/series.h"
+#include "policy/glob.h"
+
+struct class_rule {
+    struct text_list metrics; /* patterns on the translated name */
+    enum batch_class class;
+};
+
+struct label_rules {
+    struct text_list allow;
+    struct text_list forbid;
+    int64_t max_name_bytes;
+    int64_t max_value_bytes;
+    bool strip_unknown; /* or reject the series */
+    struct slice identity; /* the label that keeps two sources' series apart; empty = none */
+};
+
+struct kind_rules {
+    bool allowed[4]; /* by enum series_kind */
+    struct text_list gauge_metrics; /* patterns that may be gauges even so */
+    struct text_list classic_histogram_metrics;
+};
+
+struct source_rules {
+    struct text_list attributes; /* the first resource attribute that is there names the source */
+    struct text_list labels;     /* else the first label; empty = the identity label */
+};
+
+struct class_rules {
+    enum batch_class fallback;
+    uint32_t n;
+    const struct class_rule *items; /* the first that matches */
+};
+
+struct rules {
+    bool open; /* everything well-formed passes, but for forbidden labels */
+    struct label_rules labels;
+    struct text_list names; /* patterns on the translated name */
+    int64_t max_name_bytes;
+    struct kind_rules kinds;
+    struct source_rules source;
+    struct class_rules classes;
+    int64_t max_age_ms;
+    int64_t max_future_ms;
+    int64_t max_series;  /* of one source in one message */
+    int64_t max_labels;  /* of one series */
+};
+
+struct policy_tenant {
+    struct slice name;
+    struct rules rules;
+};
+
+struct policy {
+    char version[96]; /* "<the file's own version>-<hash>", or the hash */
+    uint32_t n_tenants;
+    const struct policy_tenant *tenants; /* in the file's order */
+    struct rules rules;                  /* of a tenant without an entry of its own values */
+    /* private */
+    struct arena arena;
+    struct table by_name;
+};
+
+/* ERR_CONFIG names the place: "labels.unknown: …". On success *out is the caller's (policy_free). */
+bool policy_parse(struct slice json, struct policy **out, struct err *e) MUST_CHECK;
+bool policy_load(const char *path, struct policy **out, struct err *e) MUST_CHECK;
+void policy_free(struct policy *p);
+/* NULL = unknown. */
+const struct policy_tenant *policy_tenant(struct policy *p, struct slice name);

@@ -1,0 +1,43 @@
+/* REASON(id, name, unit, fate, help): why something was refused, in one table. unit: what is
+ * refused (RECORD, SERIES, POINT). fate: REDRIVABLE (a DLQ record refers to it; a better policy can
+ * still let it in), COUNTED (a number only). The help tells the tenant what to change. Include it
+ * with the macro set; no include guard: it is read more than once. */
+REASON(REASON_NONE, "none", POINT, COUNTED, "Not refused.")
+
+REASON(REASON_EMPTY, "empty", RECORD, COUNTED, "The record has no value. Nothing to do.")
+REASON(REASON_MALFORMED, "malformed", RECORD, REDRIVABLE, "The record can't be decoded; the text says where. Send OTLP MetricsData, or Avro with the schema tenant_metrics.avsc.")
+REASON(REASON_MISSING_TENANT, "missing_tenant", RECORD, REDRIVABLE, "A record on the shared topic has no sluice-tenant header. Only the gateway writes there; use your own topic metrics.ingest.<tenant>.")
+REASON(REASON_UNKNOWN_TENANT, "unknown_tenant", RECORD, REDRIVABLE, "The policy does not know this tenant. Ask the operators to add it.")
+REASON(REASON_FORGED_BATCH, "forged_batch", RECORD, REDRIVABLE, "Internal batches come from the gateway alone. Send OTLP or tenant Avro.")
+REASON(REASON_UNSUPPORTED_TYPE, "unsupported_content_type", RECORD, REDRIVABLE, "The content-type header names a format that is not taken here. Send application/x-protobuf (OTLP) or leave the header out.")
+REASON(REASON_TOO_LARGE, "too_large", RECORD, REDRIVABLE, "What the record turns into is larger than a batch may be. Send fewer points in a message.")
+REASON(REASON_OUTPUT_REFUSED, "output_refused", RECORD, REDRIVABLE, "The brokers refused what the record turned into, again and again. Send smaller messages.")
+
+REASON(REASON_NAME_INVALID, "name_invalid", SERIES, REDRIVABLE, "The metric's name is empty, too long, not UTF-8 or has no usable character. Rename the metric.")
+REASON(REASON_NAME_NOT_ALLOWED, "name_not_allowed", SERIES, REDRIVABLE, "The policy does not list this metric's name. Have it added, or drop the metric.")
+REASON(REASON_UNIT_INVALID, "unit_invalid", SERIES, REDRIVABLE, "The unit is longer than 63 bytes or not UTF-8. Use a UCUM unit.")
+REASON(REASON_KIND_NOT_ALLOWED, "kind_not_allowed", SERIES, REDRIVABLE, "The policy does not allow this kind of metric here. Use a counter or an exponential histogram, or have the metric listed.")
+REASON(REASON_TEMPORALITY_MISSING, "temporality_missing", SERIES, REDRIVABLE, "The sum or histogram says neither cumulative nor delta. Set its aggregation temporality.")
+REASON(REASON_DELTA_NOT_MONOTONIC, "delta_not_monotonic", SERIES, REDRIVABLE, "A delta sum that goes up and down can't be stored. Export up-down counters as cumulative.")
+REASON(REASON_LABEL_NAME_INVALID, "label_name_invalid", SERIES, REDRIVABLE, "A label's name is empty, too long or not UTF-8. Rename the attribute.")
+REASON(REASON_LABEL_VALUE_INVALID, "label_value_invalid", SERIES, REDRIVABLE, "A label's value is not UTF-8, holds a NUL, or is a list, map or bytes. Send plain text or a number.")
+REASON(REASON_LABEL_VALUE_TOO_LONG, "label_value_too_long", SERIES, REDRIVABLE, "A label's value is longer than the policy allows. Shorten it.")
+REASON(REASON_LABEL_NOT_ALLOWED, "label_not_allowed", SERIES, REDRIVABLE, "The policy does not list this label. Drop the attribute, or have it added.")
+REASON(REASON_LABEL_FORBIDDEN, "label_forbidden", SERIES, REDRIVABLE, "The policy forbids this label: it holds personal data or has no bound. Drop the attribute.")
+REASON(REASON_LABEL_RESERVED, "label_reserved", SERIES, REDRIVABLE, "The label's name is taken: __*, and le on histograms, quantile on summaries. Rename the attribute.")
+REASON(REASON_LABEL_TWICE, "label_twice", SERIES, REDRIVABLE, "Two attributes become the same label. Rename or drop one.")
+REASON(REASON_TOO_MANY_LABELS, "too_many_labels", SERIES, REDRIVABLE, "The series has more labels than the policy allows. Drop some.")
+REASON(REASON_IDENTITY_MISSING, "identity_missing", SERIES, REDRIVABLE, "The identity label that keeps two servers' series apart is missing. Set it as a resource attribute (default shard_id).")
+REASON(REASON_SOURCE_MISSING, "source_missing", SERIES, REDRIVABLE, "Nothing names the source. Set the resource attribute service.instance.id.")
+REASON(REASON_SOURCE_INVALID, "source_invalid", SERIES, REDRIVABLE, "The source's name is longer than 1 KiB, not UTF-8, or holds a NUL. Choose a plain name.")
+
+REASON(REASON_TIME_MISSING, "time_missing", POINT, REDRIVABLE, "The point has no timestamp. Set time_unix_nano.")
+REASON(REASON_TOO_OLD, "too_old", POINT, REDRIVABLE, "The point is older than the policy's max_age_ms. Check the server's clock and the exporter's queue.")
+REASON(REASON_TOO_FAR_AHEAD, "too_far_ahead", POINT, REDRIVABLE, "The point lies further ahead than the policy's max_future_ms. Check the server's clock.")
+REASON(REASON_START_AFTER_TIME, "start_after_time", POINT, REDRIVABLE, "The start time lies behind the point's own time. Check the exporter.")
+REASON(REASON_POINT_INVALID, "point_invalid", POINT, REDRIVABLE, "The point has no value or contradicts itself; the text says how. Check the exporter.")
+REASON(REASON_HISTOGRAM_INVALID, "histogram_invalid", POINT, REDRIVABLE, "The histogram's buckets, counts or sum don't fit together; the text says how. Check the exporter.")
+REASON(REASON_DUPLICATE_SAME, "duplicate_same", POINT, COUNTED, "The message has this very sample twice; one was kept. Check for an exporter that runs twice.")
+REASON(REASON_DUPLICATE_POINT, "duplicate_point", POINT, REDRIVABLE, "The message has two values of one series for one time; the first was kept. Two exporters or scopes share a series: tell them apart by a label.")
+REASON(REASON_SERIES_COLLISION, "series_collision", POINT, REDRIVABLE, "Different metrics become the same series after translation or stripping (same name and labels, another kind, unit or stripped label). Rename one.")
+REASON(REASON_TOO_MANY_SERIES, "too_many_series", POINT, REDRIVABLE, "The message has more series of one source than the policy allows. Split it or send fewer series.")

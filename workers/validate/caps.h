@@ -1,0 +1,25 @@
+/* How many rejected samples of a (tenant, reason) may still have dead letters in a minute of
+ * received_ms. Kept per ingest partition, so that it is a function of that partition's log; a
+ * rewind starts it anew. */
+#pragma once
+
+#include "base/err.h"
+#include "base/table.h"
+#include "policy/reason.h"
+
+struct cap_row;
+
+struct caps {
+    struct table rows;
+    struct cap_row *touched; /* by the record at hand */
+    uint64_t per_minute;
+};
+
+void caps_init(struct caps *c, uint64_t per_minute);
+void caps_fini(struct caps *c);
+/* A record begins; what the one before took is given back unless caps_keep was called. */
+void caps_begin(struct caps *c);
+void caps_keep(struct caps *c);
+/* Takes up to n; how many were left for it in *granted. */
+bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms, uint64_t n,
+               uint64_t *granted, struct err *e) MUST_CHECK;

@@ -1,0 +1,77 @@
+/* The points of one record, by stream (source and class), and the batches that they become. */
+#pragma once
+
+#include "base/buf.h"
+#include "plan.h"
+#include "reject.h"
+#include "stage/record.h"
+
+/* One stream's points in order of arrival, in columns. */
+struct group {
+    struct stream *stream;
+    uint32_t n;
+    uint32_t cap;
+    const struct entry **entries;
+    int64_t *times_ms;
+    int64_t *starts_ms;
+    /* Of a scalar its bits; of a histogram the place and length of its bytes in `packed`, each 32 bits. */
+    uint64_t *values;
+    uint64_t time_diff;  /* 0 = all times are equal */
+    uint64_t start_diff;
+    struct group *next;
+};
+
+struct groups {
+    struct arena arena; /* one record's */
+    struct buf packed;  /* its histograms' bytes, exponential and classic */
+    struct buf encoded; /* a batch */
+    struct group *first;
+    struct group **last;
+    uint64_t pass; /* counts the records */
+};
+
+/* Where the batches go. */
+struct batch_target {
+    struct outbox *out;
+    int output;
+    const struct record *in;
+    struct slice topic; /* the ingest topic's name */
+    int64_t received_ms;
+    int64_t max_series;
+    int32_t n_batches;  /* so far of this record */
+    uint64_t n_samples; /* put out */
+    struct rejects *rejects;
+};
+
+void groups_init(struct groups *g, size_t max_bytes);
+void groups_fini(struct groups *g);
+/* A new record: forgets all points. */
+void groups_reset(struct groups *g);
+/* The slow half of group_add: opens a group or makes room. NULL: no memory for this record. */
+struct group *group_room(struct groups *g, struct stream *s);
+
+static inline struct group *group_of(struct groups *g, struct stream *s)
+{
+    struct group *group = s->group;
+    if (s->pass == g->pass && group->n < group->cap) {
+        return group;
+    }
+    return group_room(g, s);
+}
+
+static inline void group_add(struct group *group, const struct entry *entry, int64_t time_ms, int64_t start_ms,
+                             uint64_t value)
+{
+    uint32_t i = group->n++;
+    group->entries[i] = entry;
+    group->times_ms[i] = time_ms;
+    group->starts_ms[i] = start_ms;
+    group->values[i] = value;
+    group->time_diff |= (uint64_t)(time_ms ^ group->times_ms[0]);
+    group->start_diff |= (uint64_t)(start_ms ^ group->starts_ms[0]);
+}
+
+/* All groups become batches. Points that can't go along (twice, colliding, too many) are added to
+ * the rejects. ERR_BAD_INPUT with code REASON_TOO_LARGE: the record as a whole must be refused. */
+bool groups_emit(struct groups *g, struct plan_cache *plans, const struct series_cache *series,
+                 struct batch_target *target, struct err *e) MUST_CHECK;

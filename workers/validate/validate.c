@@ -1,0 +1,339 @@
+#include "validate.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "forward.h"
+#include "ingest.h"
+#include "pass.h"
+#include "switches.h"
+
+enum {
+    CLAMP_AHEAD_MS = 60000,
+    WALK_BYTES = 32 << 20,
+    JUDGE_BYTES = 16 << 20,
+    RECORD_BYTES = 64 << 20
+};
+
+struct validate {
+    struct validate_options options;
+    struct metrics *metrics;
+    struct policy_file file;
+    struct policy *policy;
+    struct tenants tenants;
+    struct series_cache series;
+    struct plan_cache plans;
+    struct groups groups;
+    struct rejects rejects;
+    struct forward forward;
+    struct switches switches;
+    struct arena walk_arena;
+    struct arena judge_arena;
+    struct arena name_arena; /* an unknown tenant's name */
+    struct cell *clamped;
+};
+
+/* The caches hold entries of one another: they are emptied together. */
+static void caches_clear(struct validate *v)
+{
+    series_cache_clear(&v->series);
+    plan_cache_clear(&v->plans);
+}
+
+static void version_show(struct validate *v, double on)
+{
+    struct slice version = slice_str(v->policy->version);
+    cell_set(metrics_cell(v->metrics, M_POLICY_VERSION, &version), on);
+}
+
+bool validate_new(const struct validate_options *o, struct metrics *m, struct validate **out, struct err *e)
+{
+    struct validate *v = calloc(1, sizeof *v);
+    if (v == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    v->options = *o;
+    v->metrics = m;
+    v->clamped = metrics_cell(m, M_CLAMPED, NULL);
+    series_cache_init(&v->series, o->cache_bytes / 4 * 3);
+    plan_cache_init(&v->plans, o->cache_bytes / 4);
+    groups_init(&v->groups, RECORD_BYTES);
+    rejects_init(&v->rejects, RECORD_BYTES, (uint32_t)o->dlq_samples_per_minute);
+    forward_init(&v->forward, o->cache_bytes / 8);
+    arena_init(&v->walk_arena, WALK_BYTES);
+    arena_init(&v->judge_arena, JUDGE_BYTES);
+    arena_init(&v->name_arena, JUDGE_BYTES);
+    if (!switches_init(&v->switches)) {
+        validate_free(v);
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    if (!policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
+        !tenants_init(&v->tenants, v->policy, m, e)) {
+        validate_free(v);
+        return false;
+    }
+    version_show(v, 1);
+    *out = v;
+    return true;
+}
+
+void validate_free(struct validate *v)
+{
+    if (v == NULL) {
+        return;
+    }
+    series_cache_fini(&v->series);
+    plan_cache_fini(&v->plans);
+    groups_fini(&v->groups);
+    rejects_fini(&v->rejects);
+    forward_fini(&v->forward);
+    switches_fini(&v->switches);
+    arena_fini(&v->walk_arena);
+    arena_fini(&v->judge_arena);
+    arena_fini(&v->name_arena);
+    tenants_fini(&v->tenants);
+    policy_free(v->policy);
+    free(v);
+}
+
+enum policy_change validate_reload(struct validate *v, struct err *e)
+{
+    struct policy *fresh = NULL;
+    struct tenants tenants = {0};
+    enum policy_change change = policy_file_poll(&v->file, &fresh, e);
+    if (change == POLICY_NEW && !tenants_init(&tenants, fresh, v->metrics, e)) {
+        tenants_fini(&tenants);
+        policy_free(fresh);
+        change = POLICY_REFUSED;
+    }
+    if (change == POLICY_REFUSED) {
+        cell_add(metrics_cell(v->metrics, M_POLICY_ERRORS, NULL), 1);
+    }
+    if (change != POLICY_NEW) {
+        return change;
+    }
+    version_show(v, 0);
+    caches_clear(v);
+    tenants_fini(&v->tenants);
+    policy_free(v->policy);
+    v->tenants = tenants;
+    v->policy = fresh;
+    version_show(v, 1);
+    return POLICY_NEW;
+}
+
+const char *validate_policy_version(const struct validate *v)
+{
+    return v->policy->version;
+}
+
+static void show(struct validate *v, enum metric_id id, const char *label, uint64_t n)
+{
+    struct slice value = slice_str(label);
+    cell_set(metrics_cell(v->metrics, id, &value), (double)n);
+}
+
+void validate_export(struct validate *v)
+{
+    show(v, M_SERIES_CACHE, "hit", v->series.n_hits);
+    show(v, M_SERIES_CACHE, "miss", v->series.n_misses);
+    show(v, M_SHAPE_CACHE, "hit", v->plans.n_hits);
+    show(v, M_SHAPE_CACHE, "miss", v->plans.n_misses);
+    cell_set(metrics_cell(v->metrics, M_SHAPE_CACHE_BYTES, NULL),
+             (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series)));
+}
+
+bool validate_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed, struct slice metadata,
+                      struct err *e)
+{
+    const struct validate *v = ctx;
+    (void)s;
+    (void)committed;
+    (void)metadata;
+    struct caps *caps = calloc(1, sizeof *caps);
+    if (caps == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    caps_init(caps, v->options.dlq_samples_per_minute);
+    p->state = caps;
+    return true;
+}
+
+void validate_drop(void *ctx, struct partition *p)
+{
+    (void)ctx;
+    if (p->state != NULL) {
+        caps_fini(p->state);
+        free(p->state);
+        p->state = NULL;
+    }
+}
+
+static bool tell(struct outbox *out, struct cell *cell, uint64_t n, struct err *e)
+{
+    return n == 0 || tally_add(&out->tally, cell, (double)n) || err_set(e, ERR_RETRY, "no memory for a count");
+}
+
+/* The log's time, but never far ahead of ours. */
+static bool received(const struct validate *v, const struct record *in, int64_t now_ms, struct outbox *out,
+                     int64_t *received_ms, struct err *e)
+{
+    *received_ms = in->timestamp_ms;
+    if (in->timestamp_ms > 0 && in->timestamp_ms <= now_ms + CLAMP_AHEAD_MS) {
+        return true;
+    }
+    *received_ms = in->timestamp_ms > 0 ? now_ms + CLAMP_AHEAD_MS : now_ms;
+    return tell(out, v->clamped, 1, e);
+}
+
+/* Once per record and source. */
+static bool switches_count(struct validate *v, struct tenant *t, const struct record *in, struct outbox *out,
+                           struct err *e)
+{
+    uint64_t where = hash64_seeded(in->partition->topic, (uint64_t)in->partition->number) | 1;
+    uint64_t n = 0;
+    for (const struct group *g = v->groups.first; g != NULL; g = g->next) {
+        n += switches_moved(&v->switches, g->stream->source, where);
+    }
+    if (!tell(out, t->switches, n, e)) {
+        return false;
+    }
+    for (const struct group *g = v->groups.first; g != NULL; g = g->next) {
+        switches_note(&v->switches, g->stream->source, where);
+    }
+    return true;
+}
+
+static bool counts_put(const struct tenant *t, uint64_t n_in, uint64_t n_out, int64_t received_ms, struct outbox *out,
+                       struct err *e)
+{
+    return tell(out, t->in, n_in, e) && tell(out, t->out, n_out, e) &&
+           (n_out == 0 || outbox_age(out, received_ms, n_out, e));
+}
+
+static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
+{
+    const struct rules *rules = o->tenant->rules;
+    groups_reset(&v->groups);
+    rejects_reset(&v->rejects);
+    return (struct pass){
+        .tenant = o->tenant,
+        .min_ms = o->received_ms - rules->max_age_ms,
+        .max_ms = o->received_ms + rules->max_future_ms,
+        .mask_key = v->options.mask_key,
+        .series = &v->series,
+        .groups = &v->groups,
+        .rejects = &v->rejects,
+        .walk_arena = &v->walk_arena,
+        .judge_arena = &v->judge_arena,
+    };
+}
+
+/* Points become batches and dead letters. */
+static bool points_put(struct validate *v, const struct letter_origin *o, enum ingest_format format, struct caps *caps,
+                       struct outbox *out, struct err *e)
+{
+    struct pass p = pass_begin(v, o);
+    struct batch_target target = {.out = out,
+                                  .output = OUTPUT_VALID,
+                                  .in = o->in,
+                                  .topic = o->topic,
+                                  .received_ms = o->received_ms,
+                                  .max_series = o->tenant->rules->max_series,
+                                  .rejects = &v->rejects};
+    int32_t n_letters = 0;
+    bool ok = format == INGEST_TENANT_AVRO ? tenant_points(&p, o->in->value, e) : otlp_points(&p, o->in->value, e);
+    if (!ok || !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
+        return false;
+    }
+    assert(p.n_in == target.n_samples + v->rejects.n_samples);
+    return rejects_put(&v->rejects, o, &v->tenants, caps, OUTPUT_DLQ, out, &n_letters, e) &&
+           counts_put(o->tenant, p.n_in, target.n_samples, o->received_ms, out, e) &&
+           switches_count(v, o->tenant, o->in, out, e);
+}
+
+static bool batch_put_on(struct validate *v, const struct letter_origin *o, struct outbox *out, struct err *e)
+{
+    uint64_t n = 0;
+    return forward_batch(&v->forward, o, &v->walk_arena, OUTPUT_VALID, out, &n, e) &&
+           counts_put(o->tenant, n, n, o->received_ms, out, e);
+}
+
+static bool record_put(struct validate *v, const struct letter_origin *o, const struct ingest *look, struct caps *caps,
+                       struct outbox *out, struct err *e)
+{
+    struct outbox_mark mark = outbox_mark(out);
+    struct err why = ERR_INIT;
+    bool ok = look->format == INGEST_BATCH ? batch_put_on(v, o, out, &why)
+                                           : points_put(v, o, look->format, caps, out, &why);
+    if (ok) {
+        return true;
+    }
+    if (why.kind != ERR_BAD_INPUT) {
+        *e = why;
+        return false;
+    }
+    /* No partial effect. */
+    outbox_rewind(out, mark);
+    caps_begin(caps);
+    enum reason reason = why.code == REASON_TOO_LARGE || why.code == REASON_FORGED_BATCH ? (enum reason)why.code
+                                                                                        : REASON_MALFORMED;
+    return reject_record(o, &v->tenants, reason, why.text, caps, OUTPUT_DLQ, out, e);
+}
+
+/* Who the letters are about; the tenant's rules are those of nobody when it is unknown. */
+static bool origin_of(struct validate *v, const struct record *in, const struct ingest *look, int64_t received_ms,
+                      struct letter_origin *o, struct err *e)
+{
+    struct tenant *tenant = tenants_find(&v->tenants, look->tenant_name);
+    *o = (struct letter_origin){.in = in, .topic = look->topic, .received_ms = received_ms};
+    arena_reset(&v->name_arena);
+    o->tenant = tenant != NULL ? tenant : &v->tenants.nobody;
+    o->tenant_name = tenant != NULL ? tenant->name : printable_name(&v->name_arena, look->tenant_name);
+    return o->tenant_name.ptr != NULL || err_set(e, ERR_FATAL, "out of memory");
+}
+
+bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms, struct outbox *out,
+                   struct err *e)
+{
+    struct validate *v = ctx;
+    struct caps *caps = in->partition->state;
+    struct letter_origin o;
+    int64_t received_ms;
+    (void)s;
+    if (series_cache_bytes(&v->series) > v->series.max_bytes || plan_cache_bytes(&v->plans) > v->plans.max_bytes) {
+        caches_clear(v);
+    }
+    caps_begin(caps);
+    struct ingest look = ingest_look(in, v->options.shared_topic);
+    if (!received(v, in, now_ms, out, &received_ms, e) || !origin_of(v, in, &look, received_ms, &o, e)) {
+        return false;
+    }
+    if (look.reason == REASON_NONE && o.tenant == &v->tenants.nobody) {
+        look.reason = REASON_UNKNOWN_TENANT;
+    }
+    bool ok = look.reason == REASON_NONE
+                  ? record_put(v, &o, &look, caps, out, e)
+                  : reject_record(&o, &v->tenants, look.reason, NULL, caps, OUTPUT_DLQ, out, e);
+    if (ok) {
+        caps_keep(caps);
+    }
+    return ok;
+}
+
+bool validate_give_up(void *ctx, struct stage *s, const struct record *in, const char *reason, struct outbox *out,
+                      struct err *e)
+{
+    struct validate *v = ctx;
+    struct caps *caps = in->partition->state;
+    struct letter_origin o;
+    struct ingest look = ingest_look(in, v->options.shared_topic);
+    (void)s;
+    caps_begin(caps);
+    bool ok = origin_of(v, in, &look, in->timestamp_ms, &o, e) &&
+              reject_record(&o, &v->tenants, REASON_OUTPUT_REFUSED, reason, caps, OUTPUT_DLQ, out, e);
+    if (ok) {
+        caps_keep(caps);
+    }
+    return ok;
+}
