@@ -36,7 +36,8 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
     }
     size_t len;
     uint8_t *bytes = buf_take(body, &len);
-    struct MHD_Response *response = MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         free(bytes);
         return MHD_NO;
@@ -50,7 +51,8 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
     return result;
 }
 
-static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, const char *text)
+static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status,
+                                   const char *text)
 {
     struct buf body;
     buf_init(&body, DETAIL_MAX_BYTES);
@@ -58,7 +60,8 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned s
     return answer(connection, status, "text/plain; charset=utf-8", &body);
 }
 
-static enum MHD_Result answer_metrics(const struct admin_options *o, struct MHD_Connection *connection)
+static enum MHD_Result answer_metrics(const struct admin_options *o,
+                                      struct MHD_Connection *connection)
 {
     struct buf body;
     buf_init(&body, METRICS_MAX_BYTES);
@@ -69,7 +72,8 @@ static enum MHD_Result answer_metrics(const struct admin_options *o, struct MHD_
     return answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
-static enum MHD_Result answer_ready(const struct admin_options *o, struct MHD_Connection *connection)
+static enum MHD_Result answer_ready(const struct admin_options *o,
+                                    struct MHD_Connection *connection)
 {
     struct buf detail;
     buf_init(&detail, DETAIL_MAX_BYTES);
@@ -87,7 +91,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     static int seen;
     const struct admin_options *o = &((struct admin *)ctx)->options;
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        return *state == NULL ? answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET") : MHD_NO;
+        return *state == NULL ? answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET")
+                              : MHD_NO;
     }
     if (*state == NULL) { /* the header only: libmicrohttpd calls again for the body or its end */
         *state = &seen;
@@ -149,8 +154,9 @@ static int listen_at(const char *address, int port, struct err *e)
     const int yes = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         bind(fd, (const struct sockaddr *)&where, len) != 0 || listen(fd, BACKLOG) != 0) {
-        (void)err_set_code(e, ERR_CONFIG, errno, "cannot listen on http_address %.60s, http_port %d: %s", address,
-                           port, strerror(errno));
+        (void)err_set_code(e, ERR_CONFIG, errno,
+                           "cannot listen on http_address %.60s, http_port %d: %s", address, port,
+                           strerror(errno));
         if (fd >= 0) {
             (void)close(fd);
         }
@@ -186,14 +192,12 @@ bool admin_start(const struct admin_options *o, struct admin **out, struct err *
         return err_wrap(e, "admin server");
     }
     a->port = port_of(fd);
-    a->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, a,
-                                 MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
-                                 MHD_OPTION_LISTEN_SOCKET, fd,
-                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-                                 MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS_PER_ADDRESS,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-                                 MHD_OPTION_END);
+    a->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, a,
+        MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)MAX_CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
     if (a->daemon == NULL) {
         /* The descriptor is libmicrohttpd's by now, closed or not. */
         free(a);

@@ -47,12 +47,9 @@ static bool read_switch(const char *text, enum action *action)
     static const struct {
         const char *name;
         enum action action;
-    } switches[] = {{"--check", ACT_CHECK},
-                    {"--print-config", ACT_PRINT},
-                    {"--help", ACT_HELP},
-                    {"-h", ACT_HELP},
-                    {"--help-metrics", ACT_METRICS},
-                    {"--version", ACT_VERSION}};
+    } switches[] = {
+        {"--check", ACT_CHECK}, {"--print-config", ACT_PRINT},   {"--help", ACT_HELP},
+        {"-h", ACT_HELP},       {"--help-metrics", ACT_METRICS}, {"--version", ACT_VERSION}};
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++) {
         if (strcmp(text, switches[i].name) == 0) {
             *action = switches[i].action > *action ? switches[i].action : *action;
@@ -72,7 +69,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a, struct er
                 return err_set(e, ERR_CONFIG, "--config is given twice");
             }
             a->file = value;
-        } else if (e->kind == ERR_NONE && (value = option_value(argv, argc, &i, "--set", e)) != NULL) {
+        } else if (e->kind == ERR_NONE &&
+                   (value = option_value(argv, argc, &i, "--set", e)) != NULL) {
             a->sets[a->n_sets++] = value;
         } else if (e->kind != ERR_NONE) {
             return false;
@@ -104,7 +102,8 @@ static bool check_required(const struct config *c, struct err *e)
             const char *name = c->program->keys[i].name;
             char variable[128];
             config_variable(name, variable, sizeof variable);
-            return err_set(e, ERR_CONFIG, "%s is required: in the file of --config, or as %s", name, variable);
+            return err_set(e, ERR_CONFIG, "%s is required: in the file of --config, or as %s", name,
+                           variable);
         }
     }
     return true;
@@ -112,7 +111,8 @@ static bool check_required(const struct config *c, struct err *e)
 
 static bool read_layers(struct config *c, const struct arguments *a, struct err *e)
 {
-    if ((a->file != NULL && !config_read_file(c, a->file, e)) || !config_read_environment(c, environ, e)) {
+    if ((a->file != NULL && !config_read_file(c, a->file, e)) ||
+        !config_read_environment(c, environ, e)) {
         return false;
     }
     for (size_t i = 0; i < a->n_sets; i++) {
@@ -125,7 +125,8 @@ static bool read_layers(struct config *c, const struct arguments *a, struct err 
 
 static bool say(struct buf *text, struct err *e)
 {
-    bool ok = buf_ok(text) && fwrite(text->ptr, 1, text->len, stdout) == text->len && fflush(stdout) == 0;
+    bool ok =
+        buf_ok(text) && fwrite(text->ptr, 1, text->len, stdout) == text->len && fflush(stdout) == 0;
     return ok || err_set(e, ERR_FATAL, "cannot write to the standard output");
 }
 
@@ -142,8 +143,7 @@ static bool print_action(const struct config_program *p, const struct config *c,
         buf_printf(&text, "%s: the configuration is good\n", p->name);
         break;
     case ACT_PRINT:
-        ok = config_print_values(c, &text) ||
-             err_set(e, ERR_FATAL, "out of memory");
+        ok = config_print_values(c, &text) || err_set(e, ERR_FATAL, "out of memory");
         break;
     case ACT_HELP:
         config_print_help(p, &text);

@@ -38,24 +38,26 @@ static void print_key(const struct config_key *k, struct buf *out)
 
 void config_print_help(const struct config_program *p, struct buf *out)
 {
-    buf_printf(out,
-               "%s: %s\n\n"
-               "usage: %s [--config FILE] [--set key=value]…\n"
-               "  --check         read the configuration, say whether it is good, exit\n"
-               "  --print-config  print the configuration in force as JSON (secrets hidden), exit\n"
-               "  --help          this text\n"
-               "  --help-metrics  the metrics' names, types, labels and meaning\n"
-               "  --version       the versions in use\n\n"
-               "Keys come from FILE (one JSON object), then the environment (SLUICE_<KEY>), then --set;\n"
-               "later ones win. Lists are separated by commas. A secret comes by FILE or environment, or\n"
-               "as <key>_file, the path of a file that holds it. Exit codes: 1 failure, 2 configuration,\n"
-               "3 another process has the same instance name.\n\n"
-               "keys:\n",
-               p->name, p->summary, p->name);
+    buf_printf(
+        out,
+        "%s: %s\n\n"
+        "usage: %s [--config FILE] [--set key=value]…\n"
+        "  --check         read the configuration, say whether it is good, exit\n"
+        "  --print-config  print the configuration in force as JSON (secrets hidden), exit\n"
+        "  --help          this text\n"
+        "  --help-metrics  the metrics' names, types, labels and meaning\n"
+        "  --version       the versions in use\n\n"
+        "Keys come from FILE (one JSON object), then the environment (SLUICE_<KEY>), then --set;\n"
+        "later ones win. Lists are separated by commas. A secret comes by FILE or environment, or\n"
+        "as <key>_file, the path of a file that holds it. Exit codes: 1 failure, 2 configuration,\n"
+        "3 another process has the same instance name.\n\n"
+        "keys:\n",
+        p->name, p->summary, p->name);
     for (size_t i = 0; i < p->n_keys; i++) {
         print_key(&p->keys[i], out);
     }
-    buf_printf(out, "  %-*s passed to librdkafka, e.g. kafka.bootstrap.servers\n", COLUMN, "kafka.<property>");
+    buf_printf(out, "  %-*s passed to librdkafka, e.g. kafka.bootstrap.servers\n", COLUMN,
+               "kafka.<property>");
 }
 
 static json_t *json_of_value(const struct config_key *k, const struct config_value *v)

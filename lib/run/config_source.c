@@ -57,14 +57,16 @@ static bool bad_json(const char *path, json_error_t *error, struct err *e)
     if (near != NULL) {
         *near = '\0';
     }
-    return err_set(e, ERR_CONFIG, "%s: line %d, column %d: %s", path, error->line, error->column, error->text);
+    return err_set(e, ERR_CONFIG, "%s: line %d, column %d: %s", path, error->line, error->column,
+                   error->text);
 }
 
 static bool read_kafka_object(struct config *c, json_t *object, const struct config_origin *from,
                               struct err *e)
 {
     if (!json_is_object(object)) {
-        return err_set(e, ERR_CONFIG, "kafka (%s): must be an object of librdkafka's properties", from->where);
+        return err_set(e, ERR_CONFIG, "kafka (%s): must be an object of librdkafka's properties",
+                       from->where);
     }
     const char *name;
     json_t *value;
@@ -115,14 +117,16 @@ static bool check_stray(const struct config *c, const char *variable, struct err
         size_t allowed = least_of(2, (strlen(known) - strlen(variable_prefix)) / 5);
         size_t d = config_distance(variable, known);
         if (d > 0 && d <= allowed) {
-            return err_set(e, ERR_CONFIG, "%.100s (environment): unknown key; did you mean %s?", variable, known);
+            return err_set(e, ERR_CONFIG, "%.100s (environment): unknown key; did you mean %s?",
+                           variable, known);
         }
     }
     return true;
 }
 
 /* Is it the key's variable, or that of "<secret>_file"? Then name is the key as in a file. */
-static bool match_variable(const struct config_key *k, const char *variable, char *name, size_t name_bytes)
+static bool match_variable(const struct config_key *k, const char *variable, char *name,
+                           size_t name_bytes)
 {
     char known[VARIABLE_BYTES];
     config_variable(k->name, known, sizeof known);
@@ -131,7 +135,8 @@ static bool match_variable(const struct config_key *k, const char *variable, cha
         return true;
     }
     size_t len = strlen(known);
-    if (k->type == CONFIG_SECRET && strncmp(variable, known, len) == 0 && strcmp(variable + len, "_FILE") == 0) {
+    if (k->type == CONFIG_SECRET && strncmp(variable, known, len) == 0 &&
+        strcmp(variable + len, "_FILE") == 0) {
         (void)snprintf(name, name_bytes, "%s_file", k->name);
         return true;
     }
@@ -162,7 +167,8 @@ bool config_read_environment(struct config *c, char **environment, struct err *e
     for (char **entry = environment; *entry != NULL; entry++) {
         const char *equals = strchr(*entry, '=');
         size_t len = equals == NULL ? 0 : (size_t)(equals - *entry);
-        if (strncmp(*entry, variable_prefix, strlen(variable_prefix)) != 0 || len >= VARIABLE_BYTES - 10) {
+        if (strncmp(*entry, variable_prefix, strlen(variable_prefix)) != 0 ||
+            len >= VARIABLE_BYTES - 10) {
             continue;
         }
         char *variable = config_text(c, slice_of(*entry, len), e);

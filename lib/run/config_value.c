@@ -38,8 +38,9 @@ static bool ends_with(const char *name, const char *suffix)
 
 bool config_property_is_secret(const char *name)
 {
-    static const char *const parts[] = {"password", "passphrase",       "secret",     "private.key.pem",
-                                        "key.pem",  "oauthbearer.config", "jaas.config"};
+    static const char *const parts[] = {"password",        "passphrase", "secret",
+                                        "private.key.pem", "key.pem",    "oauthbearer.config",
+                                        "jaas.config"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (strstr(name, parts[i]) != NULL && !ends_with(name, ".location")) {
             return true;
@@ -73,7 +74,8 @@ static bool parse_int(const char *text, int64_t *out)
 static bool put_int(const struct config_key *k, struct config_value *v, int64_t n, struct err *e)
 {
     if (n < k->min || n > k->max) {
-        return err_set(e, ERR_CONFIG, "%" PRId64 " is not in %" PRId64 "…%" PRId64, n, k->min, k->max);
+        return err_set(e, ERR_CONFIG, "%" PRId64 " is not in %" PRId64 "…%" PRId64, n, k->min,
+                       k->max);
     }
     v->number = n;
     return true;
@@ -127,8 +129,9 @@ static bool value_of_text(struct config *c, const struct config_key *k, const ch
         return v->text != NULL;
     case CONFIG_INT: {
         int64_t n;
-        return parse_int(text, &n) ? put_int(k, v, n, e)
-                                   : err_set(e, ERR_CONFIG, "\"%.*s\" is not an integer", SHOWN_CHARS, text);
+        return parse_int(text, &n)
+                   ? put_int(k, v, n, e)
+                   : err_set(e, ERR_CONFIG, "\"%.*s\" is not an integer", SHOWN_CHARS, text);
     }
     case CONFIG_BOOL:
         return put_bool(v, text, e);
@@ -165,7 +168,8 @@ static bool wrong_type(const char *want, const json_t *json, struct err *e)
     return err_set(e, ERR_CONFIG, "must be %s, not %s", want, json_type_name(json));
 }
 
-static bool list_of_json(struct config *c, const json_t *json, struct config_value *v, struct err *e)
+static bool list_of_json(struct config *c, const json_t *json, struct config_value *v,
+                         struct err *e)
 {
     size_t n = json_array_size(json);
     v->n_items = 0;
@@ -208,7 +212,8 @@ static bool value_of_json(struct config *c, const struct config_key *k, const js
         if (json_is_string(json)) {
             return put_list(c, v, json_string_value(json), e);
         }
-        return json_is_array(json) ? list_of_json(c, json, v, e) : wrong_type("a list of strings", json, e);
+        return json_is_array(json) ? list_of_json(c, json, v, e)
+                                   : wrong_type("a list of strings", json, e);
     }
     return false;
 }
@@ -321,7 +326,8 @@ static bool put_kafka(struct config *c, const char *name, const char *text,
         return err_set(e, ERR_CONFIG, "the property's name is missing");
     }
     if (from->layer == LAYER_SET && config_property_is_secret(name)) {
-        return err_set(e, ERR_CONFIG, "a secret is not for the command line: pass it by file or environment");
+        return err_set(e, ERR_CONFIG,
+                       "a secret is not for the command line: pass it by file or environment");
     }
     char *own = config_text(c, slice_str(name), e);
     value = own == NULL ? NULL : config_text(c, slice_str(text), e);
@@ -401,7 +407,8 @@ static bool put_any(struct config *c, const char *name, const char *text, const 
     }
     const struct config_key *k = &c->program->keys[i];
     if (k->type == CONFIG_SECRET && from->layer == LAYER_SET && !by_file) {
-        return err_set(e, ERR_CONFIG, "a secret is not for the command line: pass it by file or environment");
+        return err_set(e, ERR_CONFIG,
+                       "a secret is not for the command line: pass it by file or environment");
     }
     struct config_value v = {.present = true, .layer = from->layer};
     if (by_file) {
@@ -412,7 +419,8 @@ static bool put_any(struct config *c, const char *name, const char *text, const 
         if (!secret_of_file(c, path, &v.text, e)) {
             return false;
         }
-    } else if (text != NULL ? !value_of_text(c, k, text, &v, e) : !value_of_json(c, k, json, &v, e)) {
+    } else if (text != NULL ? !value_of_text(c, k, text, &v, e)
+                            : !value_of_json(c, k, json, &v, e)) {
         return false;
     }
     if (k->type == CONFIG_SECRET && c->values[i].present && c->values[i].layer == from->layer &&

@@ -162,7 +162,8 @@ void log_line(enum log_level level, const char *msg, const struct log_field *fie
         int64_t now_ms = clock_now_ms();
         struct log_repeat_entry due;
         while (log_repeat_due(&repeats, mono_ms, &due)) {
-            write_line(LOG_INFO, now_ms, due.msg, LOG_FIELDS(LOG_INT("suppressed", due.n_suppressed)));
+            write_line(LOG_INFO, now_ms, due.msg,
+                       LOG_FIELDS(LOG_INT("suppressed", due.n_suppressed)));
         }
         if (log_repeat_allow(&repeats, msg, mono_ms)) {
             write_line(level, now_ms, msg, fields, n_fields);

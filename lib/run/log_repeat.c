@@ -13,7 +13,8 @@ static struct log_repeat_entry *entry_seek(struct log_repeat *r, uint64_t hash)
         if (entry->hash == hash) {
             return entry;
         }
-        if (entry->hash == 0 ? best->hash != 0 : best->hash != 0 && entry->start_ms < best->start_ms) {
+        if (entry->hash == 0 ? best->hash != 0
+                             : best->hash != 0 && entry->start_ms < best->start_ms) {
             best = entry;
         }
     }

@@ -61,7 +61,8 @@ static uint64_t values_hash(const struct slice *values, int n)
     return h;
 }
 
-static bool entry_is(const struct metric_entry *entry, uint64_t hash, const struct slice *values, int n)
+static bool entry_is(const struct metric_entry *entry, uint64_t hash, const struct slice *values,
+                     int n)
 {
     if (entry->hash != hash) {
         return false;
@@ -109,7 +110,8 @@ static struct metric_entry *family_add(struct family *f, uint64_t hash, const st
     _Atomic(struct metric_entry *) *bucket = &f->buckets[hash % METRIC_BUCKETS];
     entry->next_in_bucket = atomic_load_explicit(bucket, memory_order_relaxed);
     atomic_store_explicit(bucket, entry, memory_order_release);
-    atomic_store_explicit(f->last == NULL ? &f->first : &f->last->next_made, entry, memory_order_release);
+    atomic_store_explicit(f->last == NULL ? &f->first : &f->last->next_made, entry,
+                          memory_order_release);
     f->last = entry;
     f->n_entries++;
     return entry;
@@ -138,7 +140,8 @@ static struct metric_entry *family_create(struct metrics *m, struct family *f, u
         values = others;
         hash = values_hash(values, f->n_labels);
     }
-    struct metric_entry *entry = family_find(f, hash, values); /* another thread may have been first */
+    struct metric_entry *entry =
+        family_find(f, hash, values); /* another thread may have been first */
     if (entry == NULL) {
         entry = family_add(f, hash, values);
     }
@@ -146,7 +149,8 @@ static struct metric_entry *family_create(struct metrics *m, struct family *f, u
     return entry == NULL ? &m->spare : entry;
 }
 
-static struct metric_entry *metrics_entry(struct metrics *m, enum metric_id id, const struct slice *values)
+static struct metric_entry *metrics_entry(struct metrics *m, enum metric_id id,
+                                          const struct slice *values)
 {
     struct family *f = &m->families[id];
     assert((values != NULL) == (f->n_labels > 0));

@@ -1,5 +1,4 @@
-/* Inside of the metrics registry: families, their entries, histograms. For metrics*.c and
- * tally.c. */
+/* Inside of the metrics registry: families, their entries, histograms. For metrics*.c. */
 #pragma once
 
 #include "run/metrics.h"
@@ -31,8 +30,6 @@ struct cell_histogram {
 void histogram_init(struct cell_histogram *h);
 /* The bucket that value falls into. */
 int histogram_bucket(double value);
-/* What fell into one bucket: a number of values and their sum. */
-void histogram_merge(struct cell_histogram *h, int bucket, uint64_t n_times, double sum);
 
 /* One metric with its label values. */
 struct metric_entry {

@@ -38,8 +38,8 @@ static void put_escaped(struct buf *out, struct slice s, bool quotes)
 }
 
 /* {a="x",b="y",le="0.1"}; le may be NULL; nothing at all without labels. */
-static void put_labels(struct buf *out, const struct metric_row *row, const struct metric_entry *entry,
-                       int n_labels, const char *le)
+static void put_labels(struct buf *out, const struct metric_row *row,
+                       const struct metric_entry *entry, int n_labels, const char *le)
 {
     if (n_labels == 0 && le == NULL) {
         return;
@@ -96,7 +96,8 @@ void metrics_print(struct metrics *m, struct buf *out)
         buf_printf(out, "# HELP %s ", row->name);
         put_escaped(out, slice_str(row->help), false);
         buf_printf(out, "\n# TYPE %s %s\n", row->name, type_name(row->type));
-        for (; entry != NULL; entry = atomic_load_explicit(&entry->next_made, memory_order_acquire)) {
+        for (; entry != NULL;
+             entry = atomic_load_explicit(&entry->next_made, memory_order_acquire)) {
             if (row->type == METRIC_HISTOGRAM) {
                 put_histogram(out, row, entry, f->n_labels);
             } else {

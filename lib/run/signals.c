@@ -32,7 +32,8 @@ static void on_signal(int number)
 
 static void signals_drain(void)
 {
-    if (atomic_load_explicit(&unread, memory_order_relaxed) != 0 && atomic_exchange(&unread, 0) != 0) {
+    if (atomic_load_explicit(&unread, memory_order_relaxed) != 0 &&
+        atomic_exchange(&unread, 0) != 0) {
         uint64_t n_signals;
         ssize_t n = read(event_fd, &n_signals, sizeof n_signals);
         (void)n;

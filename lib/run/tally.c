@@ -3,7 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* In the order of counting, so that what came after a mark can be taken back by cutting the array. */
+/* In the order of counting, so that what came after a mark can be taken back by cutting the array.
+ */
 struct tally_row {
     struct cell *cell; /* one of the two */
     struct cell_histogram *histogram;

@@ -49,7 +49,8 @@ START_TEST(the_ceiling_holds_and_most_of_it_serves)
         size_t n = 0;
         while (arena_alloc(&a, ceilings[_i].piece_bytes) != NULL) {
             n++;
-            ck_assert_msg(a.held_bytes <= a.max_bytes, "%s: %zu held", ceilings[_i].name, a.held_bytes);
+            ck_assert_msg(a.held_bytes <= a.max_bytes, "%s: %zu held", ceilings[_i].name,
+                          a.held_bytes);
         }
         ck_assert_msg(n >= ceilings[_i].n_least, "%s: only %zu pieces", ceilings[_i].name, n);
         ck_assert(n * ceilings[_i].piece_bytes <= ceilings[_i].max_bytes);
@@ -125,7 +126,8 @@ int main(void)
     TCase *tc = tcase_create("arena");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, pieces_are_aligned_apart_and_keep_their_bytes);
-    tcase_add_loop_test(tc, the_ceiling_holds_and_most_of_it_serves, 0, sizeof ceilings / sizeof ceilings[0]);
+    tcase_add_loop_test(tc, the_ceiling_holds_and_most_of_it_serves, 0,
+                        sizeof ceilings / sizeof ceilings[0]);
     tcase_add_test(tc, after_the_ceiling_smaller_pieces_still_fit);
     tcase_add_test(tc, sizes_that_wrap_around_are_refused);
     tcase_add_test(tc, calloc_clears_what_was_used_before);

@@ -117,6 +117,22 @@ START_TEST(printf_grows_and_fails_at_the_ceiling)
 }
 END_TEST
 
+START_TEST(printf_has_room_for_the_nul_behind_its_text)
+{
+    for (size_t before = 0; before < 600; before++) {
+        struct buf b;
+        buf_init(&b, 1000);
+        for (size_t i = 0; i < before; i++) {
+            buf_u8(&b, '.');
+        }
+        buf_printf(&b, "%s", "text");
+        ck_assert_uint_eq(b.len, before + 4);
+        ck_assert_uint_lt(b.len, b.cap);
+        buf_fini(&b);
+    }
+}
+END_TEST
+
 START_TEST(a_c_string_ends_in_nul_that_does_not_count)
 {
     struct buf b;
@@ -156,9 +172,11 @@ int main(void)
     TCase *tc = tcase_create("buf");
     tcase_add_test(tc, values_read_back_as_written);
     tcase_add_test(tc, varints_of_every_length_round_trip);
-    tcase_add_loop_test(tc, the_ceiling_holds_and_failure_stays, 0, sizeof ceilings / sizeof ceilings[0]);
+    tcase_add_loop_test(tc, the_ceiling_holds_and_failure_stays, 0,
+                        sizeof ceilings / sizeof ceilings[0]);
     tcase_add_test(tc, a_size_that_wraps_around_is_refused);
     tcase_add_test(tc, printf_grows_and_fails_at_the_ceiling);
+    tcase_add_test(tc, printf_has_room_for_the_nul_behind_its_text);
     tcase_add_test(tc, a_c_string_ends_in_nul_that_does_not_count);
     tcase_add_test(tc, take_moves_the_bytes_out);
     suite_add_tcase(suite, tc);

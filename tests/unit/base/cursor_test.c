@@ -19,13 +19,15 @@ static const struct {
     {"32 bits", SLICE_LITERAL("\xff\xff\xff\xff\x0f"), true, UINT32_MAX, 5},
     {"63 bits", SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), true, INT64_MAX, 9},
     {"64 bits", SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), true, UINT64_MAX, 10},
-    {"only the 64th bit", SLICE_LITERAL("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), true, UINT64_C(1) << 63, 10},
+    {"only the 64th bit", SLICE_LITERAL("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), true,
+     UINT64_C(1) << 63, 10},
     {"zero in ten bytes", SLICE_LITERAL("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"), true, 0, 10},
     {"zero in two bytes", SLICE_LITERAL("\x80\x00"), true, 0, 2},
     {"a 65th bit", SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), false, 0, 0},
     {"a 70th bit", SLICE_LITERAL("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x40"), false, 0, 0},
     {"eleven bytes", SLICE_LITERAL("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), false, 0, 0},
-    {"eleven bytes, tenth small", SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x81\x00"), false, 0, 0},
+    {"eleven bytes, tenth small", SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x81\x00"),
+     false, 0, 0},
     {"nothing", SLICE_LITERAL(""), false, 0, 0},
     {"cut after one", SLICE_LITERAL("\x80"), false, 0, 0},
     {"cut after nine", SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff"), false, 0, 0},
@@ -38,7 +40,8 @@ START_TEST(varint)
     ck_assert_msg(cursor_ok(&c) == varints[_i].ok, "%s", varints[_i].name);
     ck_assert_msg(v == varints[_i].value, "%s: %" PRIu64, varints[_i].name, v);
     if (varints[_i].ok) {
-        ck_assert_msg(cursor_at(&c) == varints[_i].used, "%s: %zu bytes", varints[_i].name, cursor_at(&c));
+        ck_assert_msg(cursor_at(&c) == varints[_i].used, "%s: %zu bytes", varints[_i].name,
+                      cursor_at(&c));
     } else {
         ck_assert(!cursor_more(&c));
         ck_assert_uint_eq(cursor_left(&c), 0);
@@ -68,7 +71,8 @@ START_TEST(zigzag)
     struct buf b;
     buf_init(&b, 100);
     buf_zigzag(&b, v);
-    ck_assert_msg(slice_eq(buf_slice(&b), zigzags[_i].bytes), "%s: written otherwise", zigzags[_i].name);
+    ck_assert_msg(slice_eq(buf_slice(&b), zigzags[_i].bytes), "%s: written otherwise",
+                  zigzags[_i].name);
     buf_fini(&b);
 }
 END_TEST
@@ -96,11 +100,13 @@ static const struct {
     {"bytes, none", VARINT_BYTES, SLICE_LITERAL("\0"), true, 1},
     {"bytes, two", VARINT_BYTES, SLICE_LITERAL("\2abc"), true, 3},
     {"bytes, short", VARINT_BYTES, SLICE_LITERAL("\3ab"), false, 0},
-    {"bytes, 2^64-1", VARINT_BYTES, SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), false, 0},
+    {"bytes, 2^64-1", VARINT_BYTES, SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+     false, 0},
     {"Avro bytes, two", ZIGZAG_BYTES, SLICE_LITERAL("\4abc"), true, 3},
     {"Avro bytes, short", ZIGZAG_BYTES, SLICE_LITERAL("\6ab"), false, 0},
     {"Avro bytes, -1", ZIGZAG_BYTES, SLICE_LITERAL("\1abcdef"), false, 0},
-    {"Avro bytes, the smallest", ZIGZAG_BYTES, SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01xx"), false, 0},
+    {"Avro bytes, the smallest", ZIGZAG_BYTES,
+     SLICE_LITERAL("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01xx"), false, 0},
 };
 
 START_TEST(read_one)
@@ -133,7 +139,8 @@ START_TEST(read_one)
     }
     ck_assert_msg(cursor_ok(&c) == reads[_i].ok, "%s", reads[_i].name);
     if (reads[_i].ok) {
-        ck_assert_msg(cursor_at(&c) == reads[_i].used, "%s: %zu bytes", reads[_i].name, cursor_at(&c));
+        ck_assert_msg(cursor_at(&c) == reads[_i].used, "%s: %zu bytes", reads[_i].name,
+                      cursor_at(&c));
         if (reads[_i].reader >= LE32 && reads[_i].reader <= DOUBLE) {
             ck_assert_double_eq(number, 1);
         }

@@ -10,8 +10,8 @@ static const struct {
     enum err_kind kind;
     int exit_code;
 } kinds[] = {
-    {"none", ERR_NONE, 0},   {"bad input", ERR_BAD_INPUT, 1}, {"retry", ERR_RETRY, 1},
-    {"abort", ERR_ABORT, 1}, {"fatal", ERR_FATAL, 1},         {"config", ERR_CONFIG, 2},
+    {"none", ERR_NONE, 0},     {"bad input", ERR_BAD_INPUT, 1}, {"retry", ERR_RETRY, 1},
+    {"abort", ERR_ABORT, 1},   {"fatal", ERR_FATAL, 1},         {"config", ERR_CONFIG, 2},
     {"fenced", ERR_FENCED, 3},
 };
 
@@ -19,7 +19,8 @@ START_TEST(each_kind_has_its_exit_code)
 {
     struct err e = ERR_INIT;
     (void)err_set_code(&e, kinds[_i].kind, 77, "x");
-    ck_assert_msg(err_exit_code(&e) == kinds[_i].exit_code, "%s: %d", kinds[_i].name, err_exit_code(&e));
+    ck_assert_msg(err_exit_code(&e) == kinds[_i].exit_code, "%s: %d", kinds[_i].name,
+                  err_exit_code(&e));
     ck_assert_int_eq(e.code, 77);
 }
 END_TEST
@@ -63,8 +64,9 @@ END_TEST
 static const struct {
     const char *name;
     int context_chars;
-} cuts[] = {{"inner cut", 200}, {"inner gone but one", 236}, {"inner gone", 237},
-            {"no room for the colon", 239}, {"context cut", 240}, {"context far too long", 1000}};
+} cuts[] = {{"inner cut", 200},   {"inner gone but one", 236},
+            {"inner gone", 237},  {"no room for the colon", 239},
+            {"context cut", 240}, {"context far too long", 1000}};
 
 START_TEST(what_does_not_fit_is_cut_at_the_end)
 {

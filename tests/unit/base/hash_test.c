@@ -22,7 +22,8 @@ static const struct {
 START_TEST(crc64_is_that_of_avro)
 {
     uint64_t fp = crc64_avro(slice_str(schemas[_i].schema));
-    ck_assert_msg(fp == schemas[_i].fingerprint, "%s: %016lx", schemas[_i].schema, (unsigned long)fp);
+    ck_assert_msg(fp == schemas[_i].fingerprint, "%s: %016lx", schemas[_i].schema,
+                  (unsigned long)fp);
 }
 END_TEST
 

@@ -38,13 +38,25 @@ static const struct {
     {"two bytes cut", SLICE_LITERAL("a\xc3"), 1},
     {"three bytes cut", SLICE_LITERAL("a\xe2\x82"), 1},
     {"four bytes cut", SLICE_LITERAL("a\xf0\x9f\x98"), 1},
-    {"second byte bad", SLICE_LITERAL("\xc3" "a"), 0},
-    {"third byte bad", SLICE_LITERAL("\xe2\x82" "a"), 0},
+    {"second byte bad",
+     SLICE_LITERAL("\xc3"
+                   "a"),
+     0},
+    {"third byte bad",
+     SLICE_LITERAL("\xe2\x82"
+                   "a"),
+     0},
     {"third byte bad, bytes behind", SLICE_LITERAL("\xe2\x82\xc3\xa4 and more"), 0},
     {"fourth byte bad", SLICE_LITERAL("\xf0\x9f\x98\xc0"), 0},
     {"behind a run of eight", SLICE_LITERAL("12345678\xff"), 8},
-    {"at the end of a run of eight", SLICE_LITERAL("1234567\xff" "12345678"), 7},
-    {"across runs of eight", SLICE_LITERAL("1234567\xc3\xa4" "12345678"), 17},
+    {"at the end of a run of eight",
+     SLICE_LITERAL("1234567\xff"
+                   "12345678"),
+     7},
+    {"across runs of eight",
+     SLICE_LITERAL("1234567\xc3\xa4"
+                   "12345678"),
+     17},
 };
 
 START_TEST(check)
@@ -112,10 +124,14 @@ static const struct {
     size_t max_bytes;
     size_t fit;
 } fits[] = {
-    {"all of it", "abc", 3, 3},       {"more than all", "abc", 9, 3},
-    {"a part", "abc", 2, 2},          {"nothing", "abc", 0, 0},
-    {"before two bytes", "a\xc3\xa4", 2, 1},  {"after two bytes", "a\xc3\xa4z", 3, 3},
-    {"in three bytes", "\xe2\x82\xac", 2, 0}, {"in four bytes", "ab\xf0\x9f\x98\x80", 5, 2},
+    {"all of it", "abc", 3, 3},
+    {"more than all", "abc", 9, 3},
+    {"a part", "abc", 2, 2},
+    {"nothing", "abc", 0, 0},
+    {"before two bytes", "a\xc3\xa4", 2, 1},
+    {"after two bytes", "a\xc3\xa4z", 3, 3},
+    {"in three bytes", "\xe2\x82\xac", 2, 0},
+    {"in four bytes", "ab\xf0\x9f\x98\x80", 5, 2},
     {"only tails", "\x80\x80\x80", 2, 0},
 };
 

@@ -46,8 +46,13 @@ static void refresh(void *ctx)
 
 static struct admin_options options_of(struct world *w)
 {
-    return (struct admin_options){.address = "127.0.0.1", .port = 0, .metrics = w->metrics, .ready = ready,
-                                  .alive = alive, .refresh = refresh, .ctx = w};
+    return (struct admin_options){.address = "127.0.0.1",
+                                  .port = 0,
+                                  .metrics = w->metrics,
+                                  .ready = ready,
+                                  .alive = alive,
+                                  .refresh = refresh,
+                                  .ctx = w};
 }
 
 static void world_init(struct world *w)
@@ -113,21 +118,35 @@ static const struct {
     const char *header;
     const char *body;
 } rows[] = {
-    {"metrics", GET("/metrics"), true, true, "200", "Content-Type: text/plain; version=0.0.4; charset=utf-8", "\nsluice_memory_bytes 4711\n"},
-    {"metrics with a query", GET("/metrics?name=x"), true, true, "200", "Content-Type: text/plain", "\nsluice_memory_bytes 4711\n"},
-    {"metrics by HTTP 1.0", "GET /metrics HTTP/1.0\r\n\r\n", true, true, "200", "Content-Type: text/plain", "\nsluice_memory_bytes 4711\n"},
+    {"metrics", GET("/metrics"), true, true, "200",
+     "Content-Type: text/plain; version=0.0.4; charset=utf-8", "\nsluice_memory_bytes 4711\n"},
+    {"metrics with a query", GET("/metrics?name=x"), true, true, "200", "Content-Type: text/plain",
+     "\nsluice_memory_bytes 4711\n"},
+    {"metrics by HTTP 1.0", "GET /metrics HTTP/1.0\r\n\r\n", true, true, "200",
+     "Content-Type: text/plain", "\nsluice_memory_bytes 4711\n"},
     {"healthz", GET("/healthz"), false, true, "200", "Content-Type: text/plain", "\r\n\r\nok\n"},
-    {"healthz of a stalled loop", GET("/healthz"), true, false, "503", "Content-Type: text/plain", "stalled\n"},
-    {"ready", GET("/ready"), true, true, "200", "Content-Type: application/json", "\r\n\r\n{\"partitions\":3}"},
-    {"not ready", GET("/ready"), false, true, "503", "Content-Type: application/json", "\r\n\r\n{\"partitions\":0}"},
-    {"HEAD", "HEAD /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true, true, "200", "Content-Length: 16", "\r\n\r\n"},
-    {"root", GET("/"), true, true, "404", "Content-Type: text/plain", "try /metrics, /healthz or /ready\n"},
+    {"healthz of a stalled loop", GET("/healthz"), true, false, "503", "Content-Type: text/plain",
+     "stalled\n"},
+    {"ready", GET("/ready"), true, true, "200", "Content-Type: application/json",
+     "\r\n\r\n{\"partitions\":3}"},
+    {"not ready", GET("/ready"), false, true, "503", "Content-Type: application/json",
+     "\r\n\r\n{\"partitions\":0}"},
+    {"HEAD", "HEAD /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true, true, "200",
+     "Content-Length: 16", "\r\n\r\n"},
+    {"root", GET("/"), true, true, "404", "Content-Type: text/plain",
+     "try /metrics, /healthz or /ready\n"},
     {"a longer path", GET("/metrics/x"), true, true, "404", "Content-Type", "\n"},
     {"upward", GET("/../metrics"), true, true, "404", "Content-Type", "\n"},
-    {"POST", "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", true, true, "405", "Allow: GET, HEAD", "only GET\n"},
-    {"DELETE", "DELETE /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true, true, "405", "Allow: GET, HEAD", "only GET\n"},
-    {"an unknown method", "BREW /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true, true, "405", "Allow", "only GET\n"},
-    {"GET with a body", "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", true, true, "200", "Content-Type", "ok\n"},
+    {"POST",
+     "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", true,
+     true, "405", "Allow: GET, HEAD", "only GET\n"},
+    {"DELETE", "DELETE /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true, true, "405",
+     "Allow: GET, HEAD", "only GET\n"},
+    {"an unknown method", "BREW /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true,
+     true, "405", "Allow", "only GET\n"},
+    {"GET with a body",
+     "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", true,
+     true, "200", "Content-Type", "ok\n"},
 };
 
 START_TEST(request)
@@ -137,9 +156,11 @@ START_TEST(request)
     w.is_ready = rows[_i].is_ready;
     w.is_alive = rows[_i].is_alive;
     char *text = exchange(admin_port(w.admin), rows[_i].request);
-    ck_assert_msg(strlen(text) > 12 && strncmp(text + 9, rows[_i].status, 3) == 0, "%s: %s", rows[_i].name, text);
+    ck_assert_msg(strlen(text) > 12 && strncmp(text + 9, rows[_i].status, 3) == 0, "%s: %s",
+                  rows[_i].name, text);
     ck_assert_msg(strcasestr(text, rows[_i].header) != NULL, "%s: %s", rows[_i].name, text);
-    ck_assert_msg(slice_ends_with(slice_str(text), slice_str(rows[_i].body)), "%s: %s", rows[_i].name, text);
+    ck_assert_msg(slice_ends_with(slice_str(text), slice_str(rows[_i].body)), "%s: %s",
+                  rows[_i].name, text);
     ck_assert_int_eq(w.n_refreshed, strstr(rows[_i].request, "GET /metrics") == rows[_i].request &&
                                         strcmp(rows[_i].status, "200") == 0);
     free(text);
@@ -153,7 +174,8 @@ static const struct {
 } garbage[] = {
     {"no HTTP", "\x16\x03\x01\x02\r\n\r\n"},
     {"no version", "GET\r\n\r\n"},
-    {"a length that is no number", "GET /ready HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\nConnection: close\r\n\r\n"},
+    {"a length that is no number",
+     "GET /ready HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\nConnection: close\r\n\r\n"},
 };
 
 START_TEST(garbage_hurts_nobody)
@@ -165,7 +187,8 @@ START_TEST(garbage_hurts_nobody)
     (void)shutdown(fd, SHUT_WR);
     char answer[512];
     ssize_t n = recv(fd, answer, sizeof answer, 0);
-    ck_assert_msg(n <= 12 || memcmp(answer + 9, "200", 3) != 0, "%s: %.*s", garbage[_i].name, (int)n, answer);
+    ck_assert_msg(n <= 12 || memcmp(answer + 9, "200", 3) != 0, "%s: %.*s", garbage[_i].name,
+                  (int)n, answer);
     (void)close(fd);
     char *text = exchange(admin_port(w.admin), GET("/healthz"));
     ck_assert_msg(strstr(text, " 200 ") != NULL, "%s: afterwards %s", garbage[_i].name, text);
@@ -214,7 +237,8 @@ START_TEST(two_requests_on_one_connection)
 {
     struct world w;
     world_init(&w);
-    char *text = exchange(admin_port(w.admin), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" GET("/ready"));
+    char *text =
+        exchange(admin_port(w.admin), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" GET("/ready"));
     ck_assert_ptr_nonnull(strstr(text, "ok\n"));
     ck_assert_ptr_nonnull(strstr(text, "{\"partitions\":0}"));
     free(text);
@@ -272,7 +296,8 @@ START_TEST(a_port_in_use_is_said)
     o.port = admin_port(w.admin);
     ck_assert(!admin_start(&o, &second, &e));
     ck_assert_int_eq(e.kind, ERR_CONFIG);
-    ck_assert_msg(strstr(e.text, "http_port") != NULL && strstr(e.text, "in use") != NULL, "%s", e.text);
+    ck_assert_msg(strstr(e.text, "http_port") != NULL && strstr(e.text, "in use") != NULL, "%s",
+                  e.text);
     world_fini(&w);
 }
 END_TEST
@@ -282,9 +307,12 @@ static const struct {
     const char *address;
     bool ok;
 } addresses[] = {
-    {"all", "0.0.0.0", true},         {"loopback", "127.0.0.1", true},
-    {"a name", "localhost", false},   {"nothing", "", false},
-    {"out of range", "1.2.3.256", false}, {"not ours", "192.0.2.1", false},
+    {"all", "0.0.0.0", true},
+    {"loopback", "127.0.0.1", true},
+    {"a name", "localhost", false},
+    {"nothing", "", false},
+    {"out of range", "1.2.3.256", false},
+    {"not ours", "192.0.2.1", false},
 };
 
 START_TEST(address)

@@ -17,11 +17,13 @@
     KEY("session_timeout_ms", INT, "6000", 1, 60000, "time, ms")
 
 static const struct config_key keys[] = {KEYS(CONFIG_ROW)};
-static const struct config_key required_keys[] = {{"must_be_set", CONFIG_STRING, NULL, 0, 0, "required"}};
+static const struct config_key required_keys[] = {
+    {"must_be_set", CONFIG_STRING, NULL, 0, 0, "required"}};
 
 static bool check(const struct config *c, struct err *e)
 {
-    return strcmp(config_str(c, "name"), "refused") != 0 || err_set(e, ERR_CONFIG, "the check says no");
+    return strcmp(config_str(c, "name"), "refused") != 0 ||
+           err_set(e, ERR_CONFIG, "the check says no");
 }
 
 static const struct config_program program = {
@@ -86,8 +88,8 @@ static bool load_with(const struct config_program *p, const struct load *l, stru
     }
     for (int i = 0; i < MAX_ARGS && l->args[i] != NULL; i++) {
         const char *at = strchr(l->args[i], '@');
-        (void)snprintf(argument[argc++], 200, "%.*s%s", at == NULL ? 150 : (int)(at - l->args[i]), l->args[i],
-                       at == NULL ? "" : secret_path);
+        (void)snprintf(argument[argc++], 200, "%.*s%s", at == NULL ? 150 : (int)(at - l->args[i]),
+                       l->args[i], at == NULL ? "" : secret_path);
     }
     for (int i = 0; i < argc; i++) {
         argv[i] = argument[i];
@@ -129,23 +131,53 @@ static const struct {
     {"the last --set wins", {.args = {"--set", "count=3", "--set", "count=4"}}, "count", "4"},
     {"--set with = in the value", {.args = {"--set", "name=a=b"}}, "name", "a=b"},
     {"environment over file", {"{\"count\": 1}", "SLUICE_COUNT", "2", {0}}, "count", "2"},
-    {"--set over environment", {"{\"count\": 1}", "SLUICE_COUNT", "2", {"--set", "count=3"}}, "count", "3"},
-    {"the largest int", {.args = {"--set", "wide=9223372036854775807"}}, "wide", "9223372036854775807"},
-    {"the smallest int", {.file = "{\"wide\": -9223372036854775808}"}, "wide", "-9223372036854775808"},
+    {"--set over environment",
+     {"{\"count\": 1}", "SLUICE_COUNT", "2", {"--set", "count=3"}},
+     "count",
+     "3"},
+    {"the largest int",
+     {.args = {"--set", "wide=9223372036854775807"}},
+     "wide",
+     "9223372036854775807"},
+    {"the smallest int",
+     {.file = "{\"wide\": -9223372036854775808}"},
+     "wide",
+     "-9223372036854775808"},
     {"kafka object", {.file = "{\"kafka\": {\"a.b\": \"c\"}}"}, "kafka.a.b", "c"},
     {"kafka object, number", {.file = "{\"kafka\": {\"a.b\": 5}}"}, "kafka.a.b", "5"},
     {"kafka object, fraction", {.file = "{\"kafka\": {\"a.b\": 0.5}}"}, "kafka.a.b", "0.5"},
     {"kafka object, bool", {.file = "{\"kafka\": {\"a.b\": false}}"}, "kafka.a.b", "false"},
     {"kafka flat", {.file = "{\"kafka.a.b\": \"c\"}"}, "kafka.a.b", "c"},
-    {"kafka from environment", {NULL, "SLUICE_KAFKA_BOOTSTRAP_SERVERS", "h:1,i:2", {0}}, "kafka.bootstrap.servers", "h:1,i:2"},
+    {"kafka from environment",
+     {NULL, "SLUICE_KAFKA_BOOTSTRAP_SERVERS", "h:1,i:2", {0}},
+     "kafka.bootstrap.servers",
+     "h:1,i:2"},
     {"kafka by --set", {.args = {"--set", "kafka.linger.ms=5"}}, "kafka.linger.ms", "5"},
-    {"kafka, --set over file", {.file = "{\"kafka\": {\"a\": 1}}", .args = {"--set", "kafka.a=2"}}, "kafka.a", "2"},
+    {"kafka, --set over file",
+     {.file = "{\"kafka\": {\"a\": 1}}", .args = {"--set", "kafka.a=2"}},
+     "kafka.a",
+     "2"},
     {"kafka, --set twice", {.args = {"--set", "kafka.a=1", "--set", "kafka.a=2"}}, "kafka.a", "2"},
-    {"kafka secret from environment", {NULL, "SLUICE_KAFKA_SASL_PASSWORD", "pw", {0}}, "kafka.sasl.password", "pw"},
-    {"secret's file from environment", {NULL, variable_secret_file, "@", {0}}, "store.token", "from a file"},
-    {"secret's file by --set", {.args = {"--set", "store.token_file=@"}}, "store.token", "from a file"},
-    {"kafka secret's file by --set", {.args = {"--set", "kafka.sasl.password_file=@"}}, "kafka.sasl.password", "from a file"},
-    {"kafka secret's file from environment", {NULL, "SLUICE_KAFKA_SSL_KEY_PASSWORD_FILE", "@", {0}}, "kafka.ssl.key.password", "from a file"},
+    {"kafka secret from environment",
+     {NULL, "SLUICE_KAFKA_SASL_PASSWORD", "pw", {0}},
+     "kafka.sasl.password",
+     "pw"},
+    {"secret's file from environment",
+     {NULL, variable_secret_file, "@", {0}},
+     "store.token",
+     "from a file"},
+    {"secret's file by --set",
+     {.args = {"--set", "store.token_file=@"}},
+     "store.token",
+     "from a file"},
+    {"kafka secret's file by --set",
+     {.args = {"--set", "kafka.sasl.password_file=@"}},
+     "kafka.sasl.password",
+     "from a file"},
+    {"kafka secret's file from environment",
+     {NULL, "SLUICE_KAFKA_SSL_KEY_PASSWORD_FILE", "@", {0}},
+     "kafka.ssl.key.password",
+     "from a file"},
     {"somebody else's variable", {NULL, "SLUICE_PORT_KAFKA", "9092", {0}}, "count", "7"},
     {"somebody else's variable, short", {NULL, "SLUICE_BIN", "/bin", {0}}, "count", "7"},
     {"somebody else's prefix", {NULL, "SLUICECOUNT", "1", {0}}, "count", "7"},
@@ -188,7 +220,8 @@ START_TEST(good)
     struct buf text;
     buf_init(&text, 10000);
     value_text(c, goods[_i].key, &text);
-    ck_assert_msg(strcmp(buf_c_str(&text), goods[_i].want) == 0, "%s: %s", goods[_i].name, buf_c_str(&text));
+    ck_assert_msg(strcmp(buf_c_str(&text), goods[_i].want) == 0, "%s: %s", goods[_i].name,
+                  buf_c_str(&text));
     buf_fini(&text);
     config_free(c);
 }
@@ -204,31 +237,70 @@ static const struct {
     const char *part2;
 } bads[] = {
     {"unknown key", {.file = "{\"colour\": 1}"}, "colour", "unknown key"},
-    {"near key in a file", {.file = "{\"coutn\": 1}"}, "coutn (/tmp/sluice_config_", "did you mean count?"},
-    {"near key by --set", {.args = {"--set", "session_timeout=1"}}, "session_timeout (--set)", "did you mean session_timeout_ms?"},
-    {"near key in the environment", {NULL, "SLUICE_SESSION_TIMOUT_MS", "1", {0}}, "SLUICE_SESSION_TIMOUT_MS (environment)", "did you mean SLUICE_SESSION_TIMEOUT_MS?"},
-    {"string for an int", {.file = "{\"count\": \"5\"}"}, "count (", "must be an integer, not a string"},
-    {"fraction for an int", {.file = "{\"count\": 5.5}"}, "count (", "must be an integer, not a fraction"},
+    {"near key in a file",
+     {.file = "{\"coutn\": 1}"},
+     "coutn (/tmp/sluice_config_",
+     "did you mean count?"},
+    {"near key by --set",
+     {.args = {"--set", "session_timeout=1"}},
+     "session_timeout (--set)",
+     "did you mean session_timeout_ms?"},
+    {"near key in the environment",
+     {NULL, "SLUICE_SESSION_TIMOUT_MS", "1", {0}},
+     "SLUICE_SESSION_TIMOUT_MS (environment)",
+     "did you mean SLUICE_SESSION_TIMEOUT_MS?"},
+    {"string for an int",
+     {.file = "{\"count\": \"5\"}"},
+     "count (",
+     "must be an integer, not a string"},
+    {"fraction for an int",
+     {.file = "{\"count\": 5.5}"},
+     "count (",
+     "must be an integer, not a fraction"},
     {"bool for an int", {.file = "{\"count\": true}"}, "count", "not true or false"},
     {"null for an int", {.file = "{\"count\": null}"}, "count", "not null"},
     {"int for a string", {.file = "{\"name\": 5}"}, "name", "must be a string, not an integer"},
     {"int for a bool", {.file = "{\"flag\": 1}"}, "flag", "must be true or false, not an integer"},
-    {"object for a list", {.file = "{\"topics\": {}}"}, "topics", "must be a list of strings, not an object"},
-    {"int in a list", {.file = "{\"topics\": [\"a\", 1]}"}, "topics", "item 2: must be a list of strings, not an integer"},
+    {"object for a list",
+     {.file = "{\"topics\": {}}"},
+     "topics",
+     "must be a list of strings, not an object"},
+    {"int in a list",
+     {.file = "{\"topics\": [\"a\", 1]}"},
+     "topics",
+     "item 2: must be a list of strings, not an integer"},
     {"empty item in a list", {.file = "{\"topics\": [\"\"]}"}, "topics", "item 1 is empty"},
-    {"empty item in text", {NULL, "SLUICE_TOPICS", "a,,b", {0}}, "topics (SLUICE_TOPICS)", "an item of the list is empty"},
-    {"comma at the end", {NULL, "SLUICE_TOPICS", "a,", {0}}, "topics", "an item of the list is empty"},
-    {"int too large", {.file = "{\"count\": 1001}"}, "count (/tmp/sluice_config_", "1001 is not in -10…1000"},
+    {"empty item in text",
+     {NULL, "SLUICE_TOPICS", "a,,b", {0}},
+     "topics (SLUICE_TOPICS)",
+     "an item of the list is empty"},
+    {"comma at the end",
+     {NULL, "SLUICE_TOPICS", "a,", {0}},
+     "topics",
+     "an item of the list is empty"},
+    {"int too large",
+     {.file = "{\"count\": 1001}"},
+     "count (/tmp/sluice_config_",
+     "1001 is not in -10…1000"},
     {"int too small", {.args = {"--set", "count=-11"}}, "count (--set)", "-11 is not in"},
-    {"int beyond 64 bits", {.args = {"--set", "wide=9223372036854775808"}}, "wide", "is not an integer"},
-    {"int beyond 64 bits in JSON", {.file = "{\"wide\": 9223372036854775808}"}, "sluice_config_", "line 1"},
+    {"int beyond 64 bits",
+     {.args = {"--set", "wide=9223372036854775808"}},
+     "wide",
+     "is not an integer"},
+    {"int beyond 64 bits in JSON",
+     {.file = "{\"wide\": 9223372036854775808}"},
+     "sluice_config_",
+     "line 1"},
     {"text behind an int", {.args = {"--set", "count=5x"}}, "count", "\"5x\" is not an integer"},
     {"space before an int", {.args = {"--set", "count= 5"}}, "count", "is not an integer"},
     {"a sign alone", {.args = {"--set", "count=-"}}, "count", "is not an integer"},
     {"plus sign", {.args = {"--set", "count=+5"}}, "count", "is not an integer"},
     {"hexadecimal", {.args = {"--set", "count=0x10"}}, "count", "is not an integer"},
     {"empty int", {NULL, "SLUICE_COUNT", "", {0}}, "count (SLUICE_COUNT)", "is not an integer"},
-    {"neither true nor false", {NULL, "SLUICE_FLAG", "yes", {0}}, "flag (SLUICE_FLAG)", "\"yes\" is neither true nor false"},
+    {"neither true nor false",
+     {NULL, "SLUICE_FLAG", "yes", {0}},
+     "flag (SLUICE_FLAG)",
+     "\"yes\" is neither true nor false"},
     {"not UTF-8", {NULL, "SLUICE_NAME", "a\xff", {0}}, "name (SLUICE_NAME)", "is not UTF-8"},
     {"not JSON", {.file = "{\"name\" \"" PW "\"}"}, "line 1", "expected"},
     {"text behind the JSON", {.file = "{} x"}, "sluice_config_", "line 1"},
@@ -238,21 +310,63 @@ static const struct {
     {"NUL in a string", {.file = "{\"name\": \"a\\u0000b\"}"}, "sluice_config_", "line 1"},
     {"kafka not an object", {.file = "{\"kafka\": \"x\"}"}, "kafka (", "must be an object"},
     {"kafka list", {.file = "{\"kafka\": {\"a\": []}}"}, "kafka.a (", "not a list"},
-    {"kafka flat and in the object", {.file = "{\"kafka.a\": 1, \"kafka\": {\"a\": 2}}"}, "kafka.a (", "given twice"},
+    {"kafka flat and in the object",
+     {.file = "{\"kafka.a\": 1, \"kafka\": {\"a\": 2}}"},
+     "kafka.a (",
+     "given twice"},
     {"kafka without a name", {.args = {"--set", "kafka.=1"}}, "kafka. (--set)", "name is missing"},
-    {"secret by --set", {.args = {"--set", "store.token=" PW}}, "store.token (--set)", "pass it by file or environment"},
-    {"kafka secret by --set", {.args = {"--set", "kafka.sasl.password=" PW}}, "kafka.sasl.password (--set)", "pass it by file or environment"},
-    {"kafka key by --set", {.args = {"--set", "kafka.ssl.key.pem=" PW}}, "kafka.ssl.key.pem (--set)", "pass it by file or environment"},
-    {"kafka client secret by --set", {.args = {"--set", "kafka.sasl.oauthbearer.client.secret=" PW}}, "client.secret (--set)", "pass it by file"},
-    {"secret of the wrong type", {.file = "{\"store.token\": [\"" PW "\"]}"}, "store.token (", "must be a string, not a list"},
-    {"secret not UTF-8", {NULL, "SLUICE_STORE_TOKEN", PW "\xff", {0}}, "store.token (SLUICE_STORE_TOKEN)", "is not UTF-8"},
-    {"secret and its file", {.file = "{\"store.token\": \"" PW "\", \"store.token_file\": \"/etc/hostname\"}"}, "store.token", "given twice"},
-    {"secret's file missing", {NULL, variable_secret_file, "/nonexistent/x", {0}}, "store.token_file (SLUICE_STORE_TOKEN_FILE)", "cannot open /nonexistent/x"},
-    {"secret's file empty", {NULL, variable_secret_file, "/dev/null", {0}}, "store.token_file", "is empty"},
-    {"secret's file endless", {NULL, variable_secret_file, "/dev/zero", {0}}, "store.token_file", "is larger than"},
-    {"secret's file a folder", {NULL, variable_secret_file, "/tmp", {0}}, "store.token_file", "cannot read /tmp"},
-    {"_file of what is no secret", {.args = {"--set", "name_file=/etc/hostname"}}, "name_file (--set)", "unknown key"},
-    {"no file", {.args = {"--config", "/nonexistent/c.json"}}, "cannot open /nonexistent/c.json", "No such file"},
+    {"secret by --set",
+     {.args = {"--set", "store.token=" PW}},
+     "store.token (--set)",
+     "pass it by file or environment"},
+    {"kafka secret by --set",
+     {.args = {"--set", "kafka.sasl.password=" PW}},
+     "kafka.sasl.password (--set)",
+     "pass it by file or environment"},
+    {"kafka key by --set",
+     {.args = {"--set", "kafka.ssl.key.pem=" PW}},
+     "kafka.ssl.key.pem (--set)",
+     "pass it by file or environment"},
+    {"kafka client secret by --set",
+     {.args = {"--set", "kafka.sasl.oauthbearer.client.secret=" PW}},
+     "client.secret (--set)",
+     "pass it by file"},
+    {"secret of the wrong type",
+     {.file = "{\"store.token\": [\"" PW "\"]}"},
+     "store.token (",
+     "must be a string, not a list"},
+    {"secret not UTF-8",
+     {NULL, "SLUICE_STORE_TOKEN", PW "\xff", {0}},
+     "store.token (SLUICE_STORE_TOKEN)",
+     "is not UTF-8"},
+    {"secret and its file",
+     {.file = "{\"store.token\": \"" PW "\", \"store.token_file\": \"/etc/hostname\"}"},
+     "store.token",
+     "given twice"},
+    {"secret's file missing",
+     {NULL, variable_secret_file, "/nonexistent/x", {0}},
+     "store.token_file (SLUICE_STORE_TOKEN_FILE)",
+     "cannot open /nonexistent/x"},
+    {"secret's file empty",
+     {NULL, variable_secret_file, "/dev/null", {0}},
+     "store.token_file",
+     "is empty"},
+    {"secret's file endless",
+     {NULL, variable_secret_file, "/dev/zero", {0}},
+     "store.token_file",
+     "is larger than"},
+    {"secret's file a folder",
+     {NULL, variable_secret_file, "/tmp", {0}},
+     "store.token_file",
+     "cannot read /tmp"},
+    {"_file of what is no secret",
+     {.args = {"--set", "name_file=/etc/hostname"}},
+     "name_file (--set)",
+     "unknown key"},
+    {"no file",
+     {.args = {"--config", "/nonexistent/c.json"}},
+     "cannot open /nonexistent/c.json",
+     "No such file"},
     {"file endless", {.args = {"--config", "/dev/zero"}}, "/dev/zero", "is larger than"},
     {"--config twice", {.args = {"--config", "/a", "--config=/b"}}, "--config", "twice"},
     {"--config without a value", {.args = {"--config"}}, "--config", "needs a value"},
@@ -260,10 +374,16 @@ static const struct {
     {"--set without =", {.args = {"--set", PW}}, "--set", "key=value"},
     {"--set without a key", {.args = {"--set", "=5"}}, "--set", "key=value"},
     {"unknown option", {.args = {"--verbose"}}, "--verbose", "--help"},
-    {"unknown option that begins like one", {.args = {"--settle=" PW}}, "--settle", "unknown argument"},
+    {"unknown option that begins like one",
+     {.args = {"--settle=" PW}},
+     "--settle",
+     "unknown argument"},
     {"what is no option", {.args = {"name"}}, "name", "unknown argument"},
     {"the program's check", {.args = {"--set", "name=refused"}}, "the check", "says no"},
-    {"the program's check in --check", {.args = {"--check", "--set", "name=refused"}}, "the check", "says no"},
+    {"the program's check in --check",
+     {.args = {"--check", "--set", "name=refused"}},
+     "the check",
+     "says no"},
 };
 
 START_TEST(bad)
@@ -277,8 +397,8 @@ START_TEST(bad)
     ck_assert_msg(!ok, "%s: loaded", bads[_i].name);
     ck_assert_ptr_null(c);
     ck_assert_msg(err_exit_code(&e) == 2, "%s: exit %d", bads[_i].name, err_exit_code(&e));
-    ck_assert_msg(strstr(e.text, bads[_i].part) != NULL && strstr(e.text, bads[_i].part2) != NULL, "%s: %s",
-                  bads[_i].name, e.text);
+    ck_assert_msg(strstr(e.text, bads[_i].part) != NULL && strstr(e.text, bads[_i].part2) != NULL,
+                  "%s: %s", bads[_i].name, e.text);
     ck_assert_msg(strstr(e.text, PW) == NULL, "%s: shows a secret: %s", bads[_i].name, e.text);
     ck_assert_str_eq(printed, "");
     free(printed);
@@ -302,9 +422,12 @@ START_TEST(print_config_is_json_with_every_key_and_no_secret)
 {
     struct config *c;
     const struct load l = {
-        "{\"store.token\": \"" PW "\", \"count\": 5, \"topics\": [\"x\"], \"kafka\": {\"sasl.password\": \"" PW
+        "{\"store.token\": \"" PW
+        "\", \"count\": 5, \"topics\": [\"x\"], \"kafka\": {\"sasl.password\": \"" PW
         "\", \"ssl.key.pem\": \"" PW "\", \"ssl.key.location\": \"/k\", \"linger.ms\": 3}}",
-        "SLUICE_KAFKA_SASL_OAUTHBEARER_CONFIG", "secret=" PW, {"--print-config", "--check"}};
+        "SLUICE_KAFKA_SASL_OAUTHBEARER_CONFIG",
+        "secret=" PW,
+        {"--print-config", "--check"}};
     char *text = printed_by(&program, &l, &c);
     ck_assert_ptr_null(strstr(text, PW));
     json_t *root = json_loads(text, 0, NULL);
@@ -388,15 +511,17 @@ static const struct {
     const char *b;
     size_t distance;
 } pairs[] = {
-    {"", "", 0}, {"", "abc", 3}, {"abc", "abc", 0}, {"abc", "abd", 1}, {"abc", "ab", 1},
-    {"abc", "xabc", 1}, {"abcd", "acbd", 1}, {"kitten", "sitting", 3}, {"ca", "abc", 3},
-    {"log_level", "log_levle", 1},
+    {"", "", 0},         {"", "abc", 3},
+    {"abc", "abc", 0},   {"abc", "abd", 1},
+    {"abc", "ab", 1},    {"abc", "xabc", 1},
+    {"abcd", "acbd", 1}, {"kitten", "sitting", 3},
+    {"ca", "abc", 3},    {"log_level", "log_levle", 1},
 };
 
 START_TEST(distance)
 {
-    ck_assert_msg(config_distance(pairs[_i].a, pairs[_i].b) == pairs[_i].distance, "%s, %s: %zu", pairs[_i].a,
-                  pairs[_i].b, config_distance(pairs[_i].a, pairs[_i].b));
+    ck_assert_msg(config_distance(pairs[_i].a, pairs[_i].b) == pairs[_i].distance, "%s, %s: %zu",
+                  pairs[_i].a, pairs[_i].b, config_distance(pairs[_i].a, pairs[_i].b));
     ck_assert_uint_eq(config_distance(pairs[_i].b, pairs[_i].a), pairs[_i].distance);
 }
 END_TEST

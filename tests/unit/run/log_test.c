@@ -11,7 +11,8 @@
 #include <pthread.h>
 #include <time.h>
 
-static char *line_of(enum log_level level, const char *msg, const struct log_field *fields, int n_fields)
+static char *line_of(enum log_level level, const char *msg, const struct log_field *fields,
+                     int n_fields)
 {
     struct capture c = capture_begin(STDERR_FILENO);
     log_line(level, msg, fields, n_fields);
@@ -37,7 +38,8 @@ START_TEST(a_line_is_one_json_object)
 {
     log_open("tester", LOG_INFO);
     int64_t before_ms = clock_now_ms();
-    char *text = line_of(LOG_WARN, "happened", LOG_FIELDS(LOG_STR("what", "x"), LOG_INT("n", INT64_MIN)));
+    char *text =
+        line_of(LOG_WARN, "happened", LOG_FIELDS(LOG_STR("what", "x"), LOG_INT("n", INT64_MIN)));
     json_t *root = json_of(text);
     ck_assert_str_eq(str(root, "level"), "warn");
     ck_assert_str_eq(str(root, "worker"), "tester");
@@ -67,7 +69,11 @@ static const struct {
     {"quote and backslash", "a\"b\\c", "a\"b\\c"},
     {"control characters", "\n\t\r\x01\x1f\x7f", "\n\t\r\x01\x1f\x7f"},
     {"UTF-8", "grün € 😀", "grün € 😀"},
-    {"a bad byte", "a\xff" "b", "a\xef\xbf\xbd" "b"},
+    {"a bad byte",
+     "a\xff"
+     "b",
+     "a\xef\xbf\xbd"
+     "b"},
     {"a cut character", "a\xe2\x82", "a\xef\xbf\xbd\xef\xbf\xbd"},
     {"a surrogate", "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
 };
@@ -82,7 +88,8 @@ START_TEST(texts_are_escaped)
     ck_assert_msg(strcmp(str(root, "t"), texts[_i].out) == 0, "%s: %s", texts[_i].name, text);
     json_decref(root);
     free(text);
-    text = line_of(LOG_INFO, texts[_i].in, LOG_FIELDS(LOG_STR(texts[_i].in, "v"), LOG_STR("none", NULL)));
+    text = line_of(LOG_INFO, texts[_i].in,
+                   LOG_FIELDS(LOG_STR(texts[_i].in, "v"), LOG_STR("none", NULL)));
     root = json_of(text);
     ck_assert_str_eq(str(root, "msg"), texts[_i].out);
     ck_assert_str_eq(str(root, texts[_i].out), "v");
@@ -117,8 +124,8 @@ START_TEST(a_line_that_is_too_long_says_what_it_left_out)
     controls[4000] = '\0';
     log_open("tester", LOG_INFO);
     char *text = line_of(LOG_INFO, "too long",
-                         LOG_FIELDS(LOG_INT("first", 1), LOG_STR("a", controls), LOG_STR("b", controls),
-                                    LOG_STR("c", controls)));
+                         LOG_FIELDS(LOG_INT("first", 1), LOG_STR("a", controls),
+                                    LOG_STR("b", controls), LOG_STR("c", controls)));
     json_t *root = json_of(text);
     ck_assert_int_eq(json_integer_value(json_object_get(root, "first")), 1);
     ck_assert_uint_eq(strlen(str(root, "a")), 4000);
@@ -239,7 +246,8 @@ START_TEST(lines_of_several_threads_do_not_mix)
     char *text = capture_end(&c);
     int n_lines = 0;
     char *save = NULL;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = strtok_r(text, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
         json_t *root = json_loads(line, 0, NULL);
         ck_assert_msg(root != NULL, "%s", line);
         json_decref(root);
@@ -258,7 +266,8 @@ int main(void)
     tcase_add_loop_test(tc, texts_are_escaped, 0, sizeof texts / sizeof texts[0]);
     tcase_add_test(tc, long_texts_are_cut_between_characters);
     tcase_add_test(tc, a_line_that_is_too_long_says_what_it_left_out);
-    tcase_add_loop_test(tc, lines_below_the_least_level_are_not_written, 0, sizeof levels / sizeof levels[0]);
+    tcase_add_loop_test(tc, lines_below_the_least_level_are_not_written, 0,
+                        sizeof levels / sizeof levels[0]);
     tcase_add_test(tc, repeats_are_held_back);
     tcase_add_test(tc, after_a_minute_the_number_is_said_once);
     tcase_add_test(tc, more_messages_than_it_remembers);

@@ -34,16 +34,17 @@ START_TEST(counters_and_gauges_are_printed_with_help_and_type)
     cell_set(metrics_cell(m, M_LAG, where), 12.5);
     cell_set(metrics_cell(m, M_MEMORY_BYTES, NULL), 8e15);
     char *text = printed(m);
-    ck_assert_str_eq(text,
-                     "# HELP sluice_records_in_total Records taken from Kafka (transactions that committed).\n"
-                     "# TYPE sluice_records_in_total counter\n"
-                     "sluice_records_in_total{topic=\"in\"} 5\n"
-                     "# HELP sluice_lag_records End of the partition minus the true position.\n"
-                     "# TYPE sluice_lag_records gauge\n"
-                     "sluice_lag_records{topic=\"in\",partition=\"3\"} 12.5\n"
-                     "# HELP sluice_memory_bytes Resident memory of the process.\n"
-                     "# TYPE sluice_memory_bytes gauge\n"
-                     "sluice_memory_bytes 8000000000000000\n");
+    ck_assert_str_eq(
+        text,
+        "# HELP sluice_records_in_total Records taken from Kafka (transactions that committed).\n"
+        "# TYPE sluice_records_in_total counter\n"
+        "sluice_records_in_total{topic=\"in\"} 5\n"
+        "# HELP sluice_lag_records End of the partition minus the true position.\n"
+        "# TYPE sluice_lag_records gauge\n"
+        "sluice_lag_records{topic=\"in\",partition=\"3\"} 12.5\n"
+        "# HELP sluice_memory_bytes Resident memory of the process.\n"
+        "# TYPE sluice_memory_bytes gauge\n"
+        "sluice_memory_bytes 8000000000000000\n");
     free(text);
     metrics_free(m);
 }
@@ -61,7 +62,8 @@ static const struct {
     {"newline", SLICE_LITERAL("a\nb"), "{topic=\"a\\nb\"} 1\n"},
     {"UTF-8", SLICE_LITERAL("gr\xc3\xbcn"), "{topic=\"gr\xc3\xbcn\"} 1\n"},
     {"not UTF-8", SLICE_LITERAL("a\xff"), "{topic=\"other\"} 1\n"},
-    {"would end the line early", SLICE_LITERAL("\"} 1\nevil 5\n"), "{topic=\"\\\"} 1\\nevil 5\\n\"} 1\n"},
+    {"would end the line early", SLICE_LITERAL("\"} 1\nevil 5\n"),
+     "{topic=\"\\\"} 1\\nevil 5\\n\"} 1\n"},
 };
 
 START_TEST(label_values_are_escaped)
@@ -82,8 +84,12 @@ static const struct {
     double value;
     const char *printed;
 } numbers[] = {
-    {"zero", 0, " 0\n"},       {"negative", -3, " -3\n"},   {"third", 1.0 / 3, " 0.33333333333333331\n"},
-    {"large", 1e300, "e+300\n"}, {"NaN", NAN, " NaN\n"},      {"infinite", INFINITY, " +Inf\n"},
+    {"zero", 0, " 0\n"},
+    {"negative", -3, " -3\n"},
+    {"third", 1.0 / 3, " 0.33333333333333331\n"},
+    {"large", 1e300, "e+300\n"},
+    {"NaN", NAN, " NaN\n"},
+    {"infinite", INFINITY, " +Inf\n"},
     {"minus infinite", -INFINITY, " -Inf\n"},
 };
 
@@ -182,7 +188,8 @@ START_TEST(histograms_are_cumulative_with_sum_and_count)
     assert_has(text, "\nsluice_commit_seconds_count 9\n");
     const char *sum = strstr(text, "\nsluice_commit_seconds_sum ");
     ck_assert_ptr_nonnull(sum);
-    ck_assert_double_eq_tol(strtod(sum + strlen("\nsluice_commit_seconds_sum "), NULL), 1011.0032, 1e-9);
+    ck_assert_double_eq_tol(strtod(sum + strlen("\nsluice_commit_seconds_sum "), NULL), 1011.0032,
+                            1e-9);
     free(text);
     metrics_free(m);
 }
@@ -271,7 +278,8 @@ START_TEST(the_docs_have_every_metric)
         n_lines += *p == '\n';
     }
     ck_assert_int_eq(n_lines, 2 + N_METRICS);
-    assert_has(text, "| `sluice_lag_records` | gauge | topic,partition | End of the partition minus");
+    assert_has(text,
+               "| `sluice_lag_records` | gauge | topic,partition | End of the partition minus");
     assert_has(text, "| `sluice_commit_seconds` | histogram | – | ");
     buf_fini(&out);
 }
@@ -284,7 +292,8 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, counters_and_gauges_are_printed_with_help_and_type);
     tcase_add_loop_test(tc, label_values_are_escaped, 0, sizeof labels / sizeof labels[0]);
-    tcase_add_loop_test(tc, numbers_are_printed_as_prometheus_reads_them, 0, sizeof numbers / sizeof numbers[0]);
+    tcase_add_loop_test(tc, numbers_are_printed_as_prometheus_reads_them, 0,
+                        sizeof numbers / sizeof numbers[0]);
     tcase_add_test(tc, the_same_labels_give_the_same_cell);
     tcase_add_test(tc, past_the_ceiling_all_is_other);
     tcase_add_test(tc, long_values_are_other);

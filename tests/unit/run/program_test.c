@@ -27,7 +27,8 @@ static const struct {
 } rows[] = {
     {"runs", "--set=code=0", 0, "\"worker\":\"test\",\"msg\":\"ran\",\"code\":0}\n", "below"},
     {"the worker's code", "--set=code=42", 42, "\"code\":42}\n", "below"},
-    {"wrong configuration", "--set=code=101", 2, "sluice-test: code (--set): 101 is not in 0…100\n", "ran"},
+    {"wrong configuration", "--set=code=101", 2, "sluice-test: code (--set): 101 is not in 0…100\n",
+     "ran"},
     {"unknown argument", "-x", 2, "sluice-test: unknown argument -x", "ran"},
     {"help", "--help", 0, "", "ran"},
     {"check", "--check", 0, "", "ran"},

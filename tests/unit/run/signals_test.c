@@ -100,7 +100,8 @@ START_TEST(signal_does)
     }
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == rows[_i].code, "%s: status %x", rows[_i].name, status);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == rows[_i].code, "%s: status %x",
+                  rows[_i].name, status);
 }
 END_TEST
 
