@@ -41,7 +41,29 @@ struct conversion {
     avro_value_t to;
 };
 
-static bool value_match(avro_value_t *from, avro_value_t *to);
+static bool value_match(avro_value_t *from, avro_value_t *to); /* records nest */
+
+/* A field that the writer did not have. All but bytes are 0 or empty from the start; bytes that were
+ * never set avro-c refuses to write. */
+static bool value_clear(avro_value_t *to)
+{
+    static char nothing[1];
+    size_t n_fields = 0;
+    if (avro_value_get_type(to) == AVRO_BYTES) {
+        avro_wrapped_buffer_t empty;
+        return avro_wrapped_buffer_new(&empty, nothing, 0) == 0 &&
+               avro_value_give_bytes(to, &empty) == 0;
+    }
+    if (avro_value_get_type(to) != AVRO_RECORD) {
+        return true;
+    }
+    bool ok = avro_value_get_size(to, &n_fields) == 0;
+    for (size_t i = 0; ok && i < n_fields; i++) {
+        avro_value_t field;
+        ok = avro_value_get_by_index(to, i, &field, NULL) == 0 && value_clear(&field);
+    }
+    return ok;
+}
 
 static bool record_match(avro_value_t *from, avro_value_t *to)
 {
@@ -56,7 +78,8 @@ static bool record_match(avro_value_t *from, avro_value_t *to)
         if (avro_value_get_by_index(to, i, &field, &name) != 0) {
             return false;
         }
-        if (avro_value_get_by_name(from, name, &old, NULL) == 0 && !value_match(&old, &field)) {
+        bool had = avro_value_get_by_name(from, name, &old, NULL) == 0;
+        if (!(had ? value_match(&old, &field) : value_clear(&field))) {
             return false;
         }
     }
