@@ -1,3 +1,4 @@
+#include "named.h"
 #include "shard.h"
 
 #include <stdlib.h>
@@ -196,10 +197,25 @@ bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int6
 
 /* --- the single point --- */
 
+/* Of a point that was in a refused request before. */
+static bool maybe_kept(const struct work *w, const struct piece *p, enum refusal refusal)
+{
+    switch (refusal) {
+    case REFUSAL_ORDER: /* behind a newer one: was that in the request? */
+        return p->shadowed;
+    case REFUSAL_OLD:
+        return p->shadowed || !w->has_late || scrape_time_ms(p->scrape, p->from) > w->late_ms;
+    case REFUSAL_DUPLICATE:
+        return true;
+    default: /* words that tell nothing: rather a reference too many than a loss */
+        return false;
+    }
+}
+
 static bool maybe_there(const struct work *w, const struct piece *p, enum refusal refusal)
 {
     return p->scrape->redelivered || w->maybe_there ||
-           (w->sent_before && (p->shadowed || refusal == REFUSAL_DUPLICATE));
+           (w->sent_before && !p->named && maybe_kept(w, p, refusal));
 }
 
 /* A limit shows in its text; or in silence, and for a series that the store did not have. */
@@ -310,6 +326,26 @@ static bool take_apart(struct sender *s, struct shard *shard, enum verdict verdi
     return ok;
 }
 
+/* The point that the store names when it sees the request for the first time: that one was not
+ * there. */
+static void name_culprit(struct work *w, const struct sender_answer *a)
+{
+    int64_t time_ms;
+    if (w->sent_before || w->maybe_there || !named_time(a->body, &time_ms)) {
+        return;
+    }
+    for (uint32_t i = 0; i < w->n_pieces; i++) {
+        struct piece *p = &w->pieces[i];
+        if (scrape_time_ms(p->scrape, p->from) == time_ms && !p->scrape->redelivered &&
+            named_series(a->body, p->scrape->shape, p->from)) {
+            p->named = true;
+            w->has_late = refusal_of(a->body) == REFUSAL_OLD;
+            w->late_ms = time_ms;
+            return;
+        }
+    }
+}
+
 bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
                     const struct sender_answer *a, int64_t now_ms, struct err *e)
 {
@@ -325,6 +361,9 @@ bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
         free(w);
         shard->current = singles;
         w = singles;
+    }
+    if (verdict == VERDICT_REFUSED) {
+        name_culprit(w, a);
     }
     return w->n_pieces == 1 ? judge_single(s, shard, verdict, a, now_ms, e)
                             : take_apart(s, shard, verdict, a, e);

@@ -36,6 +36,7 @@ struct piece {
     uint32_t from;
     uint32_t to;
     bool shadowed;     /* its request has a point of the same series at the same time or later */
+    bool named;        /* the store named it when it saw it first: its refusal is its own */
     int64_t parked_ms; /* waits for the store's series limit since then; 0 = does not */
 };
 

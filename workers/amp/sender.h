@@ -4,14 +4,15 @@
  *
  *   sender_take ──► shard queues ──► hooks.send … sender_answer ──► release | dead_letter
  *
- * Is a refused point the store's already? It is counted as such, and never dead-lettered, when the
- * text could mean it (order, duplicate, unknown) and
- *   - its offset lies below the partition's end at the assignment, or
- *   - it was in a request whose outcome is unknown (5xx, 429, no answer, curl sent it twice), or
- *   - it was in a refused request (a store may keep the good part of one), and since then a newer
- *     point of its series could have been stored, or the text says that the time is taken.
- * The newest point of its series that a store has kept is taken again in silence, so any other
- * refusal is the point's own: it goes to the DLQ. */
+ * Is a refused point the store's already? Then it is counted as such, and never dead-lettered.
+ * What lies with the point itself (labels, a histogram, a time ahead) goes to the DLQ always. Else:
+ *   there   its offset lies below the partition's end at the assignment, or it was in a request
+ *           whose outcome is unknown (5xx, 429, no answer, curl sent it twice);
+ *   maybe   it was in a refused request, of which a store may keep the good part. For the newest
+ *           point of its series that changes nothing: a store takes that again in silence. But the
+ *           time may be taken, the window may have moved on, or a newer one was in the request. So
+ *           it counts as there, unless the very first refusal named it, or named as too old a
+ *           newer one (stores: Prometheus, Cortex; the window counts from the store's newest). */
 #pragma once
 
 #include "parked.h"

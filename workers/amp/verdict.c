@@ -18,11 +18,11 @@ static const struct {
     {"label name \"", REFUSAL_OWN, true}, /* 2.42: label name "x" is not unique */
     {"out of order", REFUSAL_ORDER, true},
     {"out-of-order", REFUSAL_ORDER, true},
-    {"too old", REFUSAL_ORDER, true},
-    {"too-old", REFUSAL_ORDER, true},
-    {"out of bounds", REFUSAL_ORDER, true},
-    {"max sample age", REFUSAL_ORDER, true},
-    {"max_sample_age", REFUSAL_ORDER, true},
+    {"too old", REFUSAL_OLD, true},
+    {"too-old", REFUSAL_OLD, true},
+    {"out of bounds", REFUSAL_OLD, true},
+    {"max sample age", REFUSAL_OLD, true},
+    {"max_sample_age", REFUSAL_OLD, true},
     {"duplicate sample", REFUSAL_DUPLICATE, true},
     {"duplicate-sample", REFUSAL_DUPLICATE, true},
     {"new value for timestamp", REFUSAL_DUPLICATE, true},
@@ -145,6 +145,7 @@ const char *refusal_reason(enum refusal refusal)
         [REFUSAL_SILENT] = "store_refused",      [REFUSAL_UNKNOWN] = "store_refused",
         [REFUSAL_LIMIT] = "store_series_limit",  [REFUSAL_OWN] = "store_invalid",
         [REFUSAL_ORDER] = "store_out_of_order",  [REFUSAL_DUPLICATE] = "store_duplicate",
+        [REFUSAL_OLD] = "store_too_old",
     };
     return names[refusal];
 }

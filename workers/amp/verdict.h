@@ -19,7 +19,8 @@ enum refusal {
     REFUSAL_UNKNOWN,   /* a text that tells nothing */
     REFUSAL_LIMIT,     /* of active series: the store's state, not the sample's fault */
     REFUSAL_OWN,       /* labels, name, histogram, time ahead: whatever the store has */
-    REFUSAL_ORDER,     /* out of order, too old: can mean that it is there */
+    REFUSAL_ORDER,     /* behind its series' newest: can mean that it is there */
+    REFUSAL_OLD,       /* older than the store's window: can mean that it is there */
     REFUSAL_DUPLICATE, /* the timestamp is taken: can mean that it is there */
     N_REFUSALS
 };

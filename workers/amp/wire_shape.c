@@ -229,17 +229,29 @@ static struct slice labels_bytes(const struct wire_shape *w, const struct wire_s
     return cursor_take(&c, cursor_varint(&c) - SAMPLE_BYTES);
 }
 
+bool wire_shape_label_next(const struct wire_shape *w, uint32_t series, size_t *at,
+                           struct slice *name, struct slice *value)
+{
+    struct slice all = labels_bytes(w, &w->series[series]);
+    struct cursor c = cursor_of(slice_of(all.ptr + *at, all.len - *at));
+    if (!cursor_more(&c)) {
+        return false;
+    }
+    (void)cursor_u8(&c);
+    struct cursor label = cursor_of(cursor_varint_bytes(&c));
+    (void)cursor_u8(&label);
+    *name = cursor_varint_bytes(&label);
+    (void)cursor_u8(&label);
+    *value = cursor_varint_bytes(&label);
+    *at += cursor_at(&c);
+    return cursor_ok(&c);
+}
+
 bool wire_shape_label(const struct wire_shape *w, uint32_t series, const char *name,
                       struct slice *value)
 {
-    struct cursor c = cursor_of(labels_bytes(w, &w->series[series]));
-    while (cursor_more(&c)) {
-        (void)cursor_u8(&c);
-        struct cursor label = cursor_of(cursor_varint_bytes(&c));
-        (void)cursor_u8(&label);
-        struct slice found = cursor_varint_bytes(&label);
-        (void)cursor_u8(&label);
-        *value = cursor_varint_bytes(&label);
+    struct slice found;
+    for (size_t at = 0; wire_shape_label_next(w, series, &at, &found, value);) {
         if (slice_eq_str(found, name)) {
             return true;
         }

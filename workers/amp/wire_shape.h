@@ -58,6 +58,10 @@ void wire_shape_unref(void *wire_shape);
 /* Bytes held, for the queue's memory. */
 size_t wire_shape_cost(const struct wire_shape *w);
 
-/* A label's value in the encoded labels of a series; for texts (the metric: "__name__"). */
+/* A series' labels as they are encoded, for texts; *at begins with 0. False: no more. (Of a
+ * classic histogram: those of its _count.) */
+bool wire_shape_label_next(const struct wire_shape *w, uint32_t series, size_t *at,
+                           struct slice *name, struct slice *value);
+/* The metric: "__name__". */
 bool wire_shape_label(const struct wire_shape *w, uint32_t series, const char *name,
                       struct slice *value);

@@ -12,6 +12,8 @@ struct work {
     bool parted;       /* known and unknown series are already apart */
     bool suspect;      /* of unknown series, refused in a way that a limit explains */
     bool probe;        /* tries whether the limit still holds */
+    bool has_late;     /* late_ms counts */
+    int64_t late_ms;   /* points up to then were older than the window when first sent */
     uint32_t n_points;
     uint32_t n_pieces;
     struct piece pieces[];

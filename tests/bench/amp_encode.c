@@ -1,0 +1,219 @@
+/* How fast samples become requests: scrapes of 2,000 game servers, 300 series each (6 labels and
+ * the name; one in ten a native histogram in the second row), encoded in requests of 2,000 points
+ * and compressed by snappy. 600,000 series: the label bytes lie far beyond the processor's caches.
+ *
+ *   bench-amp-encode [--json] [--rounds N] */
+#include <getopt.h>
+#include <snappy-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "batch/histogram.h"
+#include "scrape.h"
+
+enum { N_SERVERS = 2000, N_SERIES = 300, N_LABELS = 6, REQUEST_POINTS = 2000, EXP_EVERY = 10, N_BUCKETS = 40 };
+
+static const char *const names[N_LABELS] = {"az", "build_id", "instance_type", "queue", "region", "shard_id"};
+
+struct server {
+    struct wire_shape *shape;
+    struct scrape *scrape;
+};
+
+static void *must(void *p)
+{
+    if (p == NULL) {
+        (void)fprintf(stderr, "out of memory\n");
+        exit(1);
+    }
+    return p;
+}
+
+static struct slice text(struct arena *a, const char *prefix, unsigned n)
+{
+    char out[64];
+    int len = snprintf(out, sizeof out, "%s%u", prefix, n);
+    struct slice copy = arena_copy(a, slice_of(out, (size_t)len));
+    (void)must((void *)(uintptr_t)copy.ptr);
+    return copy;
+}
+
+static int cmp(const void *a, const void *b)
+{
+    return series_cmp(*(const struct series *const *)a, *(const struct series *const *)b);
+}
+
+static void series_fill(struct series *s, unsigned i, unsigned server, bool histograms, struct arena *a)
+{
+    struct label *labels = must(ARENA_ARRAY(a, struct label, N_LABELS));
+    const struct slice values[N_LABELS] = {
+        text(a, "eu-central-1", server % 3), text(a, "build-2026-11-", server % 5), SLICE_LITERAL("c7g.2xlarge"),
+        text(a, "ranked-solo-", i % 10),     SLICE_LITERAL("eu-central-1"),         text(a, "gs-eu-central-", server)};
+    for (unsigned k = 0; k < N_LABELS; k++) {
+        labels[k] = (struct label){slice_str(names[k]), values[k]};
+    }
+    *s = (struct series){.metric = text(a, "game_matchmaking_players_total_", i / 10),
+                         .kind = histograms && i % EXP_EVERY == 0 ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER,
+                         .n_labels = N_LABELS,
+                         .labels = labels};
+}
+
+static void histogram_fill(struct buf *out, unsigned i)
+{
+    uint64_t counts[N_BUCKETS];
+    for (unsigned k = 0; k < N_BUCKETS; k++) {
+        counts[k] = 1000 + (i * 31 + k * 17) % 4000;
+    }
+    const struct histogram_span span = {-20, N_BUCKETS};
+    const struct exp_histogram h = {.schema = 3, .count = 100000, .sum = 12.5 * i, .positive = {1, N_BUCKETS, &span, counts}};
+    exp_histogram_encode(&h, out);
+}
+
+static void fail(const struct err *e)
+{
+    (void)fprintf(stderr, "%s\n", e->text);
+    exit(1);
+}
+
+static void server_make(struct server *to, unsigned server, bool histograms)
+{
+    struct arena a;
+    struct buf bytes, values, exp;
+    struct err e = ERR_INIT;
+    struct shape shape;
+    arena_init(&a, 64 << 20);
+    buf_init(&bytes, 16 << 20);
+    buf_init(&values, 16 << 20);
+    buf_init(&exp, 16 << 20);
+    struct series *series = must(ARENA_ARRAY(&a, struct series, N_SERIES));
+    const struct series **order = must(ARENA_ARRAY(&a, const struct series *, N_SERIES));
+    for (unsigned i = 0; i < N_SERIES; i++) {
+        series_fill(&series[i], i, server, histograms, &a);
+        order[i] = &series[i];
+    }
+    qsort(order, N_SERIES, sizeof(*order), cmp);
+    for (unsigned i = 0; i < N_SERIES; i++) {
+        if (order[i]->kind == SERIES_EXP_HISTOGRAM) {
+            histogram_fill(&exp, i + server);
+        } else {
+            buf_double(&values, (double)(i * 7919 + server) * 1.25);
+        }
+    }
+    struct slice tenant = SLICE_LITERAL("demo");
+    if (!shape_encode(text(&a, "gs-", server), order, N_SERIES, &a, &bytes, &e) ||
+        !shape_decode(buf_slice(&bytes), tenant, &shape_default_caps, &a, &shape, &e) ||
+        !wire_shape_new(&shape, tenant, "", 64 << 20, &to->shape, &e)) {
+        fail(&e);
+    }
+    const struct batch b = {.tenant = tenant, .times = {.base_ms = INT64_C(1800000000000) + server},
+                            .values = buf_slice(&values), .exp = buf_slice(&exp)};
+    if (!scrape_new(&b, to->shape, &to->scrape, &e)) {
+        fail(&e);
+    }
+    buf_fini(&bytes);
+    buf_fini(&values);
+    buf_fini(&exp);
+    arena_fini(&a);
+}
+
+struct result {
+    double encode_per_s;
+    double both_per_s;
+    double plain_bytes;
+    double wire_bytes; /* per sample */
+};
+
+/* CPU seconds of one way over all servers; n_out sums the bytes. */
+static double pass(const struct server *servers, bool compress, struct buf *plain, char *out, size_t *n_plain,
+                   size_t *n_out)
+{
+    int64_t began = clock_cpu_ns();
+    buf_reset(plain);
+    uint32_t n = 0;
+    for (unsigned i = 0; i < N_SERVERS; i++) {
+        for (uint32_t at = 0; at < N_SERIES;) {
+            uint32_t room = REQUEST_POINTS - n;
+            uint32_t take = N_SERIES - at < room ? N_SERIES - at : room;
+            scrape_encode(servers[i].scrape, at, at + take, plain);
+            at += take;
+            n += take;
+            if (n == REQUEST_POINTS || (i + 1 == N_SERVERS && at == N_SERIES)) {
+                size_t n_bytes = 8 << 20;
+                if (compress && snappy_compress((const char *)plain->ptr, plain->len, out, &n_bytes) != SNAPPY_OK) {
+                    exit(1);
+                }
+                *n_plain += plain->len;
+                *n_out += compress ? n_bytes : 0;
+                buf_reset(plain);
+                n = 0;
+            }
+        }
+    }
+    return (double)(clock_cpu_ns() - began) / 1e9;
+}
+
+static struct result measure(bool histograms, int rounds)
+{
+    struct server *servers = must(calloc(N_SERVERS, sizeof *servers));
+    struct buf plain;
+    char *out = must(malloc(8 << 20));
+    buf_init(&plain, 64 << 20);
+    for (unsigned i = 0; i < N_SERVERS; i++) {
+        server_make(&servers[i], i, histograms);
+    }
+    double encode_s = 1e9, both_s = 1e9;
+    size_t n_plain = 0, n_out = 0;
+    for (int r = 0; r < rounds; r++) {
+        double s = pass(servers, false, &plain, out, &n_plain, &n_out);
+        encode_s = s < encode_s ? s : encode_s;
+        n_plain = n_out = 0;
+        s = pass(servers, true, &plain, out, &n_plain, &n_out);
+        both_s = s < both_s ? s : both_s;
+    }
+    const double n = (double)N_SERVERS * N_SERIES;
+    for (unsigned i = 0; i < N_SERVERS; i++) {
+        scrape_free(servers[i].scrape);
+        wire_shape_unref(servers[i].shape);
+    }
+    buf_fini(&plain);
+    free(out);
+    free(servers);
+    return (struct result){n / encode_s, n / both_s, (double)n_plain / n, (double)n_out / n};
+}
+
+static void report(const char *name, const struct result *r, bool json)
+{
+    if (json) {
+        (void)printf("{\"bench\": \"amp_encode\", \"case\": \"%s\", \"samples_per_s\": %.0f, \"encode_samples_per_s\": %.0f, "
+                     "\"plain_bytes_per_sample\": %.1f, \"wire_bytes_per_sample\": %.1f}\n",
+                     name, r->both_per_s, r->encode_per_s, r->plain_bytes, r->wire_bytes);
+    } else {
+        (void)printf("amp encode, %-24s %6.1f M samples/s/core with snappy, %6.1f M without; %.0f -> %.1f bytes a sample\n",
+                     name, r->both_per_s / 1e6, r->encode_per_s / 1e6, r->plain_bytes, r->wire_bytes);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"rounds", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+    bool json = false;
+    int rounds = 5;
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'j') {
+            json = true;
+        } else if (option == 'r') {
+            rounds = (int)strtol(optarg, NULL, 10);
+        } else {
+            return 2;
+        }
+    }
+    rounds = rounds < 1 ? 1 : rounds;
+    struct result scalars = measure(false, rounds);
+    report("counters", &scalars, json);
+    struct result mixed = measure(true, rounds);
+    report("10 % native histograms", &mixed, json);
+    return 0;
+}
