@@ -49,8 +49,25 @@ bool buf_grow(struct buf *b, size_t n_bytes)
     return true;
 }
 
+/* 56 bits → eight groups of 7, each in a byte. */
+static uint64_t spread7(uint64_t v)
+{
+    v = (v & UINT64_C(0x000000000fffffff)) | (v & UINT64_C(0x00fffffff0000000)) << 4;
+    v = (v & UINT64_C(0x00003fff00003fff)) | (v & UINT64_C(0x0fffc0000fffc000)) << 2;
+    return (v & UINT64_C(0x007f007f007f007f)) | (v & UINT64_C(0x3f803f803f803f80)) << 1;
+}
+
 void buf_varint(struct buf *b, uint64_t v)
 {
+    if (v < UINT64_C(1) << 56 && b->cap - b->len >= sizeof v && b->cap != 0) {
+        /* Without a branch on the length: bucket counts are a mix that no predictor guesses. */
+        size_t n = ((size_t)(63 - __builtin_clzll(v | 1)) + 7) / 7;
+        uint64_t more = UINT64_C(0x8080808080808080) & ((UINT64_C(1) << (8 * (n - 1))) - 1);
+        uint64_t word = spread7(v) | more;
+        memcpy(b->ptr + b->len, &word, sizeof word);
+        b->len += n;
+        return;
+    }
     uint8_t bytes[10];
     size_t n = 0;
     while (v >= 0x80) {
