@@ -243,8 +243,8 @@ static bool bounds_read(struct decoder *x, struct series *s, uint32_t *at, struc
 static struct series series_view(const struct shape_draft *d, uint32_t i)
 {
     struct series s = d->series[i];
-    s.labels = d->labels + d->refs[i].labels;
-    s.bounds = d->bounds + d->refs[i].bounds;
+    s.labels = s.n_labels == 0 ? NULL : d->labels + d->refs[i].labels;
+    s.bounds = s.n_bounds == 0 ? NULL : d->bounds + d->refs[i].bounds;
     return s;
 }
 

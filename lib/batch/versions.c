@@ -6,30 +6,83 @@
 
 #include "batch/blocks.h"
 
-/* avro-c believes the lengths and counts that it reads. So what it holds at a time is bounded: by
- * this many times the record, and it is told that there is no memory beyond. */
+/* avro-c believes the lengths and counts that it reads, and leaks when a read fails. So what it
+ * holds in a conversion is bounded, by this many times the record (beyond, it is told that there is
+ * no memory), and what it has left is freed at the end. */
 enum { AVRO_HEADROOM_BYTES = 4 << 20, AVRO_GROWTH = 32 };
 
-static _Thread_local size_t avro_held_bytes;
-static _Thread_local size_t avro_max_bytes = SIZE_MAX;
+struct piece {
+    struct piece *next;
+    struct piece *before;
+    size_t n_bytes;
+    size_t pad; /* 16-byte aligned */
+    uint8_t bytes[];
+};
 
-static void *capped_realloc(void *ctx, void *p, size_t old_bytes, size_t new_bytes)
+struct pool {
+    struct piece *first;
+    size_t held_bytes;
+    size_t max_bytes;
+};
+
+static void piece_free(struct pool *pool, struct piece *p)
+{
+    *(p->before == NULL ? &pool->first : &p->before->next) = p->next;
+    if (p->next != NULL) {
+        p->next->before = p->before;
+    }
+    pool->held_bytes -= p->n_bytes;
+    free(p);
+}
+
+static struct piece *piece_new(struct pool *pool, size_t n_bytes)
+{
+    if (n_bytes > pool->max_bytes || pool->held_bytes > pool->max_bytes - n_bytes) {
+        return NULL;
+    }
+    struct piece *p = malloc(sizeof *p + n_bytes);
+    if (p == NULL) {
+        return NULL;
+    }
+    *p = (struct piece){.next = pool->first, .n_bytes = n_bytes};
+    if (p->next != NULL) {
+        p->next->before = p;
+    }
+    pool->first = p;
+    pool->held_bytes += n_bytes;
+    return p;
+}
+
+/* avro_allocator_t */
+static void *pool_realloc(void *ctx, void *bytes, size_t old_bytes, size_t new_bytes)
+{
+    struct pool *pool = ctx;
+    struct piece *old = bytes == NULL ? NULL : (void *)((uint8_t *)bytes - sizeof *old);
+    struct piece *new = NULL;
+    if (new_bytes > 0) {
+        new = piece_new(pool, new_bytes);
+        if (new == NULL) {
+            return NULL;
+        }
+        if (old != NULL) {
+            memcpy(new->bytes, old->bytes, old_bytes < new_bytes ? old_bytes : new_bytes);
+        }
+    }
+    if (old != NULL) {
+        piece_free(pool, old);
+    }
+    return new == NULL ? NULL : new->bytes;
+}
+
+static void *plain_realloc(void *ctx, void *bytes, size_t old_bytes, size_t new_bytes)
 {
     (void)ctx;
-    if (new_bytes == 0) {
-        free(p);
-        avro_held_bytes -= old_bytes;
-        return NULL;
+    (void)old_bytes;
+    if (new_bytes > 0) {
+        return realloc(bytes, new_bytes);
     }
-    size_t others = avro_held_bytes - old_bytes;
-    if (new_bytes > avro_max_bytes || others > avro_max_bytes - new_bytes) {
-        return NULL;
-    }
-    void *q = realloc(p, new_bytes);
-    if (q != NULL) {
-        avro_held_bytes = others + new_bytes;
-    }
-    return q;
+    free(bytes);
+    return NULL;
 }
 
 struct conversion {
@@ -179,28 +232,6 @@ static bool conversion_open(struct conversion *v, const char *from, const char *
            avro_generic_value_new(v->to_class, &v->to) == 0;
 }
 
-static void conversion_close(struct conversion *v)
-{
-    if (v->from.self != NULL) {
-        avro_value_decref(&v->from);
-    }
-    if (v->to.self != NULL) {
-        avro_value_decref(&v->to);
-    }
-    if (v->from_class != NULL) {
-        avro_value_iface_decref(v->from_class);
-    }
-    if (v->to_class != NULL) {
-        avro_value_iface_decref(v->to_class);
-    }
-    if (v->from_schema != NULL) {
-        avro_schema_decref(v->from_schema);
-    }
-    if (v->to_schema != NULL) {
-        avro_schema_decref(v->to_schema);
-    }
-}
-
 static bool value_read(struct slice body, avro_value_t *out)
 {
     avro_reader_t reader = avro_reader_memory((const char *)body.ptr, (int64_t)body.len);
@@ -231,21 +262,20 @@ static bool value_write(avro_value_t *value, size_t max_bytes, struct arena *a, 
     return ok;
 }
 
-/* All that avro-c allocates here it frees here. The allocator stays set (avro-c cannot say which one
- * was there), and outside this call it is realloc and free, as avro-c's own. */
+/* avro-c has one allocator for the process and cannot say which: the plain one follows, which is
+ * its own. */
 static bool convert(const struct schema_versions *v, const struct schema_version *from,
                     struct slice body, size_t max_bytes, struct arena *a, struct slice *out,
                     struct err *e)
 {
     struct conversion conversion = {0};
-    avro_set_allocator(capped_realloc, NULL);
-    avro_held_bytes = 0;
-    avro_max_bytes = SIZE_MAX;
+    struct pool pool = {.max_bytes = SIZE_MAX};
     const char *failed = NULL;
+    avro_set_allocator(pool_realloc, &pool);
     if (!conversion_open(&conversion, from->avsc, v->current.avsc)) {
         failed = "its schema cannot be used";
     } else {
-        avro_max_bytes = avro_held_bytes + AVRO_HEADROOM_BYTES + body.len * AVRO_GROWTH;
+        pool.max_bytes = pool.held_bytes + AVRO_HEADROOM_BYTES + body.len * AVRO_GROWTH;
         if (!value_read(body, &conversion.from)) {
             failed = "bad or cut off";
         } else if (!value_match(&conversion.from, &conversion.to) ||
@@ -253,8 +283,10 @@ static bool convert(const struct schema_versions *v, const struct schema_version
             failed = "does not fit the current schema or the memory";
         }
     }
-    avro_max_bytes = SIZE_MAX;
-    conversion_close(&conversion);
+    avro_set_allocator(plain_realloc, NULL);
+    while (pool.first != NULL) { /* values, classes and schemas, all at once */
+        piece_free(&pool, pool.first);
+    }
     return failed == NULL || err_set(e, ERR_BAD_INPUT, "%s of the former schema %016" PRIx64 ": %s",
                                      v->name, from->fingerprint, failed);
 }

@@ -247,6 +247,8 @@ def histograms():
     yield "bad_exp_group", one(pb(99, 3, b"") + pb(99, 4, b""))
     yield "bad_exp_cut", b"e" + varint(100) + TICK
     yield "bad_exp_span_cut", one(pb(11, 2, varint(1) + b"\x08"))
+    yield "bad_exp_delta_endless", one(pb(12, 2, varint(11) + b"\xfe" + b"\xff" * 10))
+    yield "bad_exp_delta_cut", one(pb(11, 2, varint(2) + span(0, 2)) + pb(12, 2, varint(3) + b"\x02\x02\x80"))
     yield "classic", b"c\x04" + classic_column([3])
     yield "classic_no_bounds", b"c\x00" + classic_column([2])
     yield "bad_classic_flags", b"c\x00\x04" + f64(0.0) + b"\0\0"

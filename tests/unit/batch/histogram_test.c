@@ -121,6 +121,8 @@ static const struct {
     {"bad_exp_group", "histogram: bad or cut off", {0}},
     {"bad_exp_cut", "histogram: cut off", {0}},
     {"bad_exp_span_cut", "histogram: span: bad or cut off", {0}},
+    {"bad_exp_delta_endless", "histogram: deltas: bad or cut off", {0}},
+    {"bad_exp_delta_cut", "histogram: deltas: bad or cut off", {0}},
     {"classic", NULL, {true, 0, 5, 15, 0}},
     {"classic_no_bounds", NULL, {true, 0, 1, 0, 0}},
     {"bad_classic_flags", "histogram: unknown flags", {0}},
