@@ -1,0 +1,94 @@
+"""Batches of the internal format, written by a stock Avro library from the schemas' files: what a series topic
+holds, without the stages before."""
+import io
+import json
+import struct
+
+import fastavro
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from deploy.local.places import ROOT
+from tests.receiver import client
+
+KINDS = ("counter", "gauge", "exponential_histogram", "classic_histogram")
+
+
+def _schema(name):
+    return fastavro.parse_schema(json.loads((ROOT / f"schemas/{name}.avsc").read_text()))
+
+
+SCHEMAS = {name: _schema(name) for name in ("batch", "shape")}
+HEADS = {name: b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+         for name, schema in SCHEMAS.items()}
+
+
+def encode(name, record):
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, SCHEMAS[name], record)
+    return HEADS[name] + out.getvalue()
+
+
+def counter(metric, value, **labels):
+    return (metric, "counter", labels, struct.pack("<d", value))
+
+
+def gauge(metric, value, **labels):
+    return (metric, "gauge", labels, struct.pack("<d", value))
+
+
+def native(metric, positive, total, **labels):
+    """positive: [(bucket index, count)], schema 3."""
+    packed = client.histogram(0, 3, positive=positive, total=total).removesuffix(b"\x78\x00")
+    return (metric, "exponential_histogram", labels, client.varint(len(packed)) + packed)
+
+
+def _order(point):
+    metric, kind, labels, _ = point
+    return (metric.encode(), KINDS.index(kind), [(k.encode(), v.encode()) for k, v in sorted(labels.items())])
+
+
+def _shape(source, points):
+    symbols = {}
+
+    def symbol(text):
+        return symbols.setdefault(text, len(symbols))
+
+    series = []
+    for metric, kind, labels, _ in points:
+        row = {"metric": symbol(metric), "kind": kind, "temporality": "cumulative", "unit": symbol(""),
+               "labels": [symbol(text) for pair in sorted(labels.items()) for text in pair], "bounds": []}
+        series.append(row)
+    return encode("shape", {"symbols": list(symbols), "source": source, "series": series})
+
+
+def batch(source, points, t_ms, received_ms=None, times=None, tenant="demo", offset=0):
+    """points: what counter, gauge and native gave. times: a time per point, in the order given."""
+    order = sorted(range(len(points)), key=lambda i: _order(points[i]))
+    points_in_order = [points[i] for i in order]
+    columns = {kind: b"".join(data for _, k, _, data in points_in_order if k in kinds) for kind, kinds in (
+        ("values", ("counter", "gauge")), ("exponential_histograms", ("exponential_histogram",)))}
+    deltas = [] if times is None else [times[i] - t_ms for i in order]
+    return encode("batch", {
+        "tenant": tenant, "class": "standard", "source": hash_of(source), "received_ms": received_ms or t_ms,
+        "origin": {"topic": "metrics.ingest." + tenant, "topic_id": b"\x07" * 16, "partition": 0, "offset": offset,
+                   "index": 0},
+        "redriven": 0, "shape": _shape(source, points_in_order), "times": {"base": t_ms, "deltas": deltas},
+        "starts": {"base": 0, "deltas": []}, "classic_histograms": b"", **columns})
+
+
+def hash_of(source):
+    """Any 63 bits that are the same each time."""
+    return sum(ord(c) * 1_000_003 ** (i + 1) for i, c in enumerate(source)) % (1 << 63)
+
+
+def partition_of(source, n_partitions):
+    return hash_of(source) % n_partitions
+
+
+def heartbeat(t_ms, tenant="demo"):
+    empty = {"base": 0, "deltas": []}
+    return encode("batch", {
+        "tenant": tenant, "class": "standard", "source": 1, "received_ms": t_ms,
+        "origin": {"topic": "", "topic_id": b"\0" * 16, "partition": 0, "offset": 0, "index": 0}, "redriven": 0,
+        "shape": b"", "times": empty, "starts": empty, "values": b"", "exponential_histograms": b"",
+        "classic_histograms": b""})

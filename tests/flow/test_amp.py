@@ -1,0 +1,264 @@
+"""sluice-amp between real Kafka and the receiver double: what arrives, what is refused, what misbehaves."""
+import random
+import signal
+import struct
+import threading
+import time
+
+import pytest
+
+from tests.fault.formats import read_letters
+from tests.flow import batches
+from tests.flow.stack import wait_for
+from tests.receiver.client import Receiver
+
+TOPIC = "metrics.valid"
+GROUP = "sluice-amp"
+PARTITIONS = 4
+SESSION_MS = 6000
+
+
+class Setting:
+    """A broker, the double, and the batches that were put into the topic."""
+
+    def __init__(self, stack, receiver):
+        self.stack = stack
+        self.receiver = receiver
+        self.producer = stack.producer()
+        self.n_samples = 0
+        stack.create_topic(TOPIC, PARTITIONS)
+        stack.create_topic("metrics.dlq", 2)
+
+    def amp(self, name=None, ready=True, **keys):
+        keys = {"url": self.receiver.write_url, "batch_deadline_ms": 50, "min_backoff_ms": 20, "max_backoff_ms": 500,
+                "session_timeout_ms": SESSION_MS, **keys}
+        return self.stack.worker("amp", name=name, ready=ready, **keys)
+
+    def put(self, source, points, t_ms, **more):
+        self.producer.produce(TOPIC, batches.batch(source, points, t_ms, **more),
+                              partition=batches.partition_of(source, PARTITIONS))
+        self.n_samples += len(points)
+
+    def flush(self):
+        assert self.producer.flush(30) == 0
+
+    def caught_up(self):
+        done = self.stack.committed(GROUP, TOPIC)
+        return all(done.get(p, (0, ""))[0] >= end for p, end in self.stack.ends(TOPIC).items() if end > 0)
+
+    def wait_caught_up(self, timeout_s=60):
+        self.flush()
+        wait_for(self.caught_up, timeout_s, "everything to be delivered and committed")
+
+    def n_violations(self, *names):
+        kinds = self.receiver.stats()["violations"]
+        return {name: kinds[name] for name in names if kinds.get(name)}
+
+
+@pytest.fixture
+def setting(stack):
+    with Receiver(keep_histograms=True) as receiver:
+        yield Setting(stack, receiver)
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+def metric(worker, name, **labels):
+    total = 0.0
+    for line in worker.metrics().splitlines():
+        full, _, value = line.rpartition(" ")
+        if full.partition("{")[0] == name and all(f'{k}="{v}"' in full for k, v in labels.items()):
+            total += float(value)
+    return total
+
+
+def accounts_close(worker):
+    return metric(worker, "sluice_samples_in_total") == (
+        metric(worker, "sluice_samples_out_total") + metric(worker, "sluice_samples_rejected_total")
+        + metric(worker, "sluice_remote_write_already_there_samples_total"))
+
+
+def scrape(server, i, n=12):
+    """Points of one scrape; every value tells server and i."""
+    points = [batches.counter(f"logins_{k}_total", i * 1000 + k, shard_id=server) for k in range(n)]
+    return points + [batches.native("tick_seconds", [(0, i + 1), (3, 5)], float(i), shard_id=server)]
+
+
+def expected(servers, times, n=12):
+    """{(labels): {t: bits, None for a histogram}}"""
+    want = {}
+    for server in servers:
+        for k in range(n):
+            key = tuple(sorted({"__name__": f"logins_{k}_total", "shard_id": server}.items()))
+            want[key] = {t: struct.unpack("<Q", struct.pack("<d", i * 1000 + k))[0] for i, t in enumerate(times)}
+        key = tuple(sorted({"__name__": "tick_seconds", "shard_id": server}.items()))
+        want[key] = {t: None for t in times}
+    return want
+
+
+def got(receiver):
+    return {key: {t: None if p.is_histogram else p.bits for t, p in points.items()}
+            for key, points in receiver.dump().items()}
+
+
+def differences(want, have):
+    lost = [(k, t) for k, points in want.items() for t in points if t not in have.get(k, {})]
+    wrong = [(k, t) for k, points in have.items() for t, v in points.items() if want.get(k, {}).get(t, "none") != v]
+    return {"lost": lost[:5], "n_lost": len(lost), "wrong": wrong[:5], "n_wrong": len(wrong)}
+
+
+NOTHING = {"lost": [], "n_lost": 0, "wrong": [], "n_wrong": 0}
+
+
+def test_everything_arrives_once_and_in_order(setting):
+    servers = [f"gs-{i}" for i in range(5)]
+    start = now_ms() - 30_000
+    times = [start + 1000 * i for i in range(20)]
+    for i, t in enumerate(times):
+        for server in servers:
+            setting.put(server, scrape(server, i), t)
+    setting.producer.produce(TOPIC, batches.heartbeat(now_ms()), partition=0)
+    amp = setting.amp()
+    setting.wait_caught_up()
+    assert differences(expected(servers, times), got(setting.receiver)) == NOTHING
+    assert all(p.times == 1 for points in setting.receiver.dump().values() for p in points.values())
+    assert setting.receiver.stats()["violations_total"] == 0
+    histogram = setting.receiver.samples(match='__name__="tick_seconds"')[0]["histogram"]
+    assert histogram["schema"] == 3
+    assert metric(amp, "sluice_samples_out_total", tenant="demo") == setting.n_samples
+    assert accounts_close(amp)
+    assert metric(amp, "sluice_freshness_seconds_count") == setting.n_samples
+
+
+def test_culprits_go_to_the_dlq_and_the_rest_arrives(setting):
+    amp = setting.amp(batch_deadline_ms=300)
+    t = now_ms() - 10_000
+    setting.put("gs-1", scrape("gs-1", 0), t)
+    setting.wait_caught_up()
+    points = scrape("gs-1", 1)
+    times = [t + 1000] * len(points)
+    times[4] = t - 400_000  # behind its series' newest and out of the window
+    setting.put("gs-1", points, t + 1000, times=times)
+    setting.wait_caught_up()
+    setting.put("gs-1", scrape("gs-1", 2) + [batches.counter("0bad", 1.0, shard_id="gs-1")], t + 2000)
+    setting.producer.produce(TOPIC, b"garbage", partition=1)
+    setting.wait_caught_up()
+    want = expected(["gs-1"], [t, t + 1000, t + 2000])
+    del want[(("__name__", "logins_4_total"), ("shard_id", "gs-1"))][t + 1000]
+    assert differences(want, got(setting.receiver)) == NOTHING
+    letters = read_letters(setting.stack, "metrics.dlq")
+    assert sorted((x["reason"], x["metric"]) for x in letters) == [
+        ("store_invalid", "0bad"), ("store_too_old", "logins_4_total"), ("undecodable", "")]
+    late = next(x for x in letters if x["reason"] == "store_too_old")
+    assert late["points"][0]["time_ms"] == t - 400_000 and len(late["points"][0]["series"]) == 16
+    assert late["origin"]["topic"] == "metrics.ingest.demo" and "too old" in late["text"]
+    assert (late["stage"], late["tenant"], late["samples"]) == ("amp", "demo", 1)
+    assert accounts_close(amp)
+
+
+@pytest.mark.parametrize("plan", [
+    [{"status": 503, "times": 5}, {"status": 429, "retry_after_s": 1, "times": 3}],
+    [{"reset": True, "times": 5}, {"reset": True, "store": True, "times": 5}],
+    [{"hang_ms": 3000, "times": 2, "store": True}, {"status": 500, "store": True, "times": 4}],
+    [{"status": 401, "times": 3}, {"status": 404, "times": 3}, {"status": 413, "min_samples": 20, "times": 10}],
+], ids=["503 and 429", "resets", "timeouts and lost answers", "auth, 404, 413"])
+def test_whatever_the_store_does_nothing_is_lost(setting, plan):
+    setting.receiver.set_plan(plan)
+    amp = setting.amp(request_timeout_ms=1000)
+    servers = [f"gs-{i}" for i in range(6)]
+    times = [now_ms() - 20_000 + 500 * i for i in range(20)]
+    for i, t in enumerate(times):
+        for server in servers:
+            setting.put(server, scrape(server, i), t)
+        setting.flush()
+        time.sleep(0.05)
+    setting.wait_caught_up()
+    assert differences(expected(servers, times), got(setting.receiver)) == NOTHING
+    assert read_letters(setting.stack, "metrics.dlq") == []
+    assert setting.n_violations("retry_too_early", "samples_unsorted", "header", "labels", "late") == {}
+    assert accounts_close(amp)
+
+
+def test_at_the_series_limit_known_series_flow_on(setting):
+    amp = setting.amp(max_backoff_ms=200)
+    t = now_ms() - 20_000
+    setting.put("gs-1", scrape("gs-1", 0), t)
+    setting.wait_caught_up()
+    setting.receiver.set_rules(max_series=13)
+    for i in range(1, 6):
+        setting.put("gs-1", scrape("gs-1", i), t + 1000 * i)
+        setting.put("gs-2", scrape("gs-2", i), t + 1000 * i)
+    setting.flush()
+    known = expected(["gs-1"], [t + 1000 * i for i in range(6)])
+    wait_for(lambda: differences(known, got(setting.receiver)) == NOTHING, 20, "the known series to flow on")
+    wait_for(lambda: metric(amp, "sluice_remote_write_limited") == 1, 10, "the alarm")
+    assert not setting.caught_up()
+    setting.receiver.set_rules(max_series=0)
+    setting.wait_caught_up()
+    assert sum(len(points) for points in setting.receiver.dump().values()) == 13 * 11
+    assert read_letters(setting.stack, "metrics.dlq") == []
+    assert metric(amp, "sluice_remote_write_limited") == 0
+    assert accounts_close(amp)
+
+
+def test_an_orderly_end_delivers_what_was_taken_in(setting):
+    amp = setting.amp(name="amp-a")
+    times = [now_ms() - 20_000 + 100 * i for i in range(100)]
+    for i, t in enumerate(times):
+        setting.put("gs-1", scrape("gs-1", i), t)
+        if i == 50:
+            setting.flush()
+            wait_for(lambda: metric(amp, "sluice_samples_out_total") > 0, 20)
+            amp.stop()
+            assert amp.process.exit_code() == 0
+    setting.flush()
+    amp.start()
+    setting.wait_caught_up()
+    assert differences(expected(["gs-1"], times), got(setting.receiver)) == NOTHING
+    assert all(p.times == 1 for points in setting.receiver.dump().values() for p in points.values())
+
+
+class Feeder(threading.Thread):
+    def __init__(self, setting, servers):
+        super().__init__(daemon=True)
+        self.setting, self.servers = setting, servers
+        self.times = []
+        self.ending = threading.Event()
+
+    def run(self):
+        while not self.ending.is_set():
+            t = now_ms()
+            for server in self.servers:
+                self.setting.put(server, scrape(server, len(self.times)), t)
+            self.times.append(t)
+            self.setting.producer.poll(0)
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("rules", [{}, {"refuse_same_value": 1}, {"keep_good": 0, "out_of_order_ms": 0}],
+                         ids=["amp", "refuses what it has", "all or nothing, no window"])
+def test_kills_lose_nothing_and_dead_letter_nothing(setting, rules):
+    rng = random.Random(5)
+    setting.receiver.set_rules(**rules)
+    workers = [setting.amp(name=f"amp-{i}", max_samples=100) for i in range(2)]
+    feeder = Feeder(setting, [f"gs-{i}" for i in range(8)])
+    feeder.start()
+    for _ in range(6):
+        time.sleep(rng.uniform(0.5, 2))
+        victim = rng.choice(workers)
+        victim.process.signal(signal.SIGKILL)
+        wait_for(lambda: not victim.process.alive(), 10)
+        time.sleep(rng.uniform(0, 1))
+        victim.start()
+    feeder.ending.set()
+    feeder.join()
+    setting.wait_caught_up(90)
+    want = expected(feeder.servers, feeder.times)
+    n_again = sum(p.times > 1 for points in setting.receiver.dump().values() for p in points.values())
+    stats = setting.receiver.stats()
+    print(f"{setting.n_samples} samples, {n_again} delivered again, "
+          f"{stats['refused_redelivered']} of them refused; {stats['requests']} requests")
+    assert differences(want, got(setting.receiver)) == NOTHING
+    assert read_letters(setting.stack, "metrics.dlq") == []
