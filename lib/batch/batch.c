@@ -170,8 +170,9 @@ static bool exp_check(struct slice column, uint32_t n, struct err *e)
                            n);
         }
         if (message.len > HISTOGRAM_MAX_BYTES) {
-            return err_set(e, ERR_BAD_INPUT, "batch: exponential histogram %u has %zu bytes, more than %d",
-                           i, message.len, HISTOGRAM_MAX_BYTES);
+            return err_set(e, ERR_BAD_INPUT,
+                           "batch: exponential histogram %u has %zu bytes, more than %d", i,
+                           message.len, HISTOGRAM_MAX_BYTES);
         }
     }
     return cursor_left(&c) == 0 || bad(e, "more exponential histograms than the shape has");
@@ -183,8 +184,8 @@ static bool classic_check(struct slice column, const struct shape *s, struct err
     for (uint32_t i = 0; s->n_classic > 0 && i < s->n_series; i++) {
         if (s->series[i].kind == SERIES_CLASSIC_HISTOGRAM &&
             !classic_histogram_skip(&c, s->series[i].n_bounds)) {
-            return err_set(e, ERR_BAD_INPUT, "batch: classic histogram of series %u: bad or cut off",
-                           i);
+            return err_set(e, ERR_BAD_INPUT,
+                           "batch: classic histogram of series %u: bad or cut off", i);
         }
     }
     return cursor_left(&c) == 0 || bad(e, "more classic histograms than the shape has");

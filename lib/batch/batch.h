@@ -38,9 +38,9 @@ struct batch {
     struct slice shape; /* empty = heartbeat */
     struct batch_times times;
     struct batch_times starts; /* of base 0 without deltas: unknown. A point's 0 = unknown */
-    struct slice values;  /* n_scalars doubles */
-    struct slice exp;     /* n_exp packed histograms */
-    struct slice classic; /* n_classic packed histograms */
+    struct slice values;       /* n_scalars doubles */
+    struct slice exp;          /* n_exp packed histograms */
+    struct slice classic;      /* n_classic packed histograms */
 };
 
 struct batch_caps {
@@ -53,14 +53,15 @@ void batch_encode(const struct batch *b, struct buf *out); /* appends; check buf
 
 /* Borrows everything from bytes. An unknown fingerprint is ERR_BAD_INPUT and named. Former
  * versions of the schema go through avro-c's resolver into a. */
-bool batch_decode(struct slice bytes, const struct batch_caps *caps, struct arena *a, struct batch *out,
-                  struct err *e) MUST_CHECK;
+bool batch_decode(struct slice bytes, const struct batch_caps *caps, struct arena *a,
+                  struct batch *out, struct err *e) MUST_CHECK;
 
 /* That the columns have exactly what the shape says. */
 bool batch_check_shape(const struct batch *b, const struct shape *s, struct err *e) MUST_CHECK;
 
 /* Times of n points into out, ms since the epoch. */
-bool batch_times_decode(const struct batch_times *t, uint32_t n, int64_t *out, struct err *e) MUST_CHECK;
+bool batch_times_decode(const struct batch_times *t, uint32_t n, int64_t *out,
+                        struct err *e) MUST_CHECK;
 
 /* The i-th scalar. */
 static inline double batch_value(const struct batch *b, size_t i)

@@ -1,5 +1,5 @@
-/* Reading Avro binary by hand (Avro specification, "Binary Encoding"): arrays come in blocks, each a
- * count and, when that is negative, also the block's size in bytes; a block of 0 items ends it:
+/* Reading Avro binary by hand (Avro specification, "Binary Encoding"): arrays come in blocks, each
+ * a count and, when that is negative, also the block's size in bytes; a block of 0 items ends it:
  *
  *   for (struct blocks b = {0}; blocks_next(&c, &b, item_bytes);) { one item }
  *

@@ -26,11 +26,11 @@ enum {
 
 static const struct pb_type histogram_type = {
     "Histogram",
-    {PB_TAG(1, PB_VARINT), PB_TAG(2, PB_I64), PB_TAG(3, PB_I64), PB_TAG(4, PB_VARINT),
-     PB_TAG(5, PB_I64), PB_TAG(6, PB_VARINT), PB_TAG(7, PB_I64), PB_TAG(8, PB_LEN),
-     PB_TAG(9, PB_LEN), PB_TAG(9, PB_VARINT), PB_TAG(10, PB_LEN), PB_TAG(10, PB_I64),
-     PB_TAG(11, PB_LEN), PB_TAG(12, PB_LEN), PB_TAG(12, PB_VARINT), PB_TAG(13, PB_LEN),
-     PB_TAG(13, PB_I64), PB_TAG(14, PB_VARINT), PB_TAG(15, PB_VARINT), PB_TAG(16, PB_LEN),
+    {PB_TAG(1, PB_VARINT), PB_TAG(2, PB_I64),     PB_TAG(3, PB_I64),     PB_TAG(4, PB_VARINT),
+     PB_TAG(5, PB_I64),    PB_TAG(6, PB_VARINT),  PB_TAG(7, PB_I64),     PB_TAG(8, PB_LEN),
+     PB_TAG(9, PB_LEN),    PB_TAG(9, PB_VARINT),  PB_TAG(10, PB_LEN),    PB_TAG(10, PB_I64),
+     PB_TAG(11, PB_LEN),   PB_TAG(12, PB_LEN),    PB_TAG(12, PB_VARINT), PB_TAG(13, PB_LEN),
+     PB_TAG(13, PB_I64),   PB_TAG(14, PB_VARINT), PB_TAG(15, PB_VARINT), PB_TAG(16, PB_LEN),
      PB_TAG(16, PB_I64)}};
 static const struct pb_type span_type = {"BucketSpan",
                                          {PB_TAG(1, PB_VARINT), PB_TAG(2, PB_VARINT)}};
@@ -131,7 +131,8 @@ void exp_histogram_encode(const struct exp_histogram *h, struct buf *out)
     struct side_sizes negative = side_size(&h->negative);
     struct side_sizes positive = side_size(&h->positive);
     size_t n_bytes = 2 + varint_bytes(h->count) + varint_bytes(h->zero_count) +
-                     (double_is_zero(h->sum) ? 0 : 9) + (double_is_zero(h->zero_threshold) ? 0 : 9) +
+                     (double_is_zero(h->sum) ? 0 : 9) +
+                     (double_is_zero(h->zero_threshold) ? 0 : 9) +
                      (h->schema == 0 ? 0 : 1 + varint_bytes(zigzag(h->schema))) +
                      negative.all_bytes + positive.all_bytes;
     buf_varint(out, n_bytes);
@@ -225,8 +226,8 @@ static bool scalars_read(struct slice message, struct exp_histogram *h, struct s
             side->n_counts++;
             break;
         default:
-            is_float |= tag == TAG_COUNT_FLOAT || tag == TAG_ZERO_COUNT_FLOAT ||
-                        tag >> 3 == 10 || tag >> 3 == 13 || tag >> 3 == 16;
+            is_float |= tag == TAG_COUNT_FLOAT || tag == TAG_ZERO_COUNT_FLOAT || tag >> 3 == 10 ||
+                        tag >> 3 == 13 || tag >> 3 == 16;
             pb_skip(&c, tag, &histogram_type);
         }
     }

@@ -54,8 +54,8 @@ void exp_histogram_encode(const struct exp_histogram *h, struct buf *out);
 /* Takes one from the column. max_buckets per side. What comes out is sound: as many counts as the
  * spans say, spans apart and within 32 bits, no count above INT64_MAX. Float histograms and custom
  * bounds are refused. */
-bool exp_histogram_decode(struct cursor *column, uint32_t max_buckets, struct arena *a, struct exp_histogram *out,
-                          struct err *e) MUST_CHECK;
+bool exp_histogram_decode(struct cursor *column, uint32_t max_buckets, struct arena *a,
+                          struct exp_histogram *out, struct err *e) MUST_CHECK;
 /* One packed histogram's protobuf bytes, unread; check cursor_ok. */
 struct slice exp_histogram_skip(struct cursor *column);
 
@@ -67,8 +67,9 @@ struct dense_buckets {
     uint32_t n;
     const uint64_t *counts;
 };
-bool exp_histogram_from_dense(int32_t scale, const struct dense_buckets *positive, const struct dense_buckets *negative,
-                              struct arena *a, struct exp_histogram *io, struct err *e) MUST_CHECK;
+bool exp_histogram_from_dense(int32_t scale, const struct dense_buckets *positive,
+                              const struct dense_buckets *negative, struct arena *a,
+                              struct exp_histogram *io, struct err *e) MUST_CHECK;
 
 /* What stores demand: count = all buckets and the zero bucket; with a NaN sum (stale ones, too)
  * only not less. */

@@ -37,7 +37,8 @@ static void writer_bucket(struct writer *w, int64_t index, uint64_t count)
 static bool side_from_dense(const struct dense_buckets *d, int shift, struct arena *a,
                             struct exp_buckets *out, struct err *e)
 {
-    /* No more of both than there are dense buckets: a span but the first follows three empty ones. */
+    /* No more of both than there are dense buckets: a span but the first follows three empty ones.
+     */
     struct writer w = {.spans = arena_alloc(a, ((size_t)d->n / 4 + 1) * sizeof *w.spans),
                        .counts = arena_alloc(a, (size_t)d->n * sizeof *w.counts)};
     if (w.spans == NULL || w.counts == NULL) {

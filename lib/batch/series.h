@@ -22,7 +22,7 @@ struct series {
     enum series_kind kind;
     bool delta; /* temporality delta; otherwise cumulative. Gauges: false */
     uint32_t n_labels;
-    uint32_t n_bounds; /* classic histograms: upper bounds but for +Inf, rising */
+    uint32_t n_bounds;          /* classic histograms: upper bounds but for +Inf, rising */
     const struct label *labels; /* sorted by name, unique */
     const double *bounds;
     struct hash128 id;
@@ -32,6 +32,7 @@ int series_cmp(const struct series *a, const struct series *b);
 
 /* XXH3-128 over the canonical bytes (tenant, metric, sorted labels), each with its length as
  * 32 bits in front. */
-struct hash128 series_id(struct slice tenant, struct slice metric, const struct label *labels, uint32_t n_labels);
+struct hash128 series_id(struct slice tenant, struct slice metric, const struct label *labels,
+                         uint32_t n_labels);
 /* XXH3-64 of (tenant, source name), the same way. */
 uint64_t source_id(struct slice tenant, struct slice source_name);

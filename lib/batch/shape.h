@@ -22,9 +22,9 @@ struct shape {
     struct slice bytes; /* the encoded form: the decoder's input (of a former schema: the record
                            alone, in the current one) */
     struct slice source_name;
-    uint64_t source;          /* source_id(tenant, source_name) */
+    uint64_t source; /* source_id(tenant, source_name) */
     uint32_t n_series;
-    uint32_t n_scalars;       /* counters and gauges: one value each */
+    uint32_t n_scalars; /* counters and gauges: one value each */
     uint32_t n_exp;
     uint32_t n_classic;
     const struct series *series; /* canonical order; all strictly rising: no series twice */
@@ -40,8 +40,8 @@ bool shape_encode(struct slice source_name, const struct series *const *series, 
  * UTF-8, and computes the ids for the tenant. Only what shape_encode would have written for these
  * series passes, but for the division of arrays into blocks. Series with the same labels share
  * one array of them. ERR_BAD_INPUT, also when a is too small for it. */
-bool shape_decode(struct slice bytes, struct slice tenant, const struct shape_caps *caps, struct arena *a,
-                  struct shape *out, struct err *e) MUST_CHECK;
+bool shape_decode(struct slice bytes, struct slice tenant, const struct shape_caps *caps,
+                  struct arena *a, struct shape *out, struct err *e) MUST_CHECK;
 
 /* A bounded cache of decoded shapes by (tenant, bytes). A stage hangs what it derives from a
  * shape on `attached`; free_attached frees that at eviction. */
@@ -67,5 +67,5 @@ void shape_cache_init(struct shape_cache *c, size_t max_bytes, const struct shap
 void shape_cache_fini(struct shape_cache *c);
 /* The result lives until the next call of shape_cache_get (an eviction may take it). A shape that
  * is bad is not kept: ERR_BAD_INPUT each time. */
-bool shape_cache_get(struct shape_cache *c, struct slice tenant, struct slice bytes, struct cached_shape **out,
-                     struct err *e) MUST_CHECK;
+bool shape_cache_get(struct shape_cache *c, struct slice tenant, struct slice bytes,
+                     struct cached_shape **out, struct err *e) MUST_CHECK;

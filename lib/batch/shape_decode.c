@@ -115,8 +115,8 @@ static bool symbols_read(struct decoder *x, struct err *e)
     uint32_t cap = 0;
     for (struct blocks b = {0}; blocks_next(&x->c, &b, 1);) {
         if (x->n_symbols == cap) {
-            x->symbols = array_grow(x->a, x->symbols, &cap, x->n_symbols + 1 + b.n_left,
-                                    sizeof *x->symbols);
+            x->symbols =
+                array_grow(x->a, x->symbols, &cap, x->n_symbols + 1 + b.n_left, sizeof *x->symbols);
             if (x->symbols == NULL) {
                 return no_memory(e);
             }

@@ -96,8 +96,8 @@ struct conversion {
 
 static bool value_match(avro_value_t *from, avro_value_t *to); /* records nest */
 
-/* A field that the writer did not have. All but bytes are 0 or empty from the start; bytes that were
- * never set avro-c refuses to write. */
+/* A field that the writer did not have. All but bytes are 0 or empty from the start; bytes that
+ * were never set avro-c refuses to write. */
 static bool value_clear(avro_value_t *to)
 {
     static char nothing[1];
@@ -252,7 +252,8 @@ static bool value_write(avro_value_t *value, size_t max_bytes, struct arena *a, 
         return false;
     }
     uint8_t *bytes = arena_alloc(a, n_bytes);
-    avro_writer_t writer = bytes == NULL ? NULL : avro_writer_memory((char *)bytes, (int64_t)n_bytes);
+    avro_writer_t writer =
+        bytes == NULL ? NULL : avro_writer_memory((char *)bytes, (int64_t)n_bytes);
     if (writer == NULL) {
         return false;
     }
@@ -301,7 +302,8 @@ bool versions_body(const struct schema_versions *v, struct slice bytes, size_t m
         return true;
     }
     if (!cursor_ok(&c) || head.ptr[0] != 0xc3 || head.ptr[1] != 0x01) {
-        return err_set(e, ERR_BAD_INPUT, "%s: not in Avro's single-object encoding (C3 01)", v->name);
+        return err_set(e, ERR_BAD_INPUT, "%s: not in Avro's single-object encoding (C3 01)",
+                       v->name);
     }
     uint64_t fingerprint;
     memcpy(&fingerprint, head.ptr + 2, sizeof fingerprint);

@@ -24,10 +24,11 @@ enum {
 };
 static const int64_t base_ms = 1780000000000;
 static const size_t cache_bytes = (size_t)4 << 30;
-static const size_t small_cache_bytes = 256 << 10; /* a few shapes: none stays until its next turn */
+static const size_t small_cache_bytes = 256
+                                        << 10; /* a few shapes: none stays until its next turn */
 
-static const char *const label_names[N_LABELS] = {"game_mode", "map", "platform",
-                                                  "queue", "region", "result"};
+static const char *const label_names[N_LABELS] = {"game_mode", "map",    "platform",
+                                                  "queue",     "region", "result"};
 static const char *const label_values[N_LABELS][4] = {
     {"battle_royale", "team_deathmatch", "capture_the_flag", "duel"},
     {"frozen_harbour", "old_town", "desert_station", "orbital"},
@@ -98,12 +99,12 @@ static void world_init(struct world *w)
     for (size_t m = 0; m < N_METRICS; m++) {
         (void)snprintf(w->names[m], sizeof w->names[m], "game_server_matchmaking_step_%02zu", m);
         for (size_t s = 0; s < N_SETS; s++) {
-            w->series[m * N_SETS + s] =
-                (struct series){.metric = slice_str(w->names[m]),
-                                .unit = m % EXP_EVERY == 0 ? SLICE_LITERAL("ms") : SLICE_LITERAL(""),
-                                .kind = m % EXP_EVERY == 0 ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER,
-                                .n_labels = N_LABELS,
-                                .labels = w->labels[s]};
+            w->series[m * N_SETS + s] = (struct series){
+                .metric = slice_str(w->names[m]),
+                .unit = m % EXP_EVERY == 0 ? SLICE_LITERAL("ms") : SLICE_LITERAL(""),
+                .kind = m % EXP_EVERY == 0 ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER,
+                .n_labels = N_LABELS,
+                .labels = w->labels[s]};
             w->order[m * N_SETS + s] = &w->series[m * N_SETS + s];
         }
     }
@@ -114,7 +115,8 @@ static void put_histogram(struct buf *out)
     uint64_t counts[2][MAX_SIDE];
     struct histogram_span spans[2];
     struct exp_buckets sides[2];
-    struct exp_histogram h = {.schema = 3, .sum = 1234.5, .zero_threshold = 1e-128, .zero_count = 3, .count = 3};
+    struct exp_histogram h = {
+        .schema = 3, .sum = 1234.5, .zero_threshold = 1e-128, .zero_count = 3, .count = 3};
     for (size_t i = 0; i < 2; i++) {
         uint32_t n = 20 + (uint32_t)(random_next() % 41);
         spans[i] = (struct histogram_span){-12, n};
@@ -275,7 +277,9 @@ static struct rate measure_encode(struct world *w, unsigned n_servers)
     for (unsigned s = 0; s < n_servers; s++) { /* the last server's, whose order is there */
         arena_reset(&w->arena);
         buf_reset(&w->shape);
-        check(shape_encode(SLICE_LITERAL("game-server"), w->order, N_SERIES, &w->arena, &w->shape, &e), &e);
+        check(shape_encode(SLICE_LITERAL("game-server"), w->order, N_SERIES, &w->arena, &w->shape,
+                           &e),
+              &e);
         encode_batch(w, s);
     }
     return rate_of(wall_ns, cpu_ns, (uint64_t)n_servers * N_SERIES);
@@ -283,8 +287,8 @@ static struct rate measure_encode(struct world *w, unsigned n_servers)
 
 static void print_rate(const char *name, const struct rate *r, const char *end)
 {
-    printf("\"%s\": {\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f}%s", name, r->samples_per_s,
-           r->cpu_s_per_million, end);
+    printf("\"%s\": {\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f}%s", name,
+           r->samples_per_s, r->cpu_s_per_million, end);
 }
 
 int main(int argc, char **argv)
@@ -315,18 +319,22 @@ int main(int argc, char **argv)
     struct rate miss = measure_read(batches, n_servers, 1 + n_rounds / 4, small_cache_bytes, false);
     struct rate encode = measure_encode(&w, n_servers);
     if (json) {
-        printf("{\"bench\": \"batch_decode\", \"servers\": %u, \"batch_bytes\": %zu, \"cached_shape_bytes\": %zu, ",
+        printf("{\"bench\": \"batch_decode\", \"servers\": %u, \"batch_bytes\": %zu, "
+               "\"cached_shape_bytes\": %zu, ",
                n_servers, n_bytes / n_servers, hit.shape_bytes);
         print_rate("hit", &hit, ", ");
         print_rate("hit_exp_decoded", &exp, ", ");
         print_rate("miss", &miss, ", ");
         print_rate("encode", &encode, "}\n");
     } else {
-        printf("batch_decode: %.1f M samples/s, %.4f CPU-s per million (goal: 20 M/s); with histograms decoded %.1f "
-               "M/s; all misses %.2f M/s, %.3f CPU-s (goal: 1.5 M/s); encode %.1f M/s; %u servers, batches of %zu "
+        printf("batch_decode: %.1f M samples/s, %.4f CPU-s per million (goal: 20 M/s); with "
+               "histograms decoded %.1f "
+               "M/s; all misses %.2f M/s, %.3f CPU-s (goal: 1.5 M/s); encode %.1f M/s; %u servers, "
+               "batches of %zu "
                "bytes, %zu bytes per cached shape\n",
-               hit.samples_per_s / 1e6, hit.cpu_s_per_million, exp.samples_per_s / 1e6, miss.samples_per_s / 1e6,
-               miss.cpu_s_per_million, encode.samples_per_s / 1e6, n_servers, n_bytes / n_servers, hit.shape_bytes);
+               hit.samples_per_s / 1e6, hit.cpu_s_per_million, exp.samples_per_s / 1e6,
+               miss.samples_per_s / 1e6, miss.cpu_s_per_million, encode.samples_per_s / 1e6,
+               n_servers, n_bytes / n_servers, hit.shape_bytes);
     }
     for (unsigned s = 0; s < n_servers; s++) {
         free((void *)(uintptr_t)batches[s].ptr);

@@ -53,7 +53,8 @@ static void read_columns(const struct batch *b, const struct shape *s, struct ar
             (void)batch_value(b, n_values++);
         }
     }
-    if (cursor_left(&exp) != 0 || cursor_left(&classic) != 0 || !cursor_ok(&exp) || !cursor_ok(&classic)) {
+    if (cursor_left(&exp) != 0 || cursor_left(&classic) != 0 || !cursor_ok(&exp) ||
+        !cursor_ok(&classic)) {
         fail("columns that passed the check have another length", "");
     }
 }
@@ -78,7 +79,8 @@ static void use(struct slice message)
 /* Our decoder knows more rules than the schema. */
 static bool is_our_rule(const char *text)
 {
-    static const char *const rules[] = {"not UTF-8", "is negative", "not whole doubles", "more than", "without a shape"};
+    static const char *const rules[] = {"not UTF-8", "is negative", "not whole doubles",
+                                        "more than", "without a shape"};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         if (strstr(text, rules[i]) != NULL) {
             return true;

@@ -61,8 +61,8 @@ static bool side_eq(const struct exp_buckets *a, const struct exp_buckets *b)
     return a->n_counts == 0 || memcmp(a->counts, b->counts, a->n_counts * sizeof *a->counts) == 0;
 }
 
-static bool oracle_side_eq(const struct exp_buckets *b, size_t n_spans, Prometheus__BucketSpan **spans, size_t n_deltas,
-                           const int64_t *deltas)
+static bool oracle_side_eq(const struct exp_buckets *b, size_t n_spans,
+                           Prometheus__BucketSpan **spans, size_t n_deltas, const int64_t *deltas)
 {
     bool eq = n_spans == b->n_spans && n_deltas == b->n_counts;
     for (size_t i = 0; eq && i < n_spans; i++) {
@@ -85,10 +85,10 @@ static void check_oracle(struct slice message, const struct exp_histogram *h)
     bool eq = oracle->schema == h->schema && memcmp(&oracle->sum, &h->sum, sizeof h->sum) == 0 &&
               memcmp(&oracle->zero_threshold, &h->zero_threshold, sizeof h->sum) == 0 &&
               oracle->count_int == h->count && oracle->zero_count_int == h->zero_count &&
-              oracle_side_eq(&h->positive, oracle->n_positive_spans, oracle->positive_spans, oracle->n_positive_deltas,
-                             oracle->positive_deltas) &&
-              oracle_side_eq(&h->negative, oracle->n_negative_spans, oracle->negative_spans, oracle->n_negative_deltas,
-                             oracle->negative_deltas);
+              oracle_side_eq(&h->positive, oracle->n_positive_spans, oracle->positive_spans,
+                             oracle->n_positive_deltas, oracle->positive_deltas) &&
+              oracle_side_eq(&h->negative, oracle->n_negative_spans, oracle->negative_spans,
+                             oracle->n_negative_deltas, oracle->negative_deltas);
     prometheus__histogram__free_unpacked(oracle, NULL);
     if (!eq) {
         fail("protobuf-c reads something else", "");
@@ -108,9 +108,9 @@ static void check_again(const struct exp_histogram *h, struct arena *a)
         if (!exp_histogram_decode(&c, MAX_BUCKETS, a, &again, &e) || cursor_left(&c) != 0) {
             fail("what we encode we refuse", e.text);
         }
-        if (h->schema != again.schema || h->count != again.count || h->zero_count != again.zero_count ||
-            memcmp(&h->sum, &again.sum, sizeof h->sum) != 0 || !side_eq(&h->positive, &again.positive) ||
-            !side_eq(&h->negative, &again.negative)) {
+        if (h->schema != again.schema || h->count != again.count ||
+            h->zero_count != again.zero_count || memcmp(&h->sum, &again.sum, sizeof h->sum) != 0 ||
+            !side_eq(&h->positive, &again.positive) || !side_eq(&h->negative, &again.negative)) {
             fail("the round trip changes it", "");
         }
     }
@@ -156,9 +156,11 @@ static void run_classic(struct cursor c, struct arena *a)
     buf_init(&out, BYTES);
     classic_histogram_encode(&h, &out);
     struct cursor once_more = cursor_of(buf_slice(&out));
-    if (!classic_histogram_decode(&once_more, n_bounds, a, &again, &e) || cursor_left(&once_more) != 0 ||
-        again.count != h.count || memcmp(again.counts, h.counts, h.n_counts * sizeof *h.counts) != 0 ||
-        again.has_sum != h.has_sum || again.stale != h.stale || memcmp(&again.sum, &h.sum, sizeof h.sum) != 0) {
+    if (!classic_histogram_decode(&once_more, n_bounds, a, &again, &e) ||
+        cursor_left(&once_more) != 0 || again.count != h.count ||
+        memcmp(again.counts, h.counts, h.n_counts * sizeof *h.counts) != 0 ||
+        again.has_sum != h.has_sum || again.stale != h.stale ||
+        memcmp(&again.sum, &h.sum, sizeof h.sum) != 0) {
         fail("the round trip changes it", e.text);
     }
     buf_fini(&out);

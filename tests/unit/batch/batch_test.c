@@ -34,7 +34,8 @@ static const struct {
     {"bad_length", "batch: bad or cut off", false, NULL},
     {"bad_length_negative", "batch: bad or cut off", false, NULL},
     {"bad_behind_the_end", "batch: 1 bytes behind its end", false, NULL},
-    {"bad_unknown_schema", "batch: Avro schema 3837363534333231 is not known; the current one is ", false, NULL},
+    {"bad_unknown_schema", "batch: Avro schema 3837363534333231 is not known; the current one is ",
+     false, NULL},
     {"bad_no_head", "batch: not in Avro's single-object encoding (C3 01)", false, NULL},
     {"bad_head_only", "batch: bad or cut off", false, NULL},
     {"bad_empty", "batch: not in Avro's single-object encoding (C3 01)", false, NULL},
@@ -72,7 +73,8 @@ static void check_shape(const char *name, const struct batch *b, const char *tex
     struct shape s;
     struct err e = ERR_INIT;
     arena_init(&a, BYTES);
-    ck_assert_msg(shape_decode(b->shape, b->tenant, &shape_default_caps, &a, &s, &e), "%s: %s", name, e.text);
+    ck_assert_msg(shape_decode(b->shape, b->tenant, &shape_default_caps, &a, &s, &e), "%s: %s",
+                  name, e.text);
     bool ok = batch_check_shape(b, &s, &e);
     ck_assert_msg(ok == (text == NULL), "%s: %s", name, e.text);
     ck_assert_msg(ok || strcmp(e.text, text) == 0, "%s: %s", name, e.text);
@@ -103,7 +105,8 @@ START_TEST(vectors_decode_or_say_why)
             }
         } else {
             ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
-            ck_assert_msg(strncmp(e.text, rows[i].text, strlen(rows[i].text)) == 0, "%s: %s", rows[i].name, e.text);
+            ck_assert_msg(strncmp(e.text, rows[i].text, strlen(rows[i].text)) == 0, "%s: %s",
+                          rows[i].name, e.text);
         }
         arena_fini(&a);
         free(bytes);
@@ -148,9 +151,11 @@ static void compare_with_avro_c(const char *name, struct slice bytes, bool canon
     ck_assert_msg(batch_dump(bytes, &batch_default_caps, &ours, &e), "%s: %s", name, e.text);
     ck_assert_msg(batch_dump_avro_c(bytes, &theirs, &again), "%s: avro-c refuses it", name);
     ck_assert_msg(slice_eq(buf_slice(&ours), buf_slice(&theirs)), "%s: read differently", name);
-    ck_assert_msg(!canonical || slice_eq(buf_slice(&again), bytes), "%s: avro-c writes other bytes", name);
+    ck_assert_msg(!canonical || slice_eq(buf_slice(&again), bytes), "%s: avro-c writes other bytes",
+                  name);
     buf_reset(&ours);
-    ck_assert_msg(batch_dump(buf_slice(&again), &batch_default_caps, &ours, &e), "%s: %s", name, e.text);
+    ck_assert_msg(batch_dump(buf_slice(&again), &batch_default_caps, &ours, &e), "%s: %s", name,
+                  e.text);
     ck_assert(slice_eq(buf_slice(&ours), buf_slice(&theirs)));
     buf_fini(&ours);
     buf_fini(&theirs);
@@ -220,7 +225,9 @@ START_TEST(caps_hold)
     const struct {
         const char *text;
         struct batch_caps caps;
-    } caps[] = {{"batch: 100", {n_bytes - 1, 10}}, {"more than 9 points", {n_bytes, 9}}, {NULL, {n_bytes, 10}}};
+    } caps[] = {{"batch: 100", {n_bytes - 1, 10}},
+                {"more than 9 points", {n_bytes, 9}},
+                {NULL, {n_bytes, 10}}};
     for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
         struct arena a;
         struct batch b;
@@ -247,9 +254,13 @@ START_TEST(columns_must_fit_the_shape)
         {.metric = SLICE_LITERAL("a"), .kind = SERIES_COUNTER},
         {.metric = SLICE_LITERAL("b"), .kind = SERIES_EXP_HISTOGRAM},
         {.metric = SLICE_LITERAL("c"), .kind = SERIES_EXP_HISTOGRAM},
-        {.metric = SLICE_LITERAL("d"), .kind = SERIES_CLASSIC_HISTOGRAM, .n_bounds = 1, .bounds = &bound},
+        {.metric = SLICE_LITERAL("d"),
+         .kind = SERIES_CLASSIC_HISTOGRAM,
+         .n_bounds = 1,
+         .bounds = &bound},
     };
-    const struct shape shape = {.n_series = 4, .n_scalars = 1, .n_exp = 2, .n_classic = 1, .series = series};
+    const struct shape shape = {
+        .n_series = 4, .n_scalars = 1, .n_exp = 2, .n_classic = 1, .series = series};
     static uint8_t large[3 + HISTOGRAM_MAX_BYTES + 1] = {0x81, 0x80, 0x04};
     const double value = 7;
     const struct {
@@ -257,14 +268,19 @@ START_TEST(columns_must_fit_the_shape)
         struct batch batch;
     } cases[] = {
 #define COLUMNS(n_values, e, c)                                                                    \
-    .values = {(const uint8_t *)&value, 8 * (n_values)}, .exp = {e, sizeof e}, .classic = {c, sizeof c}
+    .values = {(const uint8_t *)&value, 8 * (n_values)}, .exp = {e, sizeof e},                     \
+    .classic = {c, sizeof c}
         {NULL, {COLUMNS(1, two_exp, classic_5)}},
-        {NULL, {COLUMNS(1, two_exp, classic_5), .times = {.n_deltas = 4}, .starts = {.n_deltas = 4}}},
+        {NULL,
+         {COLUMNS(1, two_exp, classic_5), .times = {.n_deltas = 4}, .starts = {.n_deltas = 4}}},
         {"batch: 0 values, 1 counters and gauges in the shape", {COLUMNS(0, two_exp, classic_5)}},
-        {"batch: 3 times and 0 starts, 4 series in the shape", {COLUMNS(1, two_exp, classic_5), .times = {.n_deltas = 3}}},
-        {"batch: 0 times and 5 starts, 4 series in the shape", {COLUMNS(1, two_exp, classic_5), .starts = {.n_deltas = 5}}},
+        {"batch: 3 times and 0 starts, 4 series in the shape",
+         {COLUMNS(1, two_exp, classic_5), .times = {.n_deltas = 3}}},
+        {"batch: 0 times and 5 starts, 4 series in the shape",
+         {COLUMNS(1, two_exp, classic_5), .starts = {.n_deltas = 5}}},
         {"batch: exponential histogram 1 of 2 is cut off", {COLUMNS(1, cut_exp, classic_5)}},
-        {"batch: exponential histogram 0 has 65537 bytes, more than 65536", {COLUMNS(1, large, classic_5)}},
+        {"batch: exponential histogram 0 has 65537 bytes, more than 65536",
+         {COLUMNS(1, large, classic_5)}},
         {"batch: classic histogram of series 3: bad or cut off", {COLUMNS(1, two_exp, two_exp)}},
 #undef COLUMNS
     };

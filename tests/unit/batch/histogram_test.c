@@ -149,8 +149,8 @@ START_TEST(vectors_decode_or_say_why)
             const struct outcome *w = &rows[i].want;
             ck_assert_msg(o.n_spans == w->n_spans && o.n_counts == w->n_counts && o.sum == w->sum &&
                               o.schema == w->schema,
-                          "%s: %u spans, %u counts, sum %llu, schema %d", rows[i].name, o.n_spans, o.n_counts,
-                          (unsigned long long)o.sum, o.schema);
+                          "%s: %u spans, %u counts, sum %llu, schema %d", rows[i].name, o.n_spans,
+                          o.n_counts, (unsigned long long)o.sum, o.schema);
         } else {
             ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
             ck_assert_msg(strcmp(e.text, rows[i].text) == 0, "%s: %s", rows[i].name, e.text);
@@ -195,8 +195,8 @@ static void check_side(const struct exp_buckets *got, const struct exp_buckets *
     }
 }
 
-static void check_oracle_side(size_t n_spans, Prometheus__BucketSpan **spans, size_t n_deltas, const int64_t *deltas,
-                              const struct exp_buckets *want)
+static void check_oracle_side(size_t n_spans, Prometheus__BucketSpan **spans, size_t n_deltas,
+                              const int64_t *deltas, const struct exp_buckets *want)
 {
     ck_assert_uint_eq(n_spans, want->n_spans);
     ck_assert_uint_eq(n_deltas, want->n_counts);
@@ -223,10 +223,10 @@ static void check_protobuf_c(struct slice message, const struct exp_histogram *w
     ck_assert_uint_eq(bits_of(h->sum), bits_of(want->sum));
     ck_assert_uint_eq(bits_of(h->zero_threshold), bits_of(want->zero_threshold));
     ck_assert_int_eq(h->schema, want->schema);
-    check_oracle_side(h->n_positive_spans, h->positive_spans, h->n_positive_deltas, h->positive_deltas,
-                      &want->positive);
-    check_oracle_side(h->n_negative_spans, h->negative_spans, h->n_negative_deltas, h->negative_deltas,
-                      &want->negative);
+    check_oracle_side(h->n_positive_spans, h->positive_spans, h->n_positive_deltas,
+                      h->positive_deltas, &want->positive);
+    check_oracle_side(h->n_negative_spans, h->negative_spans, h->n_negative_deltas,
+                      h->negative_deltas, &want->negative);
     size_t n_bytes = prometheus__histogram__get_packed_size(h);
     uint8_t *packed = malloc(n_bytes);
     ck_assert_ptr_nonnull(packed);
@@ -297,7 +297,8 @@ START_TEST(caps_hold)
     }
     buf_reset(&out);
     buf_varint(&out, HISTOGRAM_MAX_BYTES + 1);
-    ck_assert_ptr_nonnull(memset(buf_extend(&out, HISTOGRAM_MAX_BYTES + 1), 0, HISTOGRAM_MAX_BYTES + 1));
+    ck_assert_ptr_nonnull(
+        memset(buf_extend(&out, HISTOGRAM_MAX_BYTES + 1), 0, HISTOGRAM_MAX_BYTES + 1));
     struct arena a;
     struct err e = ERR_INIT;
     struct cursor c = cursor_of(buf_slice(&out));
@@ -386,8 +387,8 @@ START_TEST(dense_buckets_become_spans)
         struct dense_buckets sides[2];
         uint32_t n_empty = 1 + random_below(&r, 8);
         for (size_t s = 0; s < 2; s++) {
-            sides[s] = (struct dense_buckets){(int32_t)random_below(&r, 400) - 200, random_below(&r, MAX_DENSE + 1),
-                                              counts[s]};
+            sides[s] = (struct dense_buckets){(int32_t)random_below(&r, 400) - 200,
+                                              random_below(&r, MAX_DENSE + 1), counts[s]};
             for (uint32_t k = 0; k < sides[s].n; k++) {
                 counts[s][k] = random_below(&r, n_empty) == 0 ? 1 + random_below(&r, 1000) : 0;
             }
@@ -426,7 +427,15 @@ static const struct {
     {"negative offset", 0, -2, 4, {4, 3, 2, 1}, 1, {{-1, 4}}, 4, {4, 3, 2, 1}},
     {"gap of one and two", 0, 0, 6, {4, 0, 2, 0, 0, 1}, 1, {{1, 6}}, 6, {4, 0, 2, 0, 0, 1}},
     {"gap of three", 0, 0, 6, {4, 2, 0, 0, 0, 1}, 2, {{1, 2}, {3, 1}}, 3, {4, 2, 1}},
-    {"two large gaps", 0, 0, 12, {1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 3}, 3, {{1, 1}, {4, 1}, {5, 1}}, 3, {1, 2, 3}},
+    {"two large gaps",
+     0,
+     0,
+     12,
+     {1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 3},
+     3,
+     {{1, 1}, {4, 1}, {5, 1}},
+     3,
+     {1, 2, 3}},
     {"down by 1", 9, 0, 4, {4, 3, 2, 1}, 1, {{1, 2}}, 2, {7, 3}},
     {"down by 1, odd offset", 9, 1, 4, {4, 3, 2, 1}, 1, {{1, 3}}, 3, {4, 5, 1}},
     {"down by 2", 10, 0, 5, {4, 3, 2, 1, 5}, 1, {{1, 2}}, 2, {10, 5}},
@@ -439,12 +448,14 @@ START_TEST(dense_layouts)
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
         struct dense_buckets d = {layouts[i].offset, layouts[i].n, layouts[i].dense};
         struct dense_buckets none = {0};
-        struct exp_buckets want = {layouts[i].n_spans, layouts[i].n_counts, layouts[i].spans, layouts[i].counts};
+        struct exp_buckets want = {layouts[i].n_spans, layouts[i].n_counts, layouts[i].spans,
+                                   layouts[i].counts};
         struct arena a;
         struct err e = ERR_INIT;
         struct exp_histogram h = {0};
         arena_init(&a, BYTES);
-        ck_assert_msg(exp_histogram_from_dense(layouts[i].scale, &d, &none, &a, &h, &e), "%s", layouts[i].name);
+        ck_assert_msg(exp_histogram_from_dense(layouts[i].scale, &d, &none, &a, &h, &e), "%s",
+                      layouts[i].name);
         check_side(&h.positive, &want);
         ck_assert_uint_eq(h.negative.n_counts, 0);
         arena_fini(&a);
@@ -457,7 +468,8 @@ START_TEST(counts_agree_or_not)
     uint64_t counts[] = {1, 2, 3};
     uint64_t huge[] = {INT64_MAX, INT64_MAX, INT64_MAX};
     struct histogram_span span = {0, 3};
-    struct exp_histogram h = {.zero_count = 4, .count = 10, .sum = 1, .positive = {1, 3, &span, counts}};
+    struct exp_histogram h = {
+        .zero_count = 4, .count = 10, .sum = 1, .positive = {1, 3, &span, counts}};
     ck_assert(exp_histogram_counts_agree(&h));
     h.count = 11;
     ck_assert(!exp_histogram_counts_agree(&h));

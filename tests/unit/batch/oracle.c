@@ -31,7 +31,8 @@ static void put_double(struct buf *out, double v)
     buf_printf(out, " %016" PRIx64, bits);
 }
 
-static bool dump_times(struct buf *out, const char *name, const struct batch_times *t, struct err *e)
+static bool dump_times(struct buf *out, const char *name, const struct batch_times *t,
+                       struct err *e)
 {
     int64_t *times = malloc((t->n_deltas + 1) * sizeof *times);
     if (times == NULL || !batch_times_decode(t, t->n_deltas, times, e)) {
@@ -109,7 +110,6 @@ bool shape_dump(struct slice bytes, const struct shape_caps *caps, struct buf *t
 
 /* ---- avro-c's side ---- */
 
-
 static struct {
     uint8_t *bytes;
     size_t used;
@@ -169,8 +169,8 @@ static void *or_abort(void *p)
 }
 
 /* Reads the record behind the head into a value in the pool; writes it again. */
-static bool pass_through(avro_value_iface_t *class, struct slice bytes, const char *head, avro_value_t *value,
-                         struct buf *again)
+static bool pass_through(avro_value_iface_t *class, struct slice bytes, const char *head,
+                         avro_value_t *value, struct buf *again)
 {
     if (bytes.len < AVRO_HEAD_BYTES || memcmp(bytes.ptr, head, AVRO_HEAD_BYTES) != 0 ||
         avro_generic_value_new(class, value) != 0) {
@@ -306,7 +306,8 @@ bool batch_dump_avro_c(struct slice bytes, struct buf *text, struct buf *again)
 }
 
 /* False when the index points at no symbol. */
-static bool oracle_symbol(struct buf *out, const char *name, const avro_value_t *symbols, int64_t index)
+static bool oracle_symbol(struct buf *out, const char *name, const avro_value_t *symbols,
+                          int64_t index)
 {
     if (index < 0 || (uint64_t)index >= size_of(symbols)) {
         return false;

@@ -6,8 +6,10 @@
 #include "batch/batch.h"
 
 /* As text by our decoder: its errors are passed on. */
-bool batch_dump(struct slice bytes, const struct batch_caps *caps, struct buf *text, struct err *e) MUST_CHECK;
-bool shape_dump(struct slice bytes, const struct shape_caps *caps, struct buf *text, struct err *e) MUST_CHECK;
+bool batch_dump(struct slice bytes, const struct batch_caps *caps, struct buf *text,
+                struct err *e) MUST_CHECK;
+bool shape_dump(struct slice bytes, const struct shape_caps *caps, struct buf *text,
+                struct err *e) MUST_CHECK;
 
 /* By avro-c, with the schema that the bytes' head names. again: head and record as avro-c writes
  * them. False when it refuses them or hits the ceiling. */

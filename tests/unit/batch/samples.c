@@ -43,8 +43,7 @@ static void random_labels(uint64_t *r, struct arena *a, struct series *s)
     struct label *labels = or_abort(ARENA_ARRAY(a, struct label, 6));
     for (size_t i = 0; i < 6; i++) {
         if (random_below(r, 2) == 0) {
-            labels[s->n_labels++] =
-                (struct label){slice_str(names[i]), random_text(r, a, "v", 3)};
+            labels[s->n_labels++] = (struct label){slice_str(names[i]), random_text(r, a, "v", 3)};
         }
     }
     s->labels = labels;
@@ -95,7 +94,8 @@ struct exp_buckets random_buckets(uint64_t *r, struct arena *a)
     uint64_t *counts = or_abort(ARENA_ARRAY(a, uint64_t, 6 * 20));
     struct exp_buckets b = {.n_spans = random_below(r, 7), .spans = spans, .counts = counts};
     for (uint32_t i = 0; i < b.n_spans; i++) {
-        spans[i].offset = i == 0 ? (int32_t)random_below(r, 200) - 100 : (int32_t)random_below(r, 9);
+        spans[i].offset =
+            i == 0 ? (int32_t)random_below(r, 200) - 100 : (int32_t)random_below(r, 9);
         spans[i].n = random_below(r, 20);
         for (uint32_t k = 0; k < spans[i].n; k++) {
             counts[b.n_counts++] = random_next(r) >> (1 + random_below(r, 63));

@@ -37,7 +37,8 @@ START_TEST(ids_are_the_canonical_bytes_hash)
                 n = canonical_put(canonical, n, labels[l].name);
                 n = canonical_put(canonical, n, labels[l].value);
             }
-            ck_assert(hash128_eq(series_id(tenant, metric, labels, 2), hash128(slice_of(canonical, n))));
+            ck_assert(
+                hash128_eq(series_id(tenant, metric, labels, 2), hash128(slice_of(canonical, n))));
         }
     }
 }
@@ -48,10 +49,12 @@ START_TEST(ids_never_change)
 {
     struct label labels[2] = {{SLICE_LITERAL("queue"), SLICE_LITERAL("ranked")},
                               {SLICE_LITERAL("region"), SLICE_LITERAL("eu")}};
-    struct hash128 id = series_id(SLICE_LITERAL("demo"), SLICE_LITERAL("game_joins_total"), labels, 2);
+    struct hash128 id =
+        series_id(SLICE_LITERAL("demo"), SLICE_LITERAL("game_joins_total"), labels, 2);
     ck_assert_uint_eq(id.hi, UINT64_C(0x4c8e885c9ebd50a6));
     ck_assert_uint_eq(id.lo, UINT64_C(0x11e9dbbb481b8ec1));
-    ck_assert_uint_eq(source_id(SLICE_LITERAL("demo"), SLICE_LITERAL("server-1")), UINT64_C(0x890af152d9619045));
+    ck_assert_uint_eq(source_id(SLICE_LITERAL("demo"), SLICE_LITERAL("server-1")),
+                      UINT64_C(0x890af152d9619045));
 }
 END_TEST
 
@@ -66,9 +69,12 @@ START_TEST(ids_tell_where_strings_end)
 }
 END_TEST
 
-static const struct label eu[] = {{SLICE_LITERAL("queue"), SLICE_LITERAL("a")}, {SLICE_LITERAL("region"), SLICE_LITERAL("eu")}};
-static const struct label us[] = {{SLICE_LITERAL("queue"), SLICE_LITERAL("a")}, {SLICE_LITERAL("region"), SLICE_LITERAL("us")}};
-static const struct label other_name[] = {{SLICE_LITERAL("queue"), SLICE_LITERAL("a")}, {SLICE_LITERAL("zone"), SLICE_LITERAL("a")}};
+static const struct label eu[] = {{SLICE_LITERAL("queue"), SLICE_LITERAL("a")},
+                                  {SLICE_LITERAL("region"), SLICE_LITERAL("eu")}};
+static const struct label us[] = {{SLICE_LITERAL("queue"), SLICE_LITERAL("a")},
+                                  {SLICE_LITERAL("region"), SLICE_LITERAL("us")}};
+static const struct label other_name[] = {{SLICE_LITERAL("queue"), SLICE_LITERAL("a")},
+                                          {SLICE_LITERAL("zone"), SLICE_LITERAL("a")}};
 static const double bounds[] = {-1.0, -0.0, 0.0, 1.0, 2.0};
 
 /* In canonical order. */
@@ -83,12 +89,30 @@ static const struct series ordered[] = {
     {.metric = SLICE_LITERAL("a"), .kind = SERIES_GAUGE},
     {.metric = SLICE_LITERAL("a"), .kind = SERIES_EXP_HISTOGRAM},
     {.metric = SLICE_LITERAL("a"), .kind = SERIES_CLASSIC_HISTOGRAM},
-    {.metric = SLICE_LITERAL("a"), .kind = SERIES_CLASSIC_HISTOGRAM, .n_bounds = 1, .bounds = bounds},
-    {.metric = SLICE_LITERAL("a"), .kind = SERIES_CLASSIC_HISTOGRAM, .n_bounds = 2, .bounds = bounds},
-    {.metric = SLICE_LITERAL("a"), .kind = SERIES_CLASSIC_HISTOGRAM, .n_bounds = 1, .bounds = bounds + 1},
-    {.metric = SLICE_LITERAL("a"), .kind = SERIES_CLASSIC_HISTOGRAM, .n_bounds = 1, .bounds = bounds + 2},
-    {.metric = SLICE_LITERAL("a"), .kind = SERIES_CLASSIC_HISTOGRAM, .n_bounds = 1, .bounds = bounds + 3},
-    {.metric = SLICE_LITERAL("a"), .kind = SERIES_CLASSIC_HISTOGRAM, .n_bounds = 2, .bounds = bounds + 3},
+    {.metric = SLICE_LITERAL("a"),
+     .kind = SERIES_CLASSIC_HISTOGRAM,
+     .n_bounds = 1,
+     .bounds = bounds},
+    {.metric = SLICE_LITERAL("a"),
+     .kind = SERIES_CLASSIC_HISTOGRAM,
+     .n_bounds = 2,
+     .bounds = bounds},
+    {.metric = SLICE_LITERAL("a"),
+     .kind = SERIES_CLASSIC_HISTOGRAM,
+     .n_bounds = 1,
+     .bounds = bounds + 1},
+    {.metric = SLICE_LITERAL("a"),
+     .kind = SERIES_CLASSIC_HISTOGRAM,
+     .n_bounds = 1,
+     .bounds = bounds + 2},
+    {.metric = SLICE_LITERAL("a"),
+     .kind = SERIES_CLASSIC_HISTOGRAM,
+     .n_bounds = 1,
+     .bounds = bounds + 3},
+    {.metric = SLICE_LITERAL("a"),
+     .kind = SERIES_CLASSIC_HISTOGRAM,
+     .n_bounds = 2,
+     .bounds = bounds + 3},
     {.metric = SLICE_LITERAL("aa")},
     {.metric = SLICE_LITERAL("b")},
     {.metric = SLICE_LITERAL("\xff")},
@@ -100,7 +124,8 @@ START_TEST(order_is_canonical)
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < n; k++) {
             int order = series_cmp(&ordered[i], &ordered[k]);
-            ck_assert_msg((order > 0) - (order < 0) == (i > k) - (i < k), "rows %zu and %zu: %d", i, k, order);
+            ck_assert_msg((order > 0) - (order < 0) == (i > k) - (i < k), "rows %zu and %zu: %d", i,
+                          k, order);
         }
     }
 }

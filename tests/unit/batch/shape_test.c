@@ -31,8 +31,10 @@ static const struct {
     {"bad_symbol_order", "series 0: shape: bad or cut off", 0, false},
     {"bad_symbol_beyond", "series 0: shape: bad or cut off", 0, false},
     {"bad_symbol_negative", "series 0: shape: bad or cut off", 0, false},
-    {"bad_labels_order", "series 0: shape: labels are not sorted by name, or one comes twice", 0, false},
-    {"bad_labels_twice", "series 0: shape: labels are not sorted by name, or one comes twice", 0, false},
+    {"bad_labels_order", "series 0: shape: labels are not sorted by name, or one comes twice", 0,
+     false},
+    {"bad_labels_twice", "series 0: shape: labels are not sorted by name, or one comes twice", 0,
+     false},
     {"bad_label_odd", "series 0: shape: a label without a value", 0, false},
     {"bad_label_unnamed", "series 0: shape: a label without a name", 0, false},
     {"bad_metric_empty", "series 0: shape: no metric, or a gauge of deltas", 0, false},
@@ -42,10 +44,14 @@ static const struct {
     {"bad_kind", "series 0: shape: bad or cut off", 0, false},
     {"bad_temporality", "series 0: shape: bad or cut off", 0, false},
     {"bad_gauge_of_deltas", "series 0: shape: no metric, or a gauge of deltas", 0, false},
-    {"bad_bounds_order", "series 0: shape: bounds that do not rise, or of a kind that has none", 0, false},
-    {"bad_bounds_nan", "series 0: shape: bounds that do not rise, or of a kind that has none", 0, false},
-    {"bad_bounds_inf", "series 0: shape: bounds that do not rise, or of a kind that has none", 0, false},
-    {"bad_bounds_of_counter", "series 0: shape: bounds that do not rise, or of a kind that has none", 0, false},
+    {"bad_bounds_order", "series 0: shape: bounds that do not rise, or of a kind that has none", 0,
+     false},
+    {"bad_bounds_nan", "series 0: shape: bounds that do not rise, or of a kind that has none", 0,
+     false},
+    {"bad_bounds_inf", "series 0: shape: bounds that do not rise, or of a kind that has none", 0,
+     false},
+    {"bad_bounds_of_counter",
+     "series 0: shape: bounds that do not rise, or of a kind that has none", 0, false},
     {"bad_labels_65", "series 0: shape: more than 64 labels", 0, false},
     {"bad_huge_count", "shape: bad or cut off", 0, false},
     {"bad_least_count", "shape: bad or cut off", 0, false},
@@ -53,7 +59,8 @@ static const struct {
     {"bad_length_negative", "shape: bad or cut off", 0, false},
     {"bad_varint_of_11", "shape: bad or cut off", 0, false},
     {"bad_behind_the_end", "shape: bytes behind its end", 0, false},
-    {"bad_unknown_schema", "shape: Avro schema 3837363534333231 is not known; the current one is ", 0, false},
+    {"bad_unknown_schema", "shape: Avro schema 3837363534333231 is not known; the current one is ",
+     0, false},
     {"bad_no_head", "shape: not in Avro's single-object encoding (C3 01)", 0, false},
 };
 
@@ -91,7 +98,8 @@ START_TEST(vectors_decode_or_say_why)
             buf_init(&again, BYTES);
             encode_again(&s, &a, &again);
             ck_assert_msg(s.n_series == rows[i].n_series, "%s: %u", rows[i].name, s.n_series);
-            ck_assert_msg(slice_eq(buf_slice(&again), s.bytes) == rows[i].canonical, "%s", rows[i].name);
+            ck_assert_msg(slice_eq(buf_slice(&again), s.bytes) == rows[i].canonical, "%s",
+                          rows[i].name);
             buf_fini(&again);
         } else {
             ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
@@ -147,7 +155,8 @@ static void compare_with_avro_c(const char *name, struct slice bytes, bool canon
     ck_assert_msg(shape_dump(buf_slice(&again), &shape_default_caps, &ours_again, &e),
                   "%s as avro-c writes it: %s", name, e.text);
     ck_assert(slice_eq(buf_slice(&ours), buf_slice(&ours_again)));
-    ck_assert_msg(!canonical || slice_eq(buf_slice(&again), bytes), "%s: avro-c writes other bytes", name);
+    ck_assert_msg(!canonical || slice_eq(buf_slice(&again), bytes), "%s: avro-c writes other bytes",
+                  name);
     buf_fini(&ours);
     buf_fini(&theirs);
     buf_fini(&again);
@@ -182,7 +191,8 @@ START_TEST(samples_survive_the_round_trip)
         for (uint32_t i = 0; i < s.n_series; i++) {
             const struct series *want = sample->order[i];
             ck_assert_int_eq(series_cmp(&s.series[i], want), 0);
-            struct hash128 id = series_id(SLICE_LITERAL("demo"), want->metric, want->labels, want->n_labels);
+            struct hash128 id =
+                series_id(SLICE_LITERAL("demo"), want->metric, want->labels, want->n_labels);
             ck_assert(hash128_eq(s.series[i].id, id));
             n_of[want->kind]++;
         }
@@ -235,7 +245,8 @@ START_TEST(caps_hold)
         struct shape s;
         struct err e = ERR_INIT;
         arena_init(&a, caps[i].arena_bytes);
-        ck_assert(!shape_decode(slice_of(bytes, n_bytes), SLICE_LITERAL("t"), &caps[i].caps, &a, &s, &e));
+        ck_assert(
+            !shape_decode(slice_of(bytes, n_bytes), SLICE_LITERAL("t"), &caps[i].caps, &a, &s, &e));
         ck_assert_msg(strstr(e.text, caps[i].text) != NULL, "%s: %s", caps[i].text, e.text);
         ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
         arena_fini(&a);
@@ -312,7 +323,8 @@ START_TEST(cache_keeps_its_ceiling)
     for (uint64_t seed = 0; seed < 300; seed++) {
         struct sample *sample = sample_new(seed);
         struct cached_shape *cached;
-        ck_assert(shape_cache_get(&cache, SLICE_LITERAL("t"), buf_slice(&sample->shape), &cached, &e));
+        ck_assert(
+            shape_cache_get(&cache, SLICE_LITERAL("t"), buf_slice(&sample->shape), &cached, &e));
         if (cached->attached == NULL) {
             cached->attached = malloc(1);
             n_attached++;

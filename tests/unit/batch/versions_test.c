@@ -7,8 +7,9 @@
 #include "batch/versions.h"
 #include "unit/batch/samples.h"
 
-/* Former schemas that never were: fields are missing (redriven, starts, temporality), stand in another
- * order, ints are longs later on, enums have their symbols in another order, and one field is gone. */
+/* Former schemas that never were: fields are missing (redriven, starts, temporality), stand in
+ * another order, ints are longs later on, enums have their symbols in another order, and one field
+ * is gone. */
 static const char old_batch[] =
     "{\"type\":\"record\",\"name\":\"Batch\",\"namespace\":\"sluice\",\"fields\":["
     "{\"name\":\"gone\",\"type\":\"string\"},"
@@ -29,7 +30,8 @@ static const char old_shape[] =
     "{\"type\":\"record\",\"name\":\"Shape\",\"namespace\":\"sluice\",\"fields\":["
     "{\"name\":\"source\",\"type\":\"string\"},"
     "{\"name\":\"symbols\",\"type\":{\"type\":\"array\",\"items\":\"string\"}},"
-    "{\"name\":\"series\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"Series\","
+    "{\"name\":\"series\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":"
+    "\"Series\","
     "\"fields\":[{\"name\":\"metric\",\"type\":\"int\"},{\"name\":\"unit\",\"type\":\"int\"},"
     "{\"name\":\"labels\",\"type\":{\"type\":\"array\",\"items\":\"int\"}}]}}}]}";
 
@@ -40,7 +42,10 @@ enum { BYTES = 1 << 20 };
 
 static void put_head(struct buf *out)
 {
-    buf_put(out, "\xc3\x01" "12345678", AVRO_HEAD_BYTES);
+    buf_put(out,
+            "\xc3\x01"
+            "12345678",
+            AVRO_HEAD_BYTES);
 }
 
 static void put_old_batch(struct buf *out, int symbol)
@@ -143,8 +148,10 @@ START_TEST(former_batches_are_checked)
         int symbol;
         size_t arena_bytes;
         size_t cut;
-    } rows[] = {{"a symbol that is gone", 3, BYTES, 0}, {"a symbol that never was", 4, BYTES, 0},
-                {"no memory", 0, 100, 0}, {"cut off", 0, BYTES, 1}};
+    } rows[] = {{"a symbol that is gone", 3, BYTES, 0},
+                {"a symbol that never was", 4, BYTES, 0},
+                {"no memory", 0, 100, 0},
+                {"cut off", 0, BYTES, 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct buf old;
         struct arena a;
@@ -167,7 +174,8 @@ END_TEST
 /* What avro-c would believe: strings and arrays of any length. */
 START_TEST(former_batches_of_huge_lengths_are_refused)
 {
-    static const int64_t lengths[] = {-1, INT64_MIN, INT64_MAX, INT64_MAX - 1, INT64_C(1) << 40, INT64_C(1) << 31, 100};
+    static const int64_t lengths[] = {
+        -1, INT64_MIN, INT64_MAX, INT64_MAX - 1, INT64_C(1) << 40, INT64_C(1) << 31, 100};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         for (int in_array = 0; in_array < 2; in_array++) {
             struct buf old;
@@ -177,7 +185,8 @@ START_TEST(former_batches_of_huge_lengths_are_refused)
             buf_init(&old, BYTES);
             arena_init(&a, BYTES);
             put_old_batch(&old, 0);
-            old.len = in_array ? old.len - 10 : AVRO_HEAD_BYTES; /* behind: count, 2 deltas, 0, base */
+            old.len =
+                in_array ? old.len - 10 : AVRO_HEAD_BYTES; /* behind: count, 2 deltas, 0, base */
             buf_zigzag(&old, lengths[i]);
             buf_put(&old, "1234567890", 10);
             ck_assert(!batch_decode(buf_slice(&old), &batch_default_caps, &a, &b, &e));
@@ -210,7 +219,9 @@ START_TEST(former_shapes_are_read)
     buf_init(&old, BYTES);
     arena_init(&a, BYTES);
     put_old_shape(&old);
-    ck_assert_msg(shape_decode(buf_slice(&old), SLICE_LITERAL("t"), &shape_default_caps, &a, &s, &e), "%s", e.text);
+    ck_assert_msg(
+        shape_decode(buf_slice(&old), SLICE_LITERAL("t"), &shape_default_caps, &a, &s, &e), "%s",
+        e.text);
     check_old_shape(&s);
     struct shape_cache cache;
     struct cached_shape *cached;
@@ -232,10 +243,13 @@ START_TEST(unknown_schemas_are_named)
     struct err e = ERR_INIT;
     arena_init(&a, BYTES);
     close_former();
-    ck_assert(!batch_decode(SLICE_LITERAL("\xc3\x01" "12345678rest"), &batch_default_caps, &a, &b, &e));
+    ck_assert(!batch_decode(SLICE_LITERAL("\xc3\x01"
+                                          "12345678rest"),
+                            &batch_default_caps, &a, &b, &e));
     ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
     char text[200];
-    (void)snprintf(text, sizeof text, "batch: Avro schema 3837363534333231 is not known; the current one is %016llx",
+    (void)snprintf(text, sizeof text,
+                   "batch: Avro schema 3837363534333231 is not known; the current one is %016llx",
                    (unsigned long long)batch_versions.current.fingerprint);
     ck_assert_str_eq(e.text, text);
     open_former();
