@@ -83,8 +83,8 @@ class Process:
         self.ticks = _start_ticks(self.pid)
 
     def alive(self):
-        if self.popen is not None and self.popen.poll() is not None:
-            return False
+        if self.popen is not None:
+            return self.popen.poll() is None  # a zombie's threads may still hold its ports
         return self.ticks is not None and _start_ticks(self.pid) == self.ticks
 
     def signal(self, number):

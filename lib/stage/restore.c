@@ -1,6 +1,7 @@
 #include "stage/runtime.h"
 
 #include "base/clock.h"
+#include "run/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +33,13 @@ static bool end_uncommitted(rd_kafka_t *rk, const char *topic, int32_t number, i
         const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(result, &n);
         const rd_kafka_topic_partition_t *at =
             n == 1 ? rd_kafka_ListOffsetsResultInfo_topic_partition(infos[0]) : NULL;
-        ok = at != NULL && at->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        ok = at != NULL && at->err == RD_KAFKA_RESP_ERR_NO_ERROR && at->offset >= 0;
         if (ok) {
             *end = at->offset;
         }
     }
     if (!ok) {
-        (void)err_set(e, ERR_RETRY, "end of %s[%d]: %s", topic, number,
-                      event == NULL ? "timed out" : rd_kafka_event_error_string(event));
+        (void)err_set(e, ERR_RETRY, "the end of %s[%d] is not to be had yet", topic, number);
     }
     if (event != NULL) {
         rd_kafka_event_destroy(event);
@@ -54,6 +54,10 @@ static bool end_uncommitted(rd_kafka_t *rk, const char *topic, int32_t number, i
 static bool restore_message(const rd_kafka_message_t *m, struct partition *p, int64_t *position,
                             restore_fn each, void *ctx, struct err *e)
 {
+    bool is_ours = m->rkt != NULL && m->partition == p->number && slice_eq_str(p->topic, rd_kafka_topic_name(m->rkt));
+    if (!is_ours && (m->rkt != NULL || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)) {
+        return true; /* of the partition that was read before */
+    }
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         *position = m->offset; /* behind the markers too */
         return true;
@@ -121,5 +125,8 @@ bool stage_restore(struct stage *s, const char *topic, int32_t partition, int64_
                   ? restore_read(s, &p, from, end, each, ctx, e)
                   : err_set_code(e, ERR_RETRY, code, "assign: %s", rd_kafka_err2str(code));
     (void)rd_kafka_assign(s->reader, NULL);
+    log_line(LOG_DEBUG, "read back", LOG_FIELDS(LOG_STR("topic", topic), LOG_INT("partition", partition),
+                                                LOG_INT("from", from), LOG_INT("end", end), LOG_INT("low", low),
+                                                LOG_INT("high", high)));
     return ok || err_wrap(e, "restore %s[%d]", topic, partition);
 }

@@ -5,13 +5,13 @@
 
 void tracker_init(struct tracker *t)
 {
-    *t = (struct tracker){.position = -1};
+    *t = (struct tracker){.position = -1, .end = -1};
 }
 
 void tracker_fini(struct tracker *t)
 {
     free(t->ring);
-    *t = (struct tracker){.position = -1};
+    *t = (struct tracker){.position = -1, .end = -1};
 }
 
 static struct tracker_entry *entry_at(const struct tracker *t, size_t i)
@@ -34,6 +34,13 @@ static bool tracker_grow(struct tracker *t)
     t->cap = cap;
     t->head = 0;
     return true;
+}
+
+static void skip_to_end(struct tracker *t)
+{
+    if (t->n == 0 && t->end > t->position) {
+        t->position = t->end;
+    }
 }
 
 bool tracker_open(struct tracker *t, int64_t offset)
@@ -89,11 +96,11 @@ void tracker_release(struct tracker *t, int64_t offset)
     if (t->n > 0) {
         t->position = entry_at(t, 0)->offset;
     }
+    skip_to_end(t);
 }
 
 void tracker_skip(struct tracker *t, int64_t offset)
 {
-    if (t->n == 0 && offset > t->position) {
-        t->position = offset;
-    }
+    t->end = offset;
+    skip_to_end(t);
 }

@@ -17,6 +17,7 @@ struct tracker {
     size_t head; /* the oldest not done */
     size_t n;
     int64_t position; /* -1 = nothing was opened */
+    int64_t end;      /* up to which there is nothing behind the last record; -1 = not known */
     size_t n_holds;   /* over all entries */
 };
 
@@ -26,8 +27,8 @@ void tracker_fini(struct tracker *t);
 bool tracker_open(struct tracker *t, int64_t offset);
 void tracker_hold(struct tracker *t, int64_t offset);
 void tracker_release(struct tracker *t, int64_t offset);
-/* Nothing but transaction markers stands between the last record and offset (the partition's end): when all is done,
- * the position moves there. */
+/* Nothing but transaction markers stands between the last record and offset (the partition's end): as soon as all is
+ * done, the position moves there. */
 void tracker_skip(struct tracker *t, int64_t offset);
 /* All below is done; -1 while nothing was ever opened. */
 static inline int64_t tracker_position(const struct tracker *t)

@@ -24,7 +24,7 @@ def send(stack, first, n, partitions=1, prefix=b""):
 
 def start(stack, name, ready=True, build="faults", **keys):
     return stack.worker("test-counter", name=name, build=build, ready=ready,
-                        **{"session_timeout_ms": 6000, "fenced_backoff_ms": 500, **keys})
+                        **{"session_timeout_ms": 6000, "fenced_backoff_ms": 500, "log_level": "debug", **keys})
 
 
 def outputs(stack):

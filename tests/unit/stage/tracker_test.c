@@ -30,6 +30,8 @@ START_TEST(position_follows_the_oldest_open_record)
     tracker_skip(&t, 200); /* not while a record is open */
     ck_assert_int_eq(tracker_position(&t), 99);
     ck_assert_uint_eq(t.n_holds, 1);
+    tracker_release(&t, 99);
+    ck_assert_int_eq(tracker_position(&t), 200); /* but when it is done */
     tracker_fini(&t);
 }
 END_TEST
