@@ -6,8 +6,6 @@
 
 const uint64_t stale_marker_bits = UINT64_C(0x7ff0000000000002);
 
-enum { CLASSIC_HAS_SUM = 1, CLASSIC_STALE = 2 };
-
 /* The fields of Prometheus's Histogram, in the order in which they are written. */
 enum {
     TAG_COUNT = PB_TAG(1, PB_VARINT),
@@ -113,9 +111,16 @@ static void side_put(const struct exp_buckets *b, uint32_t spans_number, size_t 
     }
     buf_u8(out, (uint8_t)PB_TAG(spans_number + 1, PB_LEN));
     buf_varint(out, n_deltas_bytes);
-    for (uint32_t i = 0; i < b->n_counts; i++) {
-        buf_zigzag(out, (int64_t)(b->counts[i] - (i == 0 ? 0 : b->counts[i - 1])));
+    uint8_t *p = buf_extend(out, n_deltas_bytes + VARINT_SPACE);
+    if (p == NULL) {
+        return;
     }
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < b->n_counts; i++) {
+        p += varint_write(p, zigzag((int64_t)(b->counts[i] - before)));
+        before = b->counts[i];
+    }
+    out->len -= VARINT_SPACE;
 }
 
 static void double_field(uint32_t tag, double v, struct buf *out)
@@ -356,54 +361,4 @@ bool exp_histogram_decode(struct cursor *column, uint32_t max_buckets, struct ar
 struct slice exp_histogram_skip(struct cursor *column)
 {
     return pb_bytes(column);
-}
-
-/* ---- classic ---- */
-
-void classic_histogram_encode(const struct classic_histogram *h, struct buf *out)
-{
-    buf_u8(out, (uint8_t)((h->has_sum ? CLASSIC_HAS_SUM : 0) | (h->stale ? CLASSIC_STALE : 0)));
-    buf_double(out, h->sum);
-    buf_varint(out, h->count);
-    for (uint32_t i = 0; i < h->n_counts; i++) {
-        buf_varint(out, h->counts[i]);
-    }
-}
-
-bool classic_histogram_skip(struct cursor *column, uint32_t n_bounds)
-{
-    uint8_t flags = cursor_u8(column);
-    (void)cursor_take(column, sizeof(double));
-    for (uint64_t i = 0; i < (uint64_t)n_bounds + 2 && cursor_ok(column); i++) {
-        (void)cursor_varint(column); /* the count, and n_bounds + 1 buckets */
-    }
-    return cursor_ok(column) && flags <= (CLASSIC_HAS_SUM | CLASSIC_STALE);
-}
-
-bool classic_histogram_decode(struct cursor *column, uint32_t n_bounds, struct arena *a,
-                              struct classic_histogram *out, struct err *e)
-{
-    uint8_t flags = cursor_u8(column);
-    double sum = cursor_double(column);
-    uint64_t count = cursor_varint(column);
-    if (!cursor_ok(column) || cursor_left(column) < (uint64_t)n_bounds + 1) {
-        return bad(e, "cut off");
-    }
-    if (flags > (CLASSIC_HAS_SUM | CLASSIC_STALE)) {
-        return bad(e, "unknown flags");
-    }
-    uint64_t *counts = ARENA_ARRAY(a, uint64_t, (size_t)n_bounds + 1);
-    if (counts == NULL) {
-        return bad(e, "larger than its batch's memory");
-    }
-    for (uint32_t i = 0; i <= n_bounds; i++) {
-        counts[i] = cursor_varint(column);
-    }
-    *out = (struct classic_histogram){.has_sum = (flags & CLASSIC_HAS_SUM) != 0,
-                                      .stale = (flags & CLASSIC_STALE) != 0,
-                                      .sum = sum,
-                                      .count = count,
-                                      .n_counts = n_bounds + 1,
-                                      .counts = counts};
-    return cursor_ok(column) || bad(e, "cut off");
 }

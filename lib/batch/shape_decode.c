@@ -179,7 +179,7 @@ static bool run_add(struct decoder *x, struct run *run, uint32_t n, struct err *
         }
     }
     struct label *labels = d->labels + d->n_labels;
-    for (uint32_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         labels[i] =
             (struct label){x->symbols[x->indexes[2 * i]], x->symbols[x->indexes[2 * i + 1]]};
     }
