@@ -400,6 +400,7 @@ int stage_run(const struct stage_spec *spec, void *ctx, const struct config *con
         }
         log_err(LOG_ERROR, e.kind == ERR_FENCED ? "fenced" : "stopped by an error", &e);
     } else {
+        err_reset(&e); /* what a try that was repeated left behind */
         bound_the_end(s);
         stage_finish(s);
         if (s->fatal.kind != ERR_NONE) {
