@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/varint.h"
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fixed-width writes assume little-endian");
 
 void buf_init(struct buf *b, size_t max_bytes)
@@ -49,33 +51,14 @@ bool buf_grow(struct buf *b, size_t n_bytes)
     return true;
 }
 
-/* 56 bits → eight groups of 7, each in a byte. */
-static uint64_t spread7(uint64_t v)
-{
-    v = (v & UINT64_C(0x000000000fffffff)) | (v & UINT64_C(0x00fffffff0000000)) << 4;
-    v = (v & UINT64_C(0x00003fff00003fff)) | (v & UINT64_C(0x0fffc0000fffc000)) << 2;
-    return (v & UINT64_C(0x007f007f007f007f)) | (v & UINT64_C(0x3f803f803f803f80)) << 1;
-}
-
 void buf_varint(struct buf *b, uint64_t v)
 {
-    if (v < UINT64_C(1) << 56 && b->cap - b->len >= sizeof v && b->cap != 0) {
-        /* Without a branch on the length: bucket counts are a mix that no predictor guesses. */
-        size_t n = ((size_t)(63 - __builtin_clzll(v | 1)) + 7) / 7;
-        uint64_t more = UINT64_C(0x8080808080808080) & ((UINT64_C(1) << (8 * (n - 1))) - 1);
-        uint64_t word = spread7(v) | more;
-        memcpy(b->ptr + b->len, &word, sizeof word);
-        b->len += n;
+    if (b->cap - b->len >= VARINT_SPACE) {
+        b->len += varint_write(b->ptr + b->len, v);
         return;
     }
-    uint8_t bytes[10];
-    size_t n = 0;
-    while (v >= 0x80) {
-        bytes[n++] = (uint8_t)(v | 0x80);
-        v >>= 7;
-    }
-    bytes[n++] = (uint8_t)v;
-    buf_put(b, bytes, n);
+    uint8_t bytes[VARINT_SPACE];
+    buf_put(b, bytes, varint_write(bytes, v));
 }
 
 void buf_zigzag(struct buf *b, int64_t v)

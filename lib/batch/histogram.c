@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/varint.h"
 #include "wire/protobuf.h"
 
 const uint64_t stale_marker_bits = UINT64_C(0x7ff0000000000002);

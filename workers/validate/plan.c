@@ -58,23 +58,6 @@ static int placed_cmp(const void *a, const void *b)
     return series_cmp(&(*(const struct placed *const *)a)->series, &(*(const struct placed *const *)b)->series);
 }
 
-static bool is_clean(struct arena *a, const struct entry *const *entries, uint32_t n, bool *clean)
-{
-    struct hash128 *ids = arena_alloc(a, n * sizeof *ids);
-    if (ids == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        ids[i] = entries[i]->known->id;
-    }
-    qsort(ids, n, sizeof *ids, id_cmp);
-    *clean = true;
-    for (uint32_t i = 1; i < n; i++) {
-        *clean = *clean && !hash128_eq(ids[i - 1], ids[i]);
-    }
-    return true;
-}
-
 /* In canonical order. NULL: no memory. */
 static struct placed **place(struct arena *a, const struct series_cache *series, const struct entry *const *entries,
                              uint32_t n)
@@ -97,6 +80,53 @@ static struct placed **place(struct arena *a, const struct series_cache *series,
     }
     qsort(sorted, n, sizeof *sorted, placed_cmp);
     return sorted;
+}
+
+/* Do two of the n have the same id? False: no memory. */
+static bool ids_collide(struct arena *a, struct placed *const *sorted, uint32_t n, bool *collide)
+{
+    struct hash128 *ids = arena_alloc(a, n * sizeof *ids);
+    if (ids == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        ids[i] = sorted[i]->series.id;
+    }
+    qsort(ids, n, sizeof *ids, id_cmp);
+    *collide = false;
+    for (uint32_t i = 1; i < n; i++) {
+        *collide = *collide || hash128_eq(ids[i - 1], ids[i]);
+    }
+    return true;
+}
+
+/* Of one metric, one kind, and so on: then equal labels stand side by side in canonical order. */
+static bool is_uniform(const struct series *x, const struct series *y)
+{
+    return x->kind == y->kind && x->delta == y->delta && slice_eq(x->unit, y->unit) && x->n_bounds == 0 &&
+           y->n_bounds == 0;
+}
+
+/* Is every series there once, by its identity? */
+static bool is_clean(struct arena *a, struct placed *const *sorted, uint32_t n, bool *clean)
+{
+    bool mixed = false;
+    *clean = true;
+    for (uint32_t i = 1; i < n; i++) {
+        const struct series *x = &sorted[i - 1]->series;
+        const struct series *y = &sorted[i]->series;
+        *clean = *clean && !hash128_eq(x->id, y->id);
+        mixed = mixed || (slice_eq(x->metric, y->metric) && !is_uniform(x, y));
+    }
+    if (!mixed || !*clean) {
+        return true;
+    }
+    bool collide;
+    if (!ids_collide(a, sorted, n, &collide)) {
+        return false;
+    }
+    *clean = !collide;
+    return true;
 }
 
 static bool columns_fill(struct plan_cache *c, struct placed *const *sorted, uint32_t n, struct plan *p)
@@ -131,15 +161,15 @@ static bool columns_fill(struct plan_cache *c, struct placed *const *sorted, uin
 static bool plan_fill(struct plan_cache *c, const struct series_cache *series, const struct entry *const *entries,
                       uint32_t n, struct plan *p, struct err *e)
 {
-    if (!is_clean(&c->scratch, entries, n, &p->is_clean)) {
+    struct placed **sorted = place(&c->scratch, series, entries, n);
+    const struct series **pointers = arena_alloc(&c->scratch, n * sizeof *pointers);
+    if (sorted == NULL || pointers == NULL || !is_clean(&c->scratch, sorted, n, &p->is_clean)) {
         return no_memory(e);
     }
     if (!p->is_clean) {
         return true;
     }
-    struct placed **sorted = place(&c->scratch, series, entries, n);
-    const struct series **pointers = arena_alloc(&c->scratch, n * sizeof *pointers);
-    if (sorted == NULL || pointers == NULL || !columns_fill(c, sorted, n, p)) {
+    if (!columns_fill(c, sorted, n, p)) {
         return no_memory(e);
     }
     for (uint32_t i = 0; i < n; i++) {
