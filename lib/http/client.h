@@ -61,4 +61,5 @@ size_t http_client_n_busy(const struct http_client *c);
 
 /* Moves what is under way; calls back what is done. Waits until something could be done, wake_fd
  * (-1 = none) is readable, or timeout_ms is over; not when an answer was there at once. */
-bool http_client_drive(struct http_client *c, int wake_fd, int timeout_ms, struct err *e) MUST_CHECK;
+bool http_client_drive(struct http_client *c, int wake_fd, int timeout_ms,
+                       struct err *e) MUST_CHECK;

@@ -12,9 +12,17 @@
 #include "batch/histogram.h"
 #include "scrape.h"
 
-enum { N_SERVERS = 2000, N_SERIES = 300, N_LABELS = 6, REQUEST_POINTS = 2000, EXP_EVERY = 10, N_BUCKETS = 40 };
+enum {
+    N_SERVERS = 2000,
+    N_SERIES = 300,
+    N_LABELS = 6,
+    REQUEST_POINTS = 2000,
+    EXP_EVERY = 10,
+    N_BUCKETS = 40
+};
 
-static const char *const names[N_LABELS] = {"az", "build_id", "instance_type", "queue", "region", "shard_id"};
+static const char *const names[N_LABELS] = {"az",    "build_id", "instance_type",
+                                            "queue", "region",   "shard_id"};
 
 struct server {
     struct wire_shape *shape;
@@ -44,17 +52,20 @@ static int cmp(const void *a, const void *b)
     return series_cmp(*(const struct series *const *)a, *(const struct series *const *)b);
 }
 
-static void series_fill(struct series *s, unsigned i, unsigned server, bool histograms, struct arena *a)
+static void series_fill(struct series *s, unsigned i, unsigned server, bool histograms,
+                        struct arena *a)
 {
     struct label *labels = must(ARENA_ARRAY(a, struct label, N_LABELS));
     const struct slice values[N_LABELS] = {
-        text(a, "eu-central-1", server % 3), text(a, "build-2026-11-", server % 5), SLICE_LITERAL("c7g.2xlarge"),
-        text(a, "ranked-solo-", i % 10),     SLICE_LITERAL("eu-central-1"),         text(a, "gs-eu-central-", server)};
+        text(a, "eu-central-1", server % 3), text(a, "build-2026-11-", server % 5),
+        SLICE_LITERAL("c7g.2xlarge"),        text(a, "ranked-solo-", i % 10),
+        SLICE_LITERAL("eu-central-1"),       text(a, "gs-eu-central-", server)};
     for (unsigned k = 0; k < N_LABELS; k++) {
         labels[k] = (struct label){slice_str(names[k]), values[k]};
     }
     *s = (struct series){.metric = text(a, "game_matchmaking_players_total_", i / 10),
-                         .kind = histograms && i % EXP_EVERY == 0 ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER,
+                         .kind = histograms && i % EXP_EVERY == 0 ? SERIES_EXP_HISTOGRAM
+                                                                  : SERIES_COUNTER,
                          .n_labels = N_LABELS,
                          .labels = labels};
 }
@@ -66,7 +77,8 @@ static void histogram_fill(struct buf *out, unsigned i)
         counts[k] = 1000 + (i * 31 + k * 17) % 4000;
     }
     const struct histogram_span span = {-20, N_BUCKETS};
-    const struct exp_histogram h = {.schema = 3, .count = 100000, .sum = 12.5 * i, .positive = {1, N_BUCKETS, &span, counts}};
+    const struct exp_histogram h = {
+        .schema = 3, .count = 100000, .sum = 12.5 * i, .positive = {1, N_BUCKETS, &span, counts}};
     exp_histogram_encode(&h, out);
 }
 
@@ -106,8 +118,10 @@ static void server_make(struct server *to, unsigned server, bool histograms)
         !wire_shape_new(&shape, tenant, "", 64 << 20, &to->shape, &e)) {
         fail(&e);
     }
-    const struct batch b = {.tenant = tenant, .times = {.base_ms = INT64_C(1800000000000) + server},
-                            .values = buf_slice(&values), .exp = buf_slice(&exp)};
+    const struct batch b = {.tenant = tenant,
+                            .times = {.base_ms = INT64_C(1800000000000) + server},
+                            .values = buf_slice(&values),
+                            .exp = buf_slice(&exp)};
     if (!scrape_new(&b, to->shape, &to->scrape, &e)) {
         fail(&e);
     }
@@ -125,8 +139,8 @@ struct result {
 };
 
 /* CPU seconds of one way over all servers; n_out sums the bytes. */
-static double pass(const struct server *servers, bool compress, struct buf *plain, char *out, size_t *n_plain,
-                   size_t *n_out)
+static double pass(const struct server *servers, bool compress, struct buf *plain, char *out,
+                   size_t *n_plain, size_t *n_out)
 {
     int64_t began = clock_cpu_ns();
     buf_reset(plain);
@@ -140,7 +154,8 @@ static double pass(const struct server *servers, bool compress, struct buf *plai
             n += take;
             if (n == REQUEST_POINTS || (i + 1 == N_SERVERS && at == N_SERIES)) {
                 size_t n_bytes = 8 << 20;
-                if (compress && snappy_compress((const char *)plain->ptr, plain->len, out, &n_bytes) != SNAPPY_OK) {
+                if (compress && snappy_compress((const char *)plain->ptr, plain->len, out,
+                                                &n_bytes) != SNAPPY_OK) {
                     exit(1);
                 }
                 *n_plain += plain->len;
@@ -185,19 +200,23 @@ static struct result measure(bool histograms, int rounds)
 static void report(const char *name, const struct result *r, bool json)
 {
     if (json) {
-        (void)printf("{\"bench\": \"amp_encode\", \"case\": \"%s\", \"samples_per_s\": %.0f, \"encode_samples_per_s\": %.0f, "
+        (void)printf("{\"bench\": \"amp_encode\", \"case\": \"%s\", \"samples_per_s\": %.0f, "
+                     "\"encode_samples_per_s\": %.0f, "
                      "\"plain_bytes_per_sample\": %.1f, \"wire_bytes_per_sample\": %.1f}\n",
                      name, r->both_per_s, r->encode_per_s, r->plain_bytes, r->wire_bytes);
     } else {
-        (void)printf("amp encode, %-24s %6.1f M samples/s/core with snappy, %6.1f M without; %.0f -> %.1f bytes a sample\n",
-                     name, r->both_per_s / 1e6, r->encode_per_s / 1e6, r->plain_bytes, r->wire_bytes);
+        (void)printf("amp encode, %-24s %6.1f M samples/s/core with snappy, %6.1f M without; %.0f "
+                     "-> %.1f bytes a sample\n",
+                     name, r->both_per_s / 1e6, r->encode_per_s / 1e6, r->plain_bytes,
+                     r->wire_bytes);
     }
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"rounds", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {NULL, 0, NULL, 0}};
     bool json = false;
     int rounds = 5;
     int option;

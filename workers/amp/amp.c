@@ -97,7 +97,8 @@ static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **
 }
 
 /* *scrape stays NULL for a heartbeat. */
-static bool scrape_make(struct amp *a, const struct record *r, struct scrape **scrape, struct err *e)
+static bool scrape_make(struct amp *a, const struct record *r, struct scrape **scrape,
+                        struct err *e)
 {
     struct batch b;
     struct wire_shape *shape;
@@ -122,7 +123,8 @@ static bool reject(struct amp *a, const struct record *r, struct err *e)
     return true;
 }
 
-bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct moment now, struct err *e)
+bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct moment now,
+              struct err *e)
 {
     struct scrape *scrape = NULL;
     arena_reset(&a->arena);

@@ -47,9 +47,11 @@ static void head_put(struct buf *out, const struct head *h)
 static struct place place_of(const struct scrape *s)
 {
     if (s->origin.topic.len > 0) {
-        return (struct place){s->origin.topic, s->origin.topic_id, s->origin.partition, s->origin.offset};
+        return (struct place){s->origin.topic, s->origin.topic_id, s->origin.partition,
+                              s->origin.offset};
     }
-    return (struct place){s->partition->topic, s->partition->topic_id, s->partition->number, s->offset};
+    return (struct place){s->partition->topic, s->partition->topic_id, s->partition->number,
+                          s->offset};
 }
 
 void letter_encode(const struct letter *l, struct buf *out)

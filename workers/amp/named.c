@@ -63,8 +63,12 @@ bool named_time(struct slice text, int64_t *time_ms)
         !separated(&c, ':', &minute) || !separated(&c, ':', &second)) {
         return false;
     }
-    struct tm tm = {.tm_year = (int)first - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day,
-                    .tm_hour = (int)hour, .tm_min = (int)minute, .tm_sec = (int)second};
+    struct tm tm = {.tm_year = (int)first - 1900,
+                    .tm_mon = (int)month - 1,
+                    .tm_mday = (int)day,
+                    .tm_hour = (int)hour,
+                    .tm_min = (int)minute,
+                    .tm_sec = (int)second};
     *time_ms = (int64_t)timegm(&tm) * 1000 + fraction_ms(&c);
     return true;
 }

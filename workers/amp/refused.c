@@ -35,7 +35,8 @@ void limited_update(struct sender *s)
     if (limited != s->limited) {
         s->limited = limited;
         cell_set(s->cells.limited, limited ? 1 : 0);
-        s->hooks.notice(s->hooks.ctx, limited ? NOTICE_LIMITED : NOTICE_NOT_LIMITED, 0, s->limit_text);
+        s->hooks.notice(s->hooks.ctx, limited ? NOTICE_LIMITED : NOTICE_NOT_LIMITED, 0,
+                        s->limit_text);
     }
 }
 
@@ -207,8 +208,8 @@ static bool maybe_kept(const struct work *w, const struct piece *p, enum refusal
         return p->shadowed || !w->has_late || scrape_time_ms(p->scrape, p->from) > w->late_ms;
     case REFUSAL_DUPLICATE:
         return true;
-    default: /* words that tell nothing: rather a reference too many than a loss */
-        return false;
+    default: /* words that tell nothing */
+        return p->shadowed;
     }
 }
 
@@ -216,6 +217,12 @@ static bool maybe_there(const struct work *w, const struct piece *p, enum refusa
 {
     return p->scrape->redelivered || w->maybe_there ||
            (w->sent_before && !p->named && maybe_kept(w, p, refusal));
+}
+
+/* Rather a reference too many in the DLQ than points that are lost without a trace. */
+static bool can_mean_there(enum refusal refusal)
+{
+    return refusal != REFUSAL_OWN && refusal != REFUSAL_OTHER;
 }
 
 /* A limit shows in its text; or in silence, and for a series that the store did not have. */
@@ -229,7 +236,7 @@ static bool judge_single(struct sender *s, struct shard *shard, enum verdict ver
 {
     struct work *w = shard->current;
     struct piece p = w->pieces[0];
-    enum refusal refusal = refusal_of(a->body);
+    enum refusal refusal = refusal_of(a->status, a->body);
     char text[TEXT_BYTES];
     store_text(a->body, text, sizeof text);
     shard->current = NULL;
@@ -241,7 +248,7 @@ static bool judge_single(struct sender *s, struct shard *shard, enum verdict ver
         store_text(a->body, s->limit_text, sizeof s->limit_text);
         ok = park(s, shard, &p, w->maybe_there, now_ms, e) &&
              (shard->n_limit_run < MAX_LIMIT_RUN || park_suspects(s, shard, now_ms, e));
-    } else if (refusal != REFUSAL_OWN && maybe_there(w, &p, refusal)) {
+    } else if (can_mean_there(refusal) && maybe_there(w, &p, refusal)) {
         settle_already_there(s, &p);
         ok = true;
     } else {
@@ -294,7 +301,7 @@ static struct work *singles_of(struct sender *s, const struct work *w)
 
 static bool by_limit(const struct sender_answer *a)
 {
-    enum refusal refusal = refusal_of(a->body);
+    enum refusal refusal = refusal_of(a->status, a->body);
     return refusal == REFUSAL_LIMIT || refusal == REFUSAL_SILENT;
 }
 
@@ -339,7 +346,7 @@ static void name_culprit(struct work *w, const struct sender_answer *a)
         if (scrape_time_ms(p->scrape, p->from) == time_ms && !p->scrape->redelivered &&
             named_series(a->body, p->scrape->shape, p->from)) {
             p->named = true;
-            w->has_late = refusal_of(a->body) == REFUSAL_OLD;
+            w->has_late = refusal_of(a->status, a->body) == REFUSAL_OLD;
             w->late_ms = time_ms;
             return;
         }

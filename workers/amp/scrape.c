@@ -91,8 +91,9 @@ bool scrape_new(const struct batch *b, struct wire_shape *shape, struct scrape *
 {
     if (b->values.len != shape->n_scalars * sizeof(double) ||
         (b->times.n_deltas != 0 && b->times.n_deltas != shape->n_series)) {
-        return err_set(e, ERR_BAD_INPUT, "%zu values and %u times, %u scalars and %u series in the shape",
-                       b->values.len / sizeof(double), b->times.n_deltas, shape->n_scalars, shape->n_series);
+        return err_set(
+            e, ERR_BAD_INPUT, "%zu values and %u times, %u scalars and %u series in the shape",
+            b->values.len / sizeof(double), b->times.n_deltas, shape->n_scalars, shape->n_series);
     }
     struct layout l = layout_of(b, shape);
     struct scrape *s = malloc(l.end);

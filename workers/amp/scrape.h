@@ -22,10 +22,10 @@ struct scrape {
     enum batch_class class;
     struct origin origin; /* topic: in here */
     int64_t base_ms;
-    const int64_t *times;       /* per point, or NULL: all base_ms */
-    const uint8_t *values;      /* doubles */
-    const uint8_t *histograms;  /* both packed columns */
-    const uint32_t *exp_at;     /* n_exp + 1 offsets in histograms: packed bytes with their length */
+    const int64_t *times;      /* per point, or NULL: all base_ms */
+    const uint8_t *values;     /* doubles */
+    const uint8_t *histograms; /* both packed columns */
+    const uint32_t *exp_at;    /* n_exp + 1 offsets in histograms: packed bytes with their length */
     const uint32_t *classic_at; /* n_classic + 1 */
     size_t n_bytes;             /* of the whole allocation */
     size_t n_wire_bytes;        /* at most, when encoded */

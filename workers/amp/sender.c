@@ -84,9 +84,8 @@ static void shard_fini(struct shard *shard)
     }
     while (shard->first != NULL) {
         struct scrape *next = shard->first->next;
-        struct piece rest = {.scrape = shard->first,
-                             .from = shard->first_at,
-                             .to = shard->first->shape->n_series};
+        struct piece rest = {
+            .scrape = shard->first, .from = shard->first_at, .to = shard->first->shape->n_series};
         piece_forget(&rest);
         shard->first = next;
         shard->first_at = 0;
@@ -132,8 +131,10 @@ int64_t backoff_ms(struct sender *s, uint32_t n_failures)
 static int64_t retry_ms(struct sender *s, const struct shard *shard, int64_t retry_after_ms)
 {
     int64_t own = backoff_ms(s, shard->n_failures);
-    int64_t asked = retry_after_ms < s->o.max_retry_after_ms ? retry_after_ms : s->o.max_retry_after_ms;
-    return asked > own ? asked + (int64_t)(random_fraction(s) * (double)s->o.min_backoff_ms) + 1 : own;
+    int64_t asked =
+        retry_after_ms < s->o.max_retry_after_ms ? retry_after_ms : s->o.max_retry_after_ms;
+    return asked > own ? asked + (int64_t)(random_fraction(s) * (double)s->o.min_backoff_ms) + 1
+                       : own;
 }
 
 /* --- the queue --- */
@@ -178,8 +179,8 @@ static int64_t queue_due_ms(const struct sender *s, const struct shard *shard)
 }
 
 /* Of the oldest scrape's points as many as a request of that size has room for, at least one. */
-static uint32_t points_that_fit(const struct sender *s, const struct shard *shard, const struct work *w,
-                                size_t n_bytes)
+static uint32_t points_that_fit(const struct sender *s, const struct shard *shard,
+                                const struct work *w, size_t n_bytes)
 {
     const struct scrape *scrape = shard->first;
     uint32_t n_series = scrape->shape->n_series;
@@ -196,7 +197,8 @@ static struct work *queue_cut(struct sender *s, struct shard *shard)
 {
     size_t n_scrapes = 0;
     uint32_t n_points = 0;
-    for (const struct scrape *c = shard->first; c != NULL && n_points <= s->o.max_samples; c = c->next) {
+    for (const struct scrape *c = shard->first; c != NULL && n_points <= s->o.max_samples;
+         c = c->next) {
         n_points += c->shape->n_series;
         n_scrapes++;
     }
@@ -209,7 +211,8 @@ static struct work *queue_cut(struct sender *s, struct shard *shard)
             break;
         }
         size_t n_piece_bytes = scrape->n_wire_bytes / scrape->shape->n_series * n;
-        work_add(w, (struct piece){.scrape = scrape, .from = shard->first_at, .to = shard->first_at + n});
+        work_add(w, (struct piece){
+                        .scrape = scrape, .from = shard->first_at, .to = shard->first_at + n});
         n_bytes += n_piece_bytes;
         shard->n_points -= n;
         shard->first_at += n;
@@ -253,7 +256,8 @@ static bool body_build(struct sender *s, struct shard *shard, struct err *e)
     size_t n_bytes = snappy_max_compressed_length(s->plain.len);
     uint8_t *to = buf_extend(&shard->body, n_bytes);
     if (to == NULL || !buf_ok(&s->plain) ||
-        snappy_compress((const char *)s->plain.ptr, s->plain.len, (char *)to, &n_bytes) != SNAPPY_OK) {
+        snappy_compress((const char *)s->plain.ptr, s->plain.len, (char *)to, &n_bytes) !=
+            SNAPPY_OK) {
         return no_memory(e);
     }
     shard->body.len = n_bytes;

@@ -84,8 +84,8 @@ void sender_take(struct sender *s, struct scrape *scrape, struct moment now);
 bool sender_turn(struct sender *s, struct moment now, struct err *e) MUST_CHECK;
 /* How long nothing will be due, at most max_ms. */
 int64_t sender_wait_ms(const struct sender *s, int64_t now_mono_ms, int64_t max_ms);
-bool sender_answer(struct sender *s, uint32_t shard, const struct sender_answer *a, struct moment now,
-                   struct err *e) MUST_CHECK;
+bool sender_answer(struct sender *s, uint32_t shard, const struct sender_answer *a,
+                   struct moment now, struct err *e) MUST_CHECK;
 bool sender_has_room(const struct sender *s);
 /* Nothing is queued, waiting or under way. */
 bool sender_is_idle(const struct sender *s);

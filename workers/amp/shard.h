@@ -7,9 +7,9 @@
 struct shard {
     struct scrape *first; /* queue, oldest first */
     struct scrape *last;
-    uint32_t first_at; /* points of the first that have left already */
-    uint32_t n_points; /* in the queue */
-    size_t n_bytes;    /* … on the wire, about */
+    uint32_t first_at;    /* points of the first that have left already */
+    uint32_t n_points;    /* in the queue */
+    size_t n_bytes;       /* … on the wire, about */
     struct work *stack;   /* parts of a request that was taken apart, the next on top */
     struct work *current; /* under way, or to be sent again at resume_ms */
     struct buf body;      /* of current, compressed */
@@ -52,7 +52,8 @@ struct sender {
     int64_t wall_ms; /* of the call under way */
 };
 
-/* settle.c: the end of points. Each frees the scrape and releases its offset with its last point. */
+/* settle.c: the end of points. Each frees the scrape and releases its offset with its last point.
+ */
 void settle_taken(struct sender *s, const struct piece *p);
 void settle_already_there(struct sender *s, const struct piece *p);
 bool settle_dead(struct sender *s, const struct piece *p, const char *reason, const char *text,
@@ -71,7 +72,8 @@ bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
 bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int64_t now_ms,
                     struct err *e) MUST_CHECK;
 /* Gives up on what has waited too long. */
-bool limited_expire(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e) MUST_CHECK;
+bool limited_expire(struct sender *s, struct shard *shard, int64_t now_ms,
+                    struct err *e) MUST_CHECK;
 /* A probe was taken. */
 void limited_taken(struct shard *shard, int64_t now_ms);
 /* The gauge and the alarm. */

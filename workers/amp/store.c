@@ -32,7 +32,8 @@ bool store_new(const struct store_options *o, struct store **out, struct err *e)
     const struct http_client_options client = {
         .user_agent = "sluice/" SLUICE_VERSION,
         .ca_file = o->ca_file,
-        .connect_timeout_ms = o->request_timeout_ms < MAX_CONNECT_MS ? o->request_timeout_ms : MAX_CONNECT_MS,
+        .connect_timeout_ms =
+            o->request_timeout_ms < MAX_CONNECT_MS ? o->request_timeout_ms : MAX_CONNECT_MS,
         .max_connections = o->n_shards,
         .max_response_bytes = MAX_ANSWER_BYTES,
     };

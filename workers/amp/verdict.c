@@ -78,11 +78,14 @@ static bool is_blank(struct slice body)
     return true;
 }
 
-enum refusal refusal_of(struct slice body)
+enum refusal refusal_of(int status, struct slice body)
 {
     int row = row_of(body);
     if (row >= 0) {
         return texts[row].refusal;
+    }
+    if (status > 400 && status < 500) {
+        return REFUSAL_OTHER;
     }
     return is_blank(body) ? REFUSAL_SILENT : REFUSAL_UNKNOWN;
 }
@@ -143,9 +146,9 @@ const char *refusal_reason(enum refusal refusal)
 {
     static const char *const names[N_REFUSALS] = {
         [REFUSAL_SILENT] = "store_refused",      [REFUSAL_UNKNOWN] = "store_refused",
-        [REFUSAL_LIMIT] = "store_series_limit",  [REFUSAL_OWN] = "store_invalid",
-        [REFUSAL_ORDER] = "store_out_of_order",  [REFUSAL_DUPLICATE] = "store_duplicate",
-        [REFUSAL_OLD] = "store_too_old",
+        [REFUSAL_OTHER] = "store_refused",       [REFUSAL_LIMIT] = "store_series_limit",
+        [REFUSAL_OWN] = "store_invalid",         [REFUSAL_ORDER] = "store_out_of_order",
+        [REFUSAL_DUPLICATE] = "store_duplicate", [REFUSAL_OLD] = "store_too_old",
     };
     return names[refusal];
 }

@@ -10,13 +10,14 @@ enum verdict {
     VERDICT_AUTH,      /* 401, 403: later, with an alarm */
     VERDICT_MISROUTED, /* 404, redirects: later, with an alarm */
     VERDICT_TOO_LARGE, /* 413: in halves */
-    VERDICT_REFUSED    /* 400, other 4xx, and 5xx that name a cause which stays: find the culprits */
+    VERDICT_REFUSED /* 400, other 4xx, and 5xx that name a cause which stays: find the culprits */
 };
 
 /* Why, by the text. */
 enum refusal {
     REFUSAL_SILENT,    /* no text */
     REFUSAL_UNKNOWN,   /* a text that tells nothing */
+    REFUSAL_OTHER,     /* the same by another 4xx: not what a store says of a sample it has */
     REFUSAL_LIMIT,     /* of active series: the store's state, not the sample's fault */
     REFUSAL_OWN,       /* labels, name, histogram, time ahead: whatever the store has */
     REFUSAL_ORDER,     /* behind its series' newest: can mean that it is there */
@@ -26,7 +27,7 @@ enum refusal {
 };
 
 enum verdict verdict_of(int status, struct slice body);
-enum refusal refusal_of(struct slice body);
+enum refusal refusal_of(int status, struct slice body);
 /* The label "outcome" of the metric of requests. */
 const char *verdict_outcome(enum verdict verdict, int status);
 /* The label "reason" of rejected samples, and the reason in the DLQ. */

@@ -42,11 +42,12 @@ struct wire_shape {
     struct wire_series *series;
     uint8_t *bytes; /* what at and len index */
     size_t n_bytes;
-    struct slice tenant; /* lives in here */
+    struct slice tenant;       /* lives in here */
     struct tenant_cells cells; /* the caller's to set */
 };
 
-/* tenant_label: "" = none. One reference is the caller's. ERR_BAD_INPUT: labels beyond max_bytes. */
+/* tenant_label: "" = none. One reference is the caller's. ERR_BAD_INPUT: labels beyond max_bytes.
+ */
 bool wire_shape_new(const struct shape *shape, struct slice tenant, const char *tenant_label,
                     size_t max_bytes, struct wire_shape **out, struct err *e) MUST_CHECK;
 static inline struct wire_shape *wire_shape_ref(struct wire_shape *w)

@@ -72,7 +72,8 @@ struct work *work_singles(const struct work *w)
     for (uint32_t i = 0; i < w->n_pieces; i++) {
         const struct piece *p = &w->pieces[i];
         for (uint32_t at = p->from; at < p->to; at++) {
-            work_add(made, (struct piece){p->scrape, at, at + 1, p->shadowed, p->named, p->parked_ms});
+            work_add(made,
+                     (struct piece){p->scrape, at, at + 1, p->shadowed, p->named, p->parked_ms});
         }
     }
     qsort(made->pieces, made->n_pieces, sizeof *made->pieces, piece_cmp);

@@ -47,7 +47,8 @@ static bool letter_send(struct worker *w, struct slice tenant, struct partition 
     if (!buf_ok(&w->letter)) {
         return err_set(e, ERR_FATAL, "a dead letter of more than %d bytes", MAX_LETTER_BYTES);
     }
-    const struct outgoing out = {.output = 0, .partition = -1, .key = tenant, .value = buf_slice(&w->letter)};
+    const struct outgoing out = {
+        .output = 0, .partition = -1, .key = tenant, .value = buf_slice(&w->letter)};
     return stage_put(w->stage, &out, p, offset, e);
 }
 
@@ -75,8 +76,10 @@ static void hook_notice(void *ctx, enum notice notice, int status, const char *t
     } lines[] = {
         [NOTICE_AUTH] = {LOG_ERROR, "the store refuses our credentials, trying on"},
         [NOTICE_MISROUTED] = {LOG_ERROR, "the store is not at this url, trying on"},
-        [NOTICE_LIMITED] = {LOG_ERROR, "the store takes no new series: they wait, known ones flow on"},
-        [NOTICE_NOT_LIMITED] = {LOG_INFO, "the store takes new series again, or none waits any more"},
+        [NOTICE_LIMITED] = {LOG_ERROR,
+                            "the store takes no new series: they wait, known ones flow on"},
+        [NOTICE_NOT_LIMITED] = {LOG_INFO,
+                                "the store takes new series again, or none waits any more"},
         [NOTICE_REFUSED] = {LOG_WARN, "the store refuses samples, they are in the DLQ"},
     };
     (void)ctx;
@@ -87,15 +90,16 @@ static void hook_notice(void *ctx, enum notice notice, int status, const char *t
 static void on_answer(void *ctx, uint32_t shard, const struct sender_answer *a)
 {
     struct worker *w = ctx;
-    if (w->failed.kind == ERR_NONE && !sender_answer(amp_sender(w->amp), shard, a, moment_now(), &w->failed)) {
+    if (w->failed.kind == ERR_NONE &&
+        !sender_answer(amp_sender(w->amp), shard, a, moment_now(), &w->failed)) {
         (void)err_wrap(&w->failed, "shard %u", shard);
     }
 }
 
 /* --- the stage's callbacks --- */
 
-static bool worker_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms, struct outbox *out,
-                        struct err *e)
+static bool worker_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
+                        struct outbox *out, struct err *e)
 {
     struct worker *w = ctx;
     (void)out;
@@ -155,7 +159,7 @@ static struct amp_options options_of(const struct config *c)
     size_t memory = (size_t)config_int(c, "memory_limit_mb") << 20;
     return (struct amp_options){
         .tenant_label = config_str(c, "tenant_label"),
-        .max_shapes_bytes = memory / 4,
+        .max_shapes_bytes = memory / 2,
         .sender =
             {
                 .n_shards = (uint32_t)config_int(c, "shards"),
@@ -200,7 +204,8 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
         .ctx = w,
     };
     buf_init(&w->letter, MAX_LETTER_BYTES);
-    if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) || !store_new(&store, &w->store, e)) {
+    if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) ||
+        !store_new(&store, &w->store, e)) {
         worker_free(w);
         return false;
     }

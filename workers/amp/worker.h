@@ -17,15 +17,18 @@
     KEY("max_samples", INT, "2000", 1, 1000000, "samples per request")                             \
     KEY("max_bytes", INT, "4194304", 1024, 268435456,                                              \
         "size of a request before compression, about, bytes")                                      \
-    KEY("batch_deadline_ms", INT, "500", 0, 60000, "a request that is not full goes after this, ms") \
+    KEY("batch_deadline_ms", INT, "500", 0, 60000,                                                 \
+        "a request that is not full goes after this, ms")                                          \
     KEY("request_timeout_ms", INT, "30000", 10, 600000, "no answer within this is an error, ms")   \
-    KEY("min_backoff_ms", INT, "100", 1, 600000, "first wait before a retry, doubled each time, ms") \
+    KEY("min_backoff_ms", INT, "100", 1, 600000,                                                   \
+        "first wait before a retry, doubled each time, ms")                                        \
     KEY("max_backoff_ms", INT, "10000", 1, 3600000, "longest wait before a retry, ms")             \
     KEY("max_retry_after_ms", INT, "300000", 0, 86400000,                                          \
         "a longer Retry-After is cut to this, ms")                                                 \
     KEY("limited_wait_ms", INT, "600000", 0, 86400000,                                             \
         "samples of new series wait so long for the store's series limit, then go to the DLQ, ms") \
-    KEY("max_queued_samples", INT, "1000000", 1, 1000000000, "samples taken in and not delivered yet") \
+    KEY("max_queued_samples", INT, "1000000", 1, 1000000000,                                       \
+        "samples taken in and not delivered yet")                                                  \
     KEY("ca_file", STRING, "", 0, 0, "certificates of authorities, PEM; empty = the system's")     \
     KEY("bearer_token", SECRET, "", 0, 0, "token for Authorization: Bearer; empty = none")         \
     KEY("basic_auth", SECRET, "", 0, 0, "user:password for basic authentication; empty = none")
@@ -34,5 +37,6 @@ struct worker;
 
 extern const struct stage_spec amp_spec;
 
-bool worker_new(const struct config *c, struct metrics *m, struct worker **out, struct err *e) MUST_CHECK;
+bool worker_new(const struct config *c, struct metrics *m, struct worker **out,
+                struct err *e) MUST_CHECK;
 void worker_free(struct worker *w);

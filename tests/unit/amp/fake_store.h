@@ -12,19 +12,14 @@
 
 enum { STORE_SERIES = 256, STORE_POINTS = 512, STORE_KEY = 192, STORE_TEXT = 512 };
 
-enum store_reason {
-    REASON_NONE,
-    REASON_OWN,
-    REASON_ORDER,
-    REASON_TAKEN,
-    REASON_LIMIT
-};
+enum store_reason { REASON_NONE, REASON_OWN, REASON_ORDER, REASON_TAKEN, REASON_LIMIT };
 
 struct store_point {
     int64_t t_ms;
     uint64_t bits;
     bool stored;
     bool refused;
+    bool in_order; /* when it came first it was the newest of its series, and faultless */
     unsigned n_sent;
     unsigned first_request;
 };
@@ -90,7 +85,8 @@ static inline void store_key(const Prometheus__TimeSeries *ts, char out[STORE_KE
 {
     size_t at = 0;
     for (size_t i = 0; i < ts->n_labels && at < STORE_KEY; i++) {
-        int n = snprintf(out + at, STORE_KEY - at, "%s=%s,", ts->labels[i]->name, ts->labels[i]->value);
+        int n =
+            snprintf(out + at, STORE_KEY - at, "%s=%s,", ts->labels[i]->name, ts->labels[i]->value);
         at += (size_t)n;
     }
 }
@@ -117,10 +113,12 @@ static inline Prometheus__WriteRequest *store_decode(struct slice body)
         abort();
     }
     char *plain = malloc(n + 1);
-    if (plain == NULL || snappy_uncompress((const char *)body.ptr, body.len, plain, &n) != SNAPPY_OK) {
+    if (plain == NULL ||
+        snappy_uncompress((const char *)body.ptr, body.len, plain, &n) != SNAPPY_OK) {
         abort();
     }
-    Prometheus__WriteRequest *request = prometheus__write_request__unpack(NULL, n, (const uint8_t *)plain);
+    Prometheus__WriteRequest *request =
+        prometheus__write_request__unpack(NULL, n, (const uint8_t *)plain);
     free(plain);
     if (request == NULL) {
         abort();
@@ -128,8 +126,9 @@ static inline Prometheus__WriteRequest *store_decode(struct slice body)
     return request;
 }
 
-static inline enum store_reason store_judge(const struct fake_store *s, const struct store_series *series,
-                                            int64_t t_ms, uint64_t bits)
+static inline enum store_reason store_judge(const struct fake_store *s,
+                                            const struct store_series *series, int64_t t_ms,
+                                            uint64_t bits)
 {
     if (strstr(series->key, "__name__=metric_9") != NULL) {
         return REASON_OWN;
@@ -145,7 +144,8 @@ static inline enum store_reason store_judge(const struct fake_store *s, const st
     }
     for (size_t i = 0; i < series->n; i++) {
         if (series->points[i].t_ms == t_ms && series->points[i].stored) {
-            return series->points[i].bits != bits || s->refuse_same_value ? REASON_TAKEN : REASON_NONE;
+            return series->points[i].bits != bits || s->refuse_same_value ? REASON_TAKEN
+                                                                          : REASON_NONE;
         }
     }
     return REASON_NONE;
@@ -180,8 +180,8 @@ static inline void store_name(const Prometheus__TimeSeries *ts, char out[STORE_T
     at += strftime(out + at, STORE_TEXT - at, ". timestamp=%Y-%m-%dT%H:%M:%S", gmtime_r(&t_s, &tm));
     at += (size_t)snprintf(out + at, STORE_TEXT - at, ".%03dZ, series={", (int)(t_ms % 1000));
     for (size_t i = 0; i < ts->n_labels && at < STORE_TEXT; i++) {
-        at += (size_t)snprintf(out + at, STORE_TEXT - at, "%s%s=\"%s\"", i == 0 ? "" : ", ", ts->labels[i]->name,
-                               ts->labels[i]->value);
+        at += (size_t)snprintf(out + at, STORE_TEXT - at, "%s%s=\"%s\"", i == 0 ? "" : ", ",
+                               ts->labels[i]->name, ts->labels[i]->value);
     }
 }
 
@@ -208,19 +208,23 @@ static inline int store_write(struct fake_store *s, struct slice body, char out[
         struct store_series *series = store_find(s, key);
         struct store_point *p = store_point(series, store_time(ts));
         enum store_reason reason = store_judge(s, series, p->t_ms, store_bits(ts));
-        if (reason == REASON_NONE && s->max_series > 0 && !series->any && store_active(s) >= s->max_series) {
+        if (reason == REASON_NONE && s->max_series > 0 && !series->any &&
+            store_active(s) >= s->max_series) {
             reason = REASON_LIMIT;
             limit = true;
         }
         if (p->n_sent++ == 0) {
             p->first_request = s->n_requests;
+            p->in_order = reason == REASON_NONE && (!series->any || p->t_ms > series->newest_ms);
             for (size_t k = 0; k < series->n; k++) {
                 /* Later times of this series were sent before: only where the input is so. */
-                s->n_order_violations += series->points[k].t_ms > p->t_ms && series->points[k].n_sent > 0 ? 1 : 0;
+                s->n_order_violations +=
+                    series->points[k].t_ms > p->t_ms && series->points[k].n_sent > 0 ? 1 : 0;
             }
         }
-        undo[i] = (struct store_undo){series, p, p->stored, series->any, series->newest_ms, series->newest_bits,
-                                      s->newest_ms};
+        undo[i] = (struct store_undo){
+            series,      p, p->stored, series->any, series->newest_ms, series->newest_bits,
+            s->newest_ms};
         if (reason != REASON_NONE) {
             p->refused = true;
             culprit = first == REASON_NONE ? ts : culprit;
@@ -245,15 +249,19 @@ static inline int store_write(struct fake_store *s, struct slice body, char out[
             s->newest_ms = undo[i].store_newest_ms;
         }
     }
-    static const char *const texts[] = {"", "label name invalid", "too old sample", "duplicate sample for timestamp",
-                                        "per-user series limit"};
+    static const char *const texts[] = {"", "label name invalid", "too old sample",
+                                        "duplicate sample for timestamp", "per-user series limit"};
     if (first != REASON_NONE && !s->silent && !limit) {
-        (void)snprintf(out, STORE_TEXT, "%s", s->window_ms == 0 && first == REASON_ORDER ? "out of order sample" : texts[first]);
+        (void)snprintf(out, STORE_TEXT, "%s",
+                       s->window_ms == 0 && first == REASON_ORDER ? "out of order sample"
+                                                                  : texts[first]);
         if (s->names) {
             store_name(culprit, out);
         }
     }
     free(undo);
     prometheus__write_request__free_unpacked(request, NULL);
-    return first == REASON_NONE ? 200 : first == REASON_ORDER && s->old_status_500 && !s->silent && !limit ? 500 : 400;
+    return first == REASON_NONE                                                 ? 200
+           : first == REASON_ORDER && s->old_status_500 && !s->silent && !limit ? 500
+                                                                                : 400;
 }

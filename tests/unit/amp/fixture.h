@@ -62,8 +62,8 @@ static inline struct series *fixture_series(struct fixture *f, enum series_kind 
     struct label *labels = f->labels[f->n];
     labels[0] = (struct label){SLICE_LITERAL("Zone"), fixture_text(f, "Z", n % 7)};
     labels[1] = (struct label){SLICE_LITERAL("server"), fixture_text(f, "gs-", server)};
-    labels[2] = (struct label){SLICE_LITERAL("zone"), n % 5 == 0 ? SLICE_LITERAL("")
-                                                                  : fixture_text(f, "z", n % 3)};
+    labels[2] = (struct label){SLICE_LITERAL("zone"),
+                               n % 5 == 0 ? SLICE_LITERAL("") : fixture_text(f, "z", n % 3)};
     *s = (struct series){.metric = fixture_text(f, "metric_", n),
                          .kind = kind,
                          .n_labels = FIXTURE_LABELS,
@@ -78,16 +78,18 @@ static inline int fixture_cmp(const void *a, const void *b)
     return series_cmp(*(const struct series *const *)a, *(const struct series *const *)b);
 }
 
-/* The series in canonical order, and their shape; then the columns are to be filled in that order. */
+/* The series in canonical order, and their shape; then the columns are to be filled in that order.
+ */
 static inline bool fixture_shape(struct fixture *f, unsigned server, struct err *e)
 {
     struct slice name = fixture_text(f, "gs-", server);
     qsort(f->order, f->n, sizeof *f->order, fixture_cmp);
-    f->batch = (struct batch){.tenant = SLICE_LITERAL("demo"),
-                              .class = CLASS_STANDARD,
-                              .source = source_id(SLICE_LITERAL("demo"), name),
-                              .received_ms = INT64_C(1800000000000),
-                              .origin = {.topic = SLICE_LITERAL("metrics.ingest"), .partition = 3, .offset = 77}};
+    f->batch = (struct batch){
+        .tenant = SLICE_LITERAL("demo"),
+        .class = CLASS_STANDARD,
+        .source = source_id(SLICE_LITERAL("demo"), name),
+        .received_ms = INT64_C(1800000000000),
+        .origin = {.topic = SLICE_LITERAL("metrics.ingest"), .partition = 3, .offset = 77}};
     buf_reset(&f->shape);
     buf_reset(&f->values);
     buf_reset(&f->exp);

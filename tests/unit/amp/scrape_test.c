@@ -23,16 +23,21 @@ static void columns_fill(struct fixture *f, struct truth *t)
         if (s->kind == SERIES_EXP_HISTOGRAM) {
             uint64_t counts[3] = {i, 2, 5};
             const struct histogram_span span = {-3, 3};
-            const struct exp_histogram h = {.schema = 3, .zero_threshold = 1e-9, .zero_count = i,
-                                            .count = 2 * i + 7, .sum = 0.5 * i,
+            const struct exp_histogram h = {.schema = 3,
+                                            .zero_threshold = 1e-9,
+                                            .zero_count = i,
+                                            .count = 2 * i + 7,
+                                            .sum = 0.5 * i,
                                             .positive = {1, 3, &span, counts}};
             exp_histogram_encode(&h, &f->exp);
         } else if (s->kind == SERIES_CLASSIC_HISTOGRAM) {
             for (uint32_t k = 0; k <= s->n_bounds; k++) {
                 t->counts[i][k] = i + k;
             }
-            const struct classic_histogram h = {.has_sum = true, .sum = i * 0.25,
-                                                .count = i * 4 + 6, .n_counts = s->n_bounds + 1,
+            const struct classic_histogram h = {.has_sum = true,
+                                                .sum = i * 0.25,
+                                                .count = i * 4 + 6,
+                                                .n_counts = s->n_bounds + 1,
                                                 .counts = t->counts[i]};
             classic_histogram_encode(&h, &f->classic);
         } else {
@@ -48,15 +53,18 @@ struct decoded {
     Prometheus__WriteRequest *request;
 };
 
-static void go(struct fixture *f, const char *tenant_label, uint32_t from, uint32_t to, struct decoded *d)
+static void go(struct fixture *f, const char *tenant_label, uint32_t from, uint32_t to,
+               struct decoded *d)
 {
     struct err e = ERR_INIT;
     struct batch b;
     struct shape shape;
     struct slice record = fixture_record(f);
     ck_assert_msg(batch_decode(record, &batch_default_caps, &f->arena, &b, &e), "%s", e.text);
-    ck_assert_msg(shape_decode(b.shape, b.tenant, &shape_default_caps, &f->arena, &shape, &e), "%s", e.text);
-    ck_assert_msg(wire_shape_new(&shape, b.tenant, tenant_label, 64 << 20, &d->shape, &e), "%s", e.text);
+    ck_assert_msg(shape_decode(b.shape, b.tenant, &shape_default_caps, &f->arena, &shape, &e), "%s",
+                  e.text);
+    ck_assert_msg(wire_shape_new(&shape, b.tenant, tenant_label, 64 << 20, &d->shape, &e), "%s",
+                  e.text);
     ck_assert_msg(scrape_new(&b, d->shape, &d->scrape, &e), "%s", e.text);
     buf_init(&d->wire, 64 << 20);
     scrape_encode(d->scrape, from, to, &d->wire);
@@ -152,8 +160,16 @@ END_TEST
 
 START_TEST(pieces_and_times_of_any_length)
 {
-    static const int64_t times[] = {0, 1, 127, 128, (INT64_C(1) << 35) - 1, INT64_C(1) << 35,
-                                    (INT64_C(1) << 42) - 1, INT64_C(1) << 42, -1, INT64_C(4000000000000)};
+    static const int64_t times[] = {0,
+                                    1,
+                                    127,
+                                    128,
+                                    (INT64_C(1) << 35) - 1,
+                                    INT64_C(1) << 35,
+                                    (INT64_C(1) << 42) - 1,
+                                    INT64_C(1) << 42,
+                                    -1,
+                                    INT64_C(4000000000000)};
     enum { N = sizeof times / sizeof times[0] };
     struct truth t;
     struct decoded d;
@@ -182,7 +198,8 @@ START_TEST(a_tenant_label_is_sorted_in)
     check_labels(d.request->timeseries[1], f->order[1], 1);
     ck_assert_str_eq(label(d.request->timeseries[1], "tenant"), "demo");
     struct slice metric;
-    ck_assert(wire_shape_label(d.shape, 1, "__name__", &metric) && slice_eq(metric, f->order[1]->metric));
+    ck_assert(wire_shape_label(d.shape, 1, "__name__", &metric) &&
+              slice_eq(metric, f->order[1]->metric));
     end(f, &d);
 }
 END_TEST
@@ -319,9 +336,12 @@ static const struct {
     double bound;
     const char *text;
 } bound_rows[] = {
-    {0, "0"}, {-0.0, "-0"}, {0.005, "0.005"}, {1, "1"}, {2.5, "2.5"}, {10, "10"}, {1e6, "1000000"},
-    {1.5e-7, "0.00000015"}, {123456.789, "123456.789"}, {-0.25, "-0.25"}, {0.1, "0.1"}, {1e21, "1000000000000000000000"},
-    {INFINITY, "+Inf"}, {-INFINITY, "-Inf"}, {4.9e-1, "0.49"}, {100.5, "100.5"},
+    {0, "0"},           {-0.0, "-0"},           {0.005, "0.005"},
+    {1, "1"},           {2.5, "2.5"},           {10, "10"},
+    {1e6, "1000000"},   {1.5e-7, "0.00000015"}, {123456.789, "123456.789"},
+    {-0.25, "-0.25"},   {0.1, "0.1"},           {1e21, "1000000000000000000000"},
+    {INFINITY, "+Inf"}, {-INFINITY, "-Inf"},    {4.9e-1, "0.49"},
+    {100.5, "100.5"},
 };
 
 START_TEST(bounds_read_as_prometheus_writes_them)
@@ -362,7 +382,8 @@ int main(void)
     tcase_add_test(c, classic_histograms_become_their_series);
     tcase_add_test(c, delta_series_stay_out);
     tcase_add_test(c, columns_that_do_not_fit_the_shape_are_refused);
-    tcase_add_loop_test(c, bounds_read_as_prometheus_writes_them, 0, sizeof bound_rows / sizeof bound_rows[0]);
+    tcase_add_loop_test(c, bounds_read_as_prometheus_writes_them, 0,
+                        sizeof bound_rows / sizeof bound_rows[0]);
     tcase_add_test(c, any_bound_reads_back_the_same);
     suite_add_tcase(suite, c);
     return run_suite(suite);

@@ -117,7 +117,8 @@ static bool hook_dead_letter(void *ctx, const struct letter *l, struct err *e)
     struct dead d = {.series = l->scrape->shape->series[l->point].id, .t_ms = l->time_ms};
     (void)snprintf(d.reason, sizeof d.reason, "%s", l->reason);
     for (size_t i = 0; i < w->n_letters; i++) {
-        w->n_double_letters += hash128_eq(w->letters[i].series, d.series) && w->letters[i].t_ms == d.t_ms ? 1 : 0;
+        w->n_double_letters +=
+            hash128_eq(w->letters[i].series, d.series) && w->letters[i].t_ms == d.t_ms ? 1 : 0;
     }
     ck_assert_uint_lt(w->n_letters, MAX_LETTERS);
     w->letters[w->n_letters++] = d;
@@ -162,8 +163,10 @@ static const struct sender_options usual = {
 static void world_boot(struct world *w, const struct sender_options *o)
 {
     struct err e = ERR_INIT;
-    const struct sender_hooks hooks = {w, hook_send, hook_release, hook_dead_letter, hook_owns, hook_notice};
-    const struct amp_options options = {.sender = *o, .tenant_label = "", .max_shapes_bytes = 1 << 20};
+    const struct sender_hooks hooks = {w,         hook_send,  hook_release, hook_dead_letter,
+                                       hook_owns, hook_notice};
+    const struct amp_options options = {
+        .sender = *o, .tenant_label = "", .max_shapes_bytes = 1 << 20};
     w->metrics = metrics_new();
     ck_assert_msg(amp_new(&options, &hooks, reject, w->metrics, &w->amp, &e), "%s", e.text);
 }
@@ -202,7 +205,8 @@ static void world_add(struct world *w, struct slice record)
     w->records[w->n_records++] = slice_of(copy, record.len);
 }
 
-/* One scrape of a server: series first_metric …, time t_ms; point late_at (or -1) is late_ms behind. */
+/* One scrape of a server: series first_metric …, time t_ms; point late_at (or -1) is late_ms
+ * behind. */
 struct scrape_spec {
     unsigned server;
     unsigned first_metric;
@@ -220,7 +224,8 @@ static void world_scrape(struct world *w, const struct scrape_spec *spec)
     int64_t deltas[FIXTURE_MAX] = {0};
     for (unsigned i = 0; i < spec->n; i++) {
         bool exp = spec->histograms && i % 4 == 1;
-        (void)fixture_series(f, exp ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER, spec->first_metric + i, spec->server);
+        (void)fixture_series(f, exp ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER, spec->first_metric + i,
+                             spec->server);
     }
     ck_assert_msg(fixture_shape(f, spec->server, &e), "%s", e.text);
     for (unsigned i = 0; i < spec->n; i++) {
@@ -233,7 +238,8 @@ static void world_scrape(struct world *w, const struct scrape_spec *spec)
     }
     if (spec->late_at >= 0) {
         deltas[spec->late_at] = -spec->late_ms;
-        f->batch.times = (struct batch_times){.base_ms = spec->t_ms, .n_deltas = spec->n, .deltas = deltas};
+        f->batch.times =
+            (struct batch_times){.base_ms = spec->t_ms, .n_deltas = spec->n, .deltas = deltas};
     } else {
         f->batch.times.base_ms = spec->t_ms;
     }
@@ -245,7 +251,8 @@ static void world_scrape(struct world *w, const struct scrape_spec *spec)
 static void world_take(struct world *w)
 {
     struct err e = ERR_INIT;
-    struct record r = {.partition = &w->partition, .offset = (int64_t)w->next, .value = w->records[w->next]};
+    struct record r = {
+        .partition = &w->partition, .offset = (int64_t)w->next, .value = w->records[w->next]};
     ck_assert_msg(amp_take(w->amp, &r, w->next < w->end_at_assignment, w->now, &e), "%s", e.text);
     w->next++;
 }
@@ -262,12 +269,16 @@ static void world_pass(struct world *w, int64_t ms)
     w->now.wall_ms += ms;
 }
 
-static void world_answer(struct world *w, uint32_t shard, int status, const char *text, bool maybe_sent)
+static void world_answer(struct world *w, uint32_t shard, int status, const char *text,
+                         bool maybe_sent)
 {
     struct err e = ERR_INIT;
     struct flight *f = &w->flights[shard];
-    const struct sender_answer a = {
-        .status = status, .maybe_sent = maybe_sent, .body = slice_str(text), .error = "connection reset", .seconds = 0.1};
+    const struct sender_answer a = {.status = status,
+                                    .maybe_sent = maybe_sent,
+                                    .body = slice_str(text),
+                                    .error = "connection reset",
+                                    .seconds = 0.1};
     series_mark(w, slice_of(f->body, f->n_body), false);
     f->busy = false;
     ck_assert_msg(sender_answer(amp_sender(w->amp), shard, &a, w->now, &e), "%s", e.text);
@@ -312,9 +323,9 @@ static double counted(struct world *w, enum metric_id id, const char *second)
 
 static double rejected(struct world *w)
 {
-    static const char *const reasons[] = {"store_refused",      "store_series_limit", "store_invalid",
-                                          "store_out_of_order", "store_too_old",      "store_duplicate",    "store_too_large",
-                                          "delta_temporality"};
+    static const char *const reasons[] = {
+        "store_refused", "store_series_limit", "store_invalid",   "store_out_of_order",
+        "store_too_old", "store_duplicate",    "store_too_large", "delta_temporality"};
     double n = 0;
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         n += counted(w, M_SAMPLES_REJECTED, reasons[i]);
@@ -354,7 +365,11 @@ START_TEST(all_is_delivered_in_requests_of_the_right_size)
     w->store.max_request = 40;
     for (int round = 0; round < 5; round++) {
         for (unsigned server = 0; server < 6; server++) {
-            const struct scrape_spec spec = {.server = server, .first_metric = 100, .n = 25, .t_ms = epoch_ms + round * 10000, .late_at = -1,
+            const struct scrape_spec spec = {.server = server,
+                                             .first_metric = 100,
+                                             .n = 25,
+                                             .t_ms = epoch_ms + round * 10000,
+                                             .late_at = -1,
                                              .histograms = true};
             world_scrape(w, &spec);
         }
@@ -391,7 +406,8 @@ END_TEST
 /* What a server's first scrapes leave behind, and then one with a culprit. Returns the letter. */
 static struct dead *culprit(struct world *w, const struct scrape_spec *bad)
 {
-    const struct scrape_spec good = {.server = bad->server, .first_metric = 100, .n = 30, .t_ms = epoch_ms, .late_at = -1};
+    const struct scrape_spec good = {
+        .server = bad->server, .first_metric = 100, .n = 30, .t_ms = epoch_ms, .late_at = -1};
     world_scrape(w, &good);
     world_run(w);
     world_scrape(w, bad);
@@ -424,7 +440,8 @@ static struct world *moody_world(int row, const struct sender_options *o)
 START_TEST(a_late_sample_is_found_and_the_rest_delivered)
 {
     struct world *w = moody_world(_i, &usual);
-    const struct scrape_spec bad = {.first_metric = 100, .n = 30, .t_ms = epoch_ms + 100000, .late_at = 17, .late_ms = 200000};
+    const struct scrape_spec bad = {
+        .first_metric = 100, .n = 30, .t_ms = epoch_ms + 100000, .late_at = 17, .late_ms = 200000};
     struct dead *letter = culprit(w, &bad);
     ck_assert_uint_eq(store_count(w), 59);
     if (store_rows[_i].names) {
@@ -432,7 +449,8 @@ START_TEST(a_late_sample_is_found_and_the_rest_delivered)
         ck_assert_uint_eq(w->n_letters, 1);
         ck_assert_int_eq(letter->t_ms, epoch_ms - 100000);
         ck_assert_str_eq(letter->reason, "store_too_old");
-    } else { /* it might have been kept when the request was refused, and the window gone on since */
+    } else { /* it might have been kept when the request was refused, and the window gone on since
+              */
         ck_assert_uint_eq(w->n_letters, 0);
         ck_assert_double_eq(counted(w, M_RW_ALREADY_THERE, ""), 1);
     }
@@ -443,7 +461,8 @@ END_TEST
 START_TEST(a_forbidden_series_is_found_and_the_rest_delivered)
 {
     struct world *w = moody_world(_i, &usual);
-    const struct scrape_spec bad = {.first_metric = 85, .n = 30, .t_ms = epoch_ms + 10000, .late_at = -1};
+    const struct scrape_spec bad = {
+        .first_metric = 85, .n = 30, .t_ms = epoch_ms + 10000, .late_at = -1};
     (void)culprit(w, &bad);
     ck_assert_uint_eq(w->n_letters, 10); /* metric_90 to 99 */
     ck_assert_str_eq(w->letters[0].reason, "store_invalid");
@@ -452,11 +471,13 @@ START_TEST(a_forbidden_series_is_found_and_the_rest_delivered)
 }
 END_TEST
 
-/* A whole scrape comes late: the first refusal names one point, and all of its time were late then. */
+/* A whole scrape comes late: the first refusal names one point, and all of its time were late then.
+ */
 START_TEST(a_late_scrape_goes_to_the_dlq_as_a_whole)
 {
     struct world *w = moody_world(_i, &usual);
-    const struct scrape_spec ahead = {.first_metric = 100, .n = 30, .t_ms = epoch_ms + 900000, .late_at = -1};
+    const struct scrape_spec ahead = {
+        .first_metric = 100, .n = 30, .t_ms = epoch_ms + 900000, .late_at = -1};
     world_scrape(w, &ahead);
     world_run(w);
     const struct scrape_spec late = {.first_metric = 100, .n = 30, .t_ms = epoch_ms, .late_at = -1};
@@ -474,7 +495,8 @@ START_TEST(out_of_order_without_a_window_is_certain)
 {
     struct world *w = moody_world(_i, &usual);
     w->store.window_ms = 0;
-    const struct scrape_spec bad = {.first_metric = 100, .n = 30, .t_ms = epoch_ms + 100000, .late_at = 17, .late_ms = 100001};
+    const struct scrape_spec bad = {
+        .first_metric = 100, .n = 30, .t_ms = epoch_ms + 100000, .late_at = 17, .late_ms = 100001};
     struct dead *letter = culprit(w, &bad);
     ck_assert_ptr_nonnull(letter);
     ck_assert_uint_eq(w->n_letters, 1);
@@ -488,8 +510,10 @@ START_TEST(a_redelivered_late_sample_counts_as_there)
 {
     struct world *w = moody_world(_i, &usual);
     w->end_at_assignment = 2;
-    const struct scrape_spec bad = {.first_metric = 100, .n = 30, .t_ms = epoch_ms + 100000, .late_at = 17, .late_ms = 200000};
-    const struct scrape_spec ahead = {.first_metric = 100, .n = 30, .t_ms = epoch_ms + 90000, .late_at = -1};
+    const struct scrape_spec bad = {
+        .first_metric = 100, .n = 30, .t_ms = epoch_ms + 100000, .late_at = 17, .late_ms = 200000};
+    const struct scrape_spec ahead = {
+        .first_metric = 100, .n = 30, .t_ms = epoch_ms + 90000, .late_at = -1};
     world_scrape(w, &ahead);
     world_run(w);
     world_scrape(w, &bad);
@@ -513,7 +537,8 @@ START_TEST(an_uncertain_send_makes_a_refusal_already_there)
     world_pass(w, 100);
     world_turn(w);
     char text[STORE_TEXT];
-    ck_assert_int_eq(store_write(&w->store, slice_of(w->flights[0].body, w->flights[0].n_body), text), 200);
+    ck_assert_int_eq(
+        store_write(&w->store, slice_of(w->flights[0].body, w->flights[0].n_body), text), 200);
     world_answer(w, 0, 0, "", true); /* taken, but the answer is lost */
     world_run(w);
     ck_assert_uint_eq(w->n_letters, 0);
@@ -563,8 +588,15 @@ static const struct {
     int64_t retry_after_ms;
     int notice; /* or -1 */
 } later_rows[] = {
-    {429, 0, -1}, {429, 2000, -1}, {503, 0, -1}, {0, 0, -1}, {401, 0, NOTICE_AUTH}, {403, 0, NOTICE_AUTH},
-    {404, 0, NOTICE_MISROUTED}, {302, 0, NOTICE_MISROUTED}, {503, 999999, -1},
+    {429, 0, -1},
+    {429, 2000, -1},
+    {503, 0, -1},
+    {0, 0, -1},
+    {401, 0, NOTICE_AUTH},
+    {403, 0, NOTICE_AUTH},
+    {404, 0, NOTICE_MISROUTED},
+    {302, 0, NOTICE_MISROUTED},
+    {503, 999999, -1},
 };
 
 START_TEST(retries_back_off_and_honour_retry_after)
@@ -583,11 +615,14 @@ START_TEST(retries_back_off_and_honour_retry_after)
         ck_assert(w->flights[0].busy);
         series_mark(w, slice_of(w->flights[0].body, w->flights[0].n_body), false);
         w->flights[0].busy = false;
-        const struct sender_answer a = {.status = later_rows[_i].status, .maybe_sent = true, .error = "timeout",
+        const struct sender_answer a = {.status = later_rows[_i].status,
+                                        .maybe_sent = true,
+                                        .error = "timeout",
                                         .retry_after_ms = later_rows[_i].retry_after_ms};
         ck_assert(sender_answer(amp_sender(w->amp), 0, &a, w->now, &e));
         int64_t wait_ms = sender_wait_ms(amp_sender(w->amp), w->now.mono_ms, 1000000);
-        int64_t asked_ms = later_rows[_i].retry_after_ms < 5000 ? later_rows[_i].retry_after_ms : 5000;
+        int64_t asked_ms =
+            later_rows[_i].retry_after_ms < 5000 ? later_rows[_i].retry_after_ms : 5000;
         ck_assert_int_ge(wait_ms, asked_ms);
         ck_assert_int_ge(wait_ms, 5);
         ck_assert_int_le(wait_ms, asked_ms + 1000);
@@ -618,7 +653,8 @@ START_TEST(a_lost_partition_is_dropped_in_silence)
     one.n_shards = 1;
     struct world *w = world_new(&one, 1);
     for (unsigned i = 0; i < 3; i++) {
-        const struct scrape_spec spec = {.first_metric = 1, .n = 30, .t_ms = epoch_ms + i * 10000, .late_at = -1};
+        const struct scrape_spec spec = {
+            .first_metric = 1, .n = 30, .t_ms = epoch_ms + i * 10000, .late_at = -1};
         world_scrape(w, &spec);
     }
     world_take(w);
@@ -645,7 +681,8 @@ START_TEST(records_that_cannot_be_read_and_heartbeats)
     struct world *w = world_new(&usual, 1);
     struct fixture *f = fixture_new();
     world_add(w, SLICE_LITERAL("garbage"));
-    f->batch = (struct batch){.tenant = SLICE_LITERAL("demo"), .class = CLASS_STANDARD, .source = 5};
+    f->batch =
+        (struct batch){.tenant = SLICE_LITERAL("demo"), .class = CLASS_STANDARD, .source = 5};
     world_add(w, fixture_record(f));
     const struct scrape_spec spec = {.first_metric = 1, .n = 3, .t_ms = epoch_ms, .late_at = -1};
     world_scrape(w, &spec);
@@ -666,13 +703,16 @@ START_TEST(at_the_series_limit_known_series_flow_and_new_ones_wait)
 {
     struct world *w = world_new(&usual, 1);
     w->store.keeps_good = _i == 1;
+    w->store.window_ms = 0;
     w->store.silent = _i < 2;
-    const struct scrape_spec known = {.server = 1, .first_metric = 100, .n = 20, .t_ms = epoch_ms, .late_at = -1};
+    const struct scrape_spec known = {
+        .server = 1, .first_metric = 100, .n = 20, .t_ms = epoch_ms, .late_at = -1};
     world_scrape(w, &known);
     world_run(w);
     w->store.max_series = 20;
     for (unsigned i = 1; i <= 10; i++) {
-        const struct scrape_spec both = {.server = 1, .first_metric = 100, .n = 30, .t_ms = epoch_ms + i * 10000, .late_at = -1};
+        const struct scrape_spec both = {
+            .server = 1, .first_metric = 100, .n = 30, .t_ms = epoch_ms + i * 10000, .late_at = -1};
         world_scrape(w, &both);
     }
     for (int i = 0; i < 500; i++) {
@@ -693,8 +733,14 @@ START_TEST(at_the_series_limit_known_series_flow_and_new_ones_wait)
     ck_assert_uint_eq(w->n_letters, 0);
     ck_assert_uint_lt(w->n_sends, 200);
     w->store.max_series = 0;
+    for (unsigned i = 11; i <= 20; i++) { /* the waiting ones' turn comes first */
+        const struct scrape_spec both = {
+            .server = 1, .first_metric = 100, .n = 30, .t_ms = epoch_ms + i * 10000, .late_at = -1};
+        world_scrape(w, &both);
+    }
     world_run(w);
-    ck_assert_uint_eq(store_count(w), 20 * 11 + 10 * 10);
+    ck_assert_uint_eq(store_count(w), 20 * 21 + 10 * 20);
+    ck_assert_uint_eq(w->n_letters, 0);
     world_turn(w);
     ck_assert_double_eq(cell_get(metrics_cell(w->metrics, M_RW_LIMITED, NULL)), 0);
     ck_assert_uint_eq(w->store.n_order_violations, 0);
@@ -709,11 +755,13 @@ START_TEST(what_waits_too_long_at_the_limit_goes_to_the_dlq)
     struct sender_options impatient = usual;
     impatient.limited_wait_ms = 3000;
     struct world *w = world_new(&impatient, 1);
-    const struct scrape_spec known = {.server = 1, .first_metric = 100, .n = 20, .t_ms = epoch_ms, .late_at = -1};
+    const struct scrape_spec known = {
+        .server = 1, .first_metric = 100, .n = 20, .t_ms = epoch_ms, .late_at = -1};
     world_scrape(w, &known);
     world_run(w);
     w->store.max_series = 20;
-    const struct scrape_spec both = {.server = 1, .first_metric = 100, .n = 30, .t_ms = epoch_ms + 10000, .late_at = -1};
+    const struct scrape_spec both = {
+        .server = 1, .first_metric = 100, .n = 30, .t_ms = epoch_ms + 10000, .late_at = -1};
     world_scrape(w, &both);
     world_run(w);
     ck_assert_uint_eq(w->n_letters, 10);
@@ -729,7 +777,11 @@ START_TEST(memory_is_bounded)
 {
     struct world *w = world_new(&usual, 1);
     for (unsigned i = 0; i < 100; i++) {
-        const struct scrape_spec spec = {.server = i % 7, .first_metric = 100, .n = 30, .t_ms = epoch_ms + i * 1000, .late_at = -1};
+        const struct scrape_spec spec = {.server = i % 7,
+                                         .first_metric = 100,
+                                         .n = 30,
+                                         .t_ms = epoch_ms + i * 1000,
+                                         .late_at = -1};
         world_scrape(w, &spec);
     }
     size_t n = 0;
@@ -756,7 +808,8 @@ static void random_log(struct world *w)
             struct scrape_spec spec = {.server = server,
                                        .first_metric = 86 + server % 3 * 20,
                                        .n = 1 + (unsigned)rnd(w, 20),
-                                       .t_ms = epoch_ms + (int64_t)round * 20000 + (int64_t)rnd(w, 5000),
+                                       .t_ms = epoch_ms + (int64_t)round * 20000 +
+                                               (int64_t)rnd(w, 5000),
                                        .late_at = -1,
                                        .histograms = rnd(w, 2) == 0};
             if (late && rnd(w, 5) == 0) {
@@ -846,16 +899,19 @@ static void check_points(struct world *w, struct life *life)
             struct wire_shape *wire;
             char key[STORE_KEY];
             const struct series *s = &shape.series[i];
-            ck_assert(wire_shape_new(&(struct shape){.n_series = 1, .series = s,
-                                                     .n_scalars = s->kind == SERIES_COUNTER ? 1u : 0u,
-                                                     .n_exp = s->kind == SERIES_EXP_HISTOGRAM ? 1u : 0u},
-                                     b.tenant, "", 1 << 20, &wire, &e));
+            ck_assert(
+                wire_shape_new(&(struct shape){.n_series = 1,
+                                               .series = s,
+                                               .n_scalars = s->kind == SERIES_COUNTER ? 1u : 0u,
+                                               .n_exp = s->kind == SERIES_EXP_HISTOGRAM ? 1u : 0u},
+                               b.tenant, "", 1 << 20, &wire, &e));
             static const char *const names[] = {"Zone", "__name__", "server", "zone"};
             size_t at = 0;
             for (int k = 0; k < 4; k++) {
                 struct slice v;
                 if (wire_shape_label(wire, 0, names[k], &v)) {
-                    at += (size_t)snprintf(key + at, sizeof key - at, "%s=%.*s,", names[k], SLICE_ARG(v));
+                    at += (size_t)snprintf(key + at, sizeof key - at, "%s=%.*s,", names[k],
+                                           SLICE_ARG(v));
                 }
             }
             wire_shape_unref(wire);
@@ -863,15 +919,21 @@ static void check_points(struct world *w, struct life *life)
             struct store_point *p = store_point(series, times[i]);
             bool dead = false;
             for (size_t k = 0; k < w->n_letters; k++) {
-                dead = dead || (hash128_eq(w->letters[k].series, s->id) && w->letters[k].t_ms == times[i]);
+                dead = dead ||
+                       (hash128_eq(w->letters[k].series, s->id) && w->letters[k].t_ms == times[i]);
             }
             bool own = strstr(key, "__name__=metric_9") != NULL;
             life->n_fed++;
             life->n_kept += p->stored ? 1 : 0;
             life->n_dead += dead ? 1 : 0;
             life->n_neither += !p->stored && !dead ? 1 : 0;
-            ck_assert_msg(!(dead && p->stored), "in the store and in the DLQ: %s @%lld", key, (long long)times[i]);
-            ck_assert_msg(p->stored || dead || p->refused, "lost: %s @%lld", key, (long long)times[i]);
+            ck_assert_msg(!(dead && p->stored), "in the store and in the DLQ: %s @%lld", key,
+                          (long long)times[i]);
+            ck_assert_msg(p->stored || dead || p->refused, "lost: %s @%lld", key,
+                          (long long)times[i]);
+            ck_assert_msg(!p->in_order || p->stored,
+                          "came in order, and is not in the store: %s @%lld", key,
+                          (long long)times[i]);
             ck_assert_msg(!own || dead, "not in the DLQ: %s @%lld", key, (long long)times[i]);
         }
     }
@@ -916,8 +978,10 @@ START_TEST(random_lives)
         world_free(w);
     }
     (void)printf("%s: %zu points, %zu in the store, %zu in the DLQ, %zu only counted as there\n",
-                 _i == 0 ? "refusals" : _i == 1 ? "and lost answers" : "and kills", life.n_fed, life.n_kept,
-                 life.n_dead, life.n_neither);
+                 _i == 0   ? "refusals"
+                 : _i == 1 ? "and lost answers"
+                           : "and kills",
+                 life.n_fed, life.n_kept, life.n_dead, life.n_neither);
     ck_assert_uint_gt(life.n_kept, life.n_fed / 3);
     ck_assert_uint_gt(life.n_dead, 0);
 }
@@ -938,7 +1002,8 @@ int main(void)
     tcase_add_test(c, an_uncertain_send_makes_a_refusal_already_there);
     tcase_add_test(c, too_large_requests_are_halved_down_to_the_point);
     tcase_add_test(c, a_single_point_too_large_goes_to_the_dlq);
-    tcase_add_loop_test(c, retries_back_off_and_honour_retry_after, 0, sizeof later_rows / sizeof later_rows[0]);
+    tcase_add_loop_test(c, retries_back_off_and_honour_retry_after, 0,
+                        sizeof later_rows / sizeof later_rows[0]);
     tcase_add_test(c, a_lost_partition_is_dropped_in_silence);
     tcase_add_test(c, records_that_cannot_be_read_and_heartbeats);
     tcase_add_loop_test(c, at_the_series_limit_known_series_flow_and_new_ones_wait, 0, 3);

@@ -10,7 +10,7 @@ static const struct {
     {200, "", VERDICT_TAKEN, REFUSAL_SILENT},
     {204, "", VERDICT_TAKEN, REFUSAL_SILENT},
     {0, "", VERDICT_RETRY, REFUSAL_SILENT},
-    {429, "Rate exceeded", VERDICT_RETRY, REFUSAL_UNKNOWN},
+    {429, "Rate exceeded", VERDICT_RETRY, REFUSAL_OTHER},
     {500, "", VERDICT_RETRY, REFUSAL_SILENT},
     {503, "<html>upstream</html>", VERDICT_RETRY, REFUSAL_UNKNOWN},
     {500, "out of bounds\n", VERDICT_REFUSED, REFUSAL_OLD},
@@ -18,17 +18,18 @@ static const struct {
     {500, "label name \"a\" is not unique: invalid sample", VERDICT_REFUSED, REFUSAL_OWN},
     {500, "duplicate label name", VERDICT_REFUSED, REFUSAL_OWN},
     {500, "no space left for labels", VERDICT_RETRY, REFUSAL_OWN},
-    {401, "", VERDICT_AUTH, REFUSAL_SILENT},
-    {403, "", VERDICT_AUTH, REFUSAL_SILENT},
-    {404, "", VERDICT_MISROUTED, REFUSAL_SILENT},
+    {401, "", VERDICT_AUTH, REFUSAL_OTHER},
+    {403, "", VERDICT_AUTH, REFUSAL_OTHER},
+    {404, "", VERDICT_MISROUTED, REFUSAL_OTHER},
     {302, "", VERDICT_MISROUTED, REFUSAL_SILENT},
-    {408, "", VERDICT_RETRY, REFUSAL_SILENT},
-    {413, "", VERDICT_TOO_LARGE, REFUSAL_SILENT},
-    {415, "", VERDICT_REFUSED, REFUSAL_SILENT},
-    {422, "what?", VERDICT_REFUSED, REFUSAL_UNKNOWN},
+    {408, "", VERDICT_RETRY, REFUSAL_OTHER},
+    {413, "", VERDICT_TOO_LARGE, REFUSAL_OTHER},
+    {415, "", VERDICT_REFUSED, REFUSAL_OTHER},
+    {422, "what?", VERDICT_REFUSED, REFUSAL_OTHER},
     {400, " \n", VERDICT_REFUSED, REFUSAL_SILENT},
     {400, "user=1: err: Out of Order Sample. timestamp=2027", VERDICT_REFUSED, REFUSAL_ORDER},
-    {400, "err: duplicate sample for timestamp. series={label=\"x\"}", VERDICT_REFUSED, REFUSAL_DUPLICATE},
+    {400, "err: duplicate sample for timestamp. series={label=\"x\"}", VERDICT_REFUSED,
+     REFUSAL_DUPLICATE},
     {400, "per-user series limit of 5 exceeded", VERDICT_REFUSED, REFUSAL_LIMIT},
     {400, "maximum active series", VERDICT_REFUSED, REFUSAL_LIMIT},
     {400, "label value too long for metric", VERDICT_REFUSED, REFUSAL_OWN},
@@ -39,8 +40,9 @@ static const struct {
 START_TEST(answers)
 {
     struct slice body = slice_str(rows[_i].body);
-    ck_assert_msg(verdict_of(rows[_i].status, body) == rows[_i].verdict, "%d %s", rows[_i].status, rows[_i].body);
-    ck_assert_msg(refusal_of(body) == rows[_i].refusal, "%d %s", rows[_i].status, rows[_i].body);
+    ck_assert_msg(verdict_of(rows[_i].status, body) == rows[_i].verdict, "%d %s", rows[_i].status,
+                  rows[_i].body);
+    ck_assert_msg(refusal_of(rows[_i].status, body) == rows[_i].refusal, "%d %s", rows[_i].status, rows[_i].body);
 }
 END_TEST
 
@@ -51,7 +53,9 @@ START_TEST(texts_are_cut_and_cleaned)
     ck_assert_str_eq(out, "a b");
     store_text(SLICE_LITERAL("abcdef\xc3\xa4"), out, sizeof out);
     ck_assert_str_eq(out, "abcdef");
-    store_text(SLICE_LITERAL("ab\xff" "cd"), out, sizeof out);
+    store_text(SLICE_LITERAL("ab\xff"
+                             "cd"),
+               out, sizeof out);
     ck_assert_str_eq(out, "ab");
     store_text(SLICE_NONE, out, sizeof out);
     ck_assert_str_eq(out, "");

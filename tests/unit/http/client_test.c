@@ -44,19 +44,26 @@ static struct http_client *client_new(void)
 {
     struct err e = ERR_INIT;
     struct http_client *c;
-    const struct http_client_options o = {
-        .user_agent = "sluice-test/1", .connect_timeout_ms = 2000, .max_connections = 4, .max_response_bytes = 100};
+    const struct http_client_options o = {.user_agent = "sluice-test/1",
+                                          .connect_timeout_ms = 2000,
+                                          .max_connections = 4,
+                                          .max_response_bytes = 100};
     ck_assert_msg(http_client_new(&o, &c, &e), "%s", e.text);
     return c;
 }
 
-static struct http_request *request_new(struct http_client *c, const char *method, const char *url, int64_t timeout_ms)
+static struct http_request *request_new(struct http_client *c, const char *method, const char *url,
+                                        int64_t timeout_ms)
 {
     struct err e = ERR_INIT;
     struct http_request *r;
     static const char *const headers[] = {"Content-Encoding: snappy", "X-Test: yes"};
-    const struct http_target t = {
-        .method = method, .url = url, .headers = headers, .n_headers = 2, .timeout_ms = timeout_ms, .bearer = "secret"};
+    const struct http_target t = {.method = method,
+                                  .url = url,
+                                  .headers = headers,
+                                  .n_headers = 2,
+                                  .timeout_ms = timeout_ms,
+                                  .bearer = "secret"};
     ck_assert_msg(http_request_new(c, &t, &r, &e), "%s", e.text);
     return r;
 }
@@ -82,7 +89,8 @@ static void wait_for(struct http_client *c, const struct seen *seen)
 
 static int n_connections;
 
-static void on_connection(void *ctx, struct MHD_Connection *c, void **socket_ctx, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *ctx, struct MHD_Connection *c, void **socket_ctx,
+                          enum MHD_ConnectionNotificationCode code)
 {
     (void)ctx;
     (void)c;
@@ -92,9 +100,11 @@ static void on_connection(void *ctx, struct MHD_Connection *c, void **socket_ctx
     }
 }
 
-/* "/<status>/<anything>": that status; the answer tells what came: method, bytes, their sum, headers. */
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *url, const char *method,
-                                  const char *version, const char *upload, size_t *n_upload, void **state)
+/* "/<status>/<anything>": that status; the answer tells what came: method, bytes, their sum,
+ * headers. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *n_upload, void **state)
 {
     (void)ctx;
     (void)version;
@@ -117,12 +127,14 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
     (void)snprintf(text, sizeof text, "%s %zu %zu %s %s %s %s", method, sums[0], sums[1],
                    MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Test"),
                    MHD_lookup_connection_value(c, MHD_HEADER_KIND, "User-Agent"),
-                   MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization"), expect == NULL ? "-" : expect);
+                   MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization"),
+                   expect == NULL ? "-" : expect);
     if (strstr(url, "long") != NULL) {
         memset(text, 'x', sizeof text - 1);
         text[sizeof text - 1] = '\0';
     }
-    struct MHD_Response *r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
     if (strstr(url, "seconds") != NULL) {
         (void)MHD_add_response_header(r, "Retry-After", "7");
     } else if (strstr(url, "date") != NULL) {
@@ -148,9 +160,9 @@ static struct MHD_Daemon *server_start(char *url, size_t n_url, const char *path
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     n_connections = 0;
-    struct MHD_Daemon *d = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, NULL,
-                                            MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-                                            NULL, MHD_OPTION_END);
+    struct MHD_Daemon *d = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, NULL, MHD_OPTION_SOCK_ADDR, &at,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
     ck_assert_ptr_nonnull(d);
     unsigned port = MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT)->port;
     (void)snprintf(url, n_url, "http://127.0.0.1:%u%s", port, path);
@@ -163,9 +175,12 @@ static const struct {
     int64_t least_retry_ms;
     int64_t most_retry_ms;
 } rows[] = {
-    {"/200/x", 200, 0, 0},          {"/204/x", 204, 0, 0},
-    {"/400/x", 400, 0, 0},          {"/429/seconds", 429, 7000, 7000},
-    {"/503/date", 503, 27000, 31000}, {"/503/garbled", 503, 0, 0},
+    {"/200/x", 200, 0, 0},
+    {"/204/x", 204, 0, 0},
+    {"/400/x", 400, 0, 0},
+    {"/429/seconds", 429, 7000, 7000},
+    {"/503/date", 503, 27000, 31000},
+    {"/503/garbled", 503, 0, 0},
     {"/302/x", 302, 0, 0},
 };
 
@@ -212,7 +227,8 @@ START_TEST(large_bodies_and_kept_open_connections)
         ck_assert_uint_eq(http_client_n_busy(c), N_REQUESTS);
         for (int i = 0; i < N_REQUESTS; i++) {
             wait_for(c, &seen[i]);
-            (void)snprintf(want, sizeof want, "POST %d %d yes sluice-test/1 Bearer secret -", N_BYTES, 3 * N_BYTES);
+            (void)snprintf(want, sizeof want, "POST %d %d yes sluice-test/1 Bearer secret -",
+                           N_BYTES, 3 * N_BYTES);
             ck_assert_str_eq(seen[i].body, want);
             ck_assert(!seen[i].sent_again);
         }
@@ -394,7 +410,8 @@ START_TEST(a_kept_open_connection_that_breaks_is_told)
     wait_for(c, &seen);
     ck_assert(seen.maybe_sent);
     ck_assert_msg(seen.status == 0 || (seen.status == 200 && seen.sent_again && b.n_requests == 3),
-                  "status %d, sent again %d, %d requests", seen.status, seen.sent_again, b.n_requests);
+                  "status %d, sent again %d, %d requests", seen.status, seen.sent_again,
+                  b.n_requests);
     http_request_free(r);
     http_client_free(c);
     bare_stop(&b);
