@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_MS = 5000 };
+enum { CALL_MS = 5000, TRY_AGAIN_MS = 200, MAX_BAD_RECOVERIES = 5 };
 
 struct owned *assignment_find(const struct stage *s, const char *topic, int32_t number)
 {
@@ -119,6 +119,22 @@ static void count_rebalance(struct stage *s, const char *kind, int n)
     log_line(LOG_INFO, "rebalance", LOG_FIELDS(LOG_STR("kind", kind), LOG_INT("partitions", n)));
 }
 
+/* Where fetching may start at the earliest. Never a place ahead of the committed offset: librdkafka may look a logical
+ * one up again after our seek (a broker that was away), and records would be passed over. Behind it is harmless: what
+ * lies below the position is skipped. */
+static void set_starts(struct stage *s, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t code =
+        list->cnt == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_committed(s->consumer, list, CALL_MS);
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_topic_partition_t *at = &list->elems[i];
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR || at->err != RD_KAFKA_RESP_ERR_NO_ERROR || at->offset < 0) {
+            at->offset = RD_KAFKA_OFFSET_BEGINNING;
+        }
+        at->err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+}
+
 void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
                           void *stage)
 {
@@ -133,9 +149,9 @@ void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_top
     rd_kafka_error_t *error;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         count_rebalance(s, "assigned", list->cnt);
+        set_starts(s, list);
         for (int i = 0; i < list->cnt; i++) {
-            /* They wait, paused, for assignment_recover, which knows where to start. */
-            list->elems[i].offset = RD_KAFKA_OFFSET_END;
+            /* They wait, paused, for assignment_recover, which seeks. */
             if (owned_new(s, list->elems[i].topic, list->elems[i].partition) == NULL) {
                 (void)err_set(&s->fatal, ERR_FATAL, "out of memory");
             }
@@ -294,10 +310,15 @@ void assignment_recover(struct stage *s, int64_t now_mono_ms)
         }
     }
     struct err e = ERR_INIT;
-    if (!recover_all(s, list, &e)) {
-        if (e.kind == ERR_RETRY || e.kind == ERR_ABORT) {
+    if (recover_all(s, list, &e)) {
+        s->n_bad_recoveries = 0;
+    } else {
+        /* A process that was stopped for a while may find state that is newer than the offset that it had read: the
+         * partition is another's by now, and the next poll says so. Only what stays wrong ends the process. */
+        bool passing = e.kind == ERR_RETRY || e.kind == ERR_ABORT || ++s->n_bad_recoveries < MAX_BAD_RECOVERIES;
+        if (passing) {
             log_err(LOG_WARN, "recovery of partitions is tried again", &e);
-            s->recover_after_ms = clock_mono_ms() + 200;
+            s->recover_after_ms = clock_mono_ms() + TRY_AGAIN_MS;
         } else {
             s->fatal = e;
         }
