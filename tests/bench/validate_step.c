@@ -391,6 +391,14 @@ int main(int argc, char **argv)
     struct message *messages = build_messages(t, n_servers, 1);
     struct rate learn = measure(&w, messages, n_servers, 1);
     report("learn", learn, json, (double)w.n_bytes_out / (double)w.n_samples);
+    validate_export(w.validate);
+    double cache_bytes = cell_get(metrics_cell(w.metrics, M_SHAPE_CACHE_BYTES, NULL));
+    double bytes_per_series = cache_bytes / ((double)n_servers * N_NAMES * N_POINTS);
+    if (json) {
+        printf("{\"bench\": \"validate_step\", \"cache_bytes_per_series\": %.0f}\n", bytes_per_series);
+    } else {
+        printf("validate_step caches: %.0f bytes per series\n", bytes_per_series);
+    }
     struct rate hit = measure(&w, messages, n_servers, n_rounds);
     report("hit", hit, json, (double)w.n_bytes_out / (double)w.n_samples);
     free_messages(messages, n_servers);

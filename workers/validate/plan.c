@@ -23,7 +23,7 @@ void plan_cache_fini(struct plan_cache *c)
 
 void plan_cache_clear(struct plan_cache *c)
 {
-    table_clear(&c->by_sequence);
+    table_fini(&c->by_sequence);
     arena_reset(&c->arena);
 }
 

@@ -31,25 +31,24 @@ static void chunks_free(struct series_cache *c)
     c->last = NULL;
 }
 
+/* Gives all memory back: what stayed would count against the ceiling. */
 void series_cache_clear(struct series_cache *c)
-{
-    chunks_free(c);
-    table_clear(&c->by_key);
-    table_clear(&c->symbols);
-    table_clear(&c->streams);
-    arena_reset(&c->arena);
-    c->n_symbols = 0;
-}
-
-void series_cache_fini(struct series_cache *c)
 {
     chunks_free(c);
     table_fini(&c->by_key);
     table_fini(&c->symbols);
     table_fini(&c->streams);
-    arena_fini(&c->arena);
+    arena_reset(&c->arena);
     free(c->symbol_texts);
     c->symbol_texts = NULL;
+    c->n_symbols = 0;
+    c->cap_symbols = 0;
+}
+
+void series_cache_fini(struct series_cache *c)
+{
+    series_cache_clear(c);
+    arena_fini(&c->arena);
 }
 
 size_t series_cache_bytes(const struct series_cache *c)
