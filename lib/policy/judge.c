@@ -5,7 +5,12 @@
 #include "base/utf8.h"
 #include "policy/names.h"
 
-enum { MAX_RAW_NAME_BYTES = 512, MAX_UNIT_BYTES = 63, MAX_SOURCE_BYTES = 1024, NAME_SPACE_BYTES = 2048 };
+enum {
+    MAX_RAW_NAME_BYTES = 512,
+    MAX_UNIT_BYTES = 63,
+    MAX_SOURCE_BYTES = 1024,
+    NAME_SPACE_BYTES = 2048
+};
 
 struct judgement {
     const struct rules *rules;
@@ -52,9 +57,9 @@ static bool judge_name(struct judgement *j)
         return refuse(j, REASON_NAME_INVALID, NULL);
     }
     struct buf name = {.ptr = space, .cap = NAME_SPACE_BYTES, .max_bytes = NAME_SPACE_BYTES};
-    enum name_kind kind = raw->kind == SERIES_COUNTER ? NAME_COUNTER
+    enum name_kind kind = raw->kind == SERIES_COUNTER                     ? NAME_COUNTER
                           : raw->kind == SERIES_GAUGE && !raw->is_up_down ? NAME_GAUGE
-                                                      : NAME_OTHER;
+                                                                          : NAME_OTHER;
     bool is_part = raw->suffix.len > 0 || raw->extra.name.len > 0; /* of a summary */
     bool ok = raw->is_final;
     if (raw->is_final) {
@@ -63,11 +68,13 @@ static bool judge_name(struct judgement *j)
         ok = name_translate(raw->metric, raw->unit, is_part ? NAME_OTHER : kind, &name);
     }
     buf_put_slice(&name, raw->suffix);
-    if (!ok || !buf_ok(&name) || !name_valid(buf_slice(&name)) || name.len > (size_t)j->rules->max_name_bytes) {
+    if (!ok || !buf_ok(&name) || !name_valid(buf_slice(&name)) ||
+        name.len > (size_t)j->rules->max_name_bytes) {
         return refuse(j, REASON_NAME_INVALID, NULL);
     }
     j->out->series.metric = buf_slice(&name);
-    return j->rules->open || glob_any(&j->rules->names, buf_slice(&name)) || refuse(j, REASON_NAME_NOT_ALLOWED, NULL);
+    return j->rules->open || glob_any(&j->rules->names, buf_slice(&name)) ||
+           refuse(j, REASON_NAME_NOT_ALLOWED, NULL);
 }
 
 static bool judge_kind(struct judgement *j)
@@ -75,9 +82,10 @@ static bool judge_kind(struct judgement *j)
     const struct kind_rules *kinds = &j->rules->kinds;
     enum series_kind kind = j->raw->kind;
     struct slice name = j->out->series.metric;
-    bool ok = j->rules->open || kinds->allowed[kind] ||
-              (kind == SERIES_GAUGE && glob_any(&kinds->gauge_metrics, name)) ||
-              (kind == SERIES_CLASSIC_HISTOGRAM && glob_any(&kinds->classic_histogram_metrics, name));
+    bool ok =
+        j->rules->open || kinds->allowed[kind] ||
+        (kind == SERIES_GAUGE && glob_any(&kinds->gauge_metrics, name)) ||
+        (kind == SERIES_CLASSIC_HISTOGRAM && glob_any(&kinds->classic_histogram_metrics, name));
     return ok || refuse(j, REASON_KIND_NOT_ALLOWED, NULL);
 }
 
@@ -87,7 +95,8 @@ static bool label_name(struct judgement *j, struct slice raw, struct slice *out)
     if (raw.len == 0 || raw.len > (size_t)j->rules->labels.max_name_bytes || !utf8_valid(raw)) {
         return false;
     }
-    if (label_name_valid(raw) && (j->raw->is_final || raw.ptr[0] != '_' || (raw.len > 1 && raw.ptr[1] == '_'))) {
+    if (label_name_valid(raw) &&
+        (j->raw->is_final || raw.ptr[0] != '_' || (raw.len > 1 && raw.ptr[1] == '_'))) {
         *out = raw;
         return true;
     }
@@ -107,8 +116,10 @@ static bool label_name(struct judgement *j, struct slice raw, struct slice *out)
 
 static bool is_reserved(const struct judgement *j, struct slice name)
 {
-    bool histogram = j->raw->kind == SERIES_CLASSIC_HISTOGRAM || j->raw->kind == SERIES_EXP_HISTOGRAM;
-    return slice_starts_with(name, SLICE_LITERAL("__")) || (histogram && slice_eq_str(name, "le")) ||
+    bool histogram =
+        j->raw->kind == SERIES_CLASSIC_HISTOGRAM || j->raw->kind == SERIES_EXP_HISTOGRAM;
+    return slice_starts_with(name, SLICE_LITERAL("__")) ||
+           (histogram && slice_eq_str(name, "le")) ||
            (j->raw->extra.name.len > 0 && slice_eq(name, j->raw->extra.name));
 }
 
@@ -178,8 +189,8 @@ static bool judge_attribute(struct judgement *j, const struct raw_label *raw)
     if (!label_name(j, raw->name, &name)) {
         return !j->no_memory;
     }
-    if (!text_list_has(&rules->allow, name) || text_list_has(&rules->forbid, name) || is_reserved(j, name) ||
-        label_has(j, 0, j->n_own, name)) {
+    if (!text_list_has(&rules->allow, name) || text_list_has(&rules->forbid, name) ||
+        is_reserved(j, name) || label_has(j, 0, j->n_own, name)) {
         return true;
     }
     if (label_has(j, j->n_own, j->n_labels, name)) {
@@ -243,7 +254,8 @@ static struct slice source_from_attributes(const struct judgement *j)
     for (uint32_t i = 0; i < wanted->n; i++) {
         for (uint32_t k = 0; k < j->raw->attributes.n; k++) {
             const struct raw_label *attribute = &j->raw->attributes.items[k];
-            if (attribute->is_text && attribute->value.len > 0 && slice_eq(attribute->name, wanted->items[i])) {
+            if (attribute->is_text && attribute->value.len > 0 &&
+                slice_eq(attribute->name, wanted->items[i])) {
                 return attribute->value;
             }
         }
@@ -298,8 +310,8 @@ static enum batch_class class_of(const struct class_rules *classes, struct slice
     return classes->fallback;
 }
 
-bool policy_judge(const struct rules *rules, struct slice tenant, const struct raw_series *raw, struct arena *a,
-                  struct verdict *out, struct err *e)
+bool policy_judge(const struct rules *rules, struct slice tenant, const struct raw_series *raw,
+                  struct arena *a, struct verdict *out, struct err *e)
 {
     struct judgement j = {.rules = rules, .raw = raw, .a = a, .out = out};
     *out = (struct verdict){.reason = REASON_NONE};

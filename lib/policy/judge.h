@@ -25,24 +25,25 @@ struct raw_series {
     struct slice unit;
     enum series_kind kind;
     bool delta;
-    bool is_up_down;              /* a sum that goes up and down: a gauge that is never a _ratio */
-    bool is_final;                /* names are as they will be stored: nothing is translated */
-    struct slice source;          /* from a format that says it; empty = by the policy */
-    struct raw_labels attributes; /* the resource's: those allowed become labels, the rest is ignored */
-    struct raw_labels labels;     /* the point's: each must be allowed; they win over the resource's */
-    struct raw_label extra;       /* one that sluice adds ("quantile"), or nothing */
-    const double *bounds;         /* classic histograms */
+    bool is_up_down;     /* a sum that goes up and down: a gauge that is never a _ratio */
+    bool is_final;       /* names are as they will be stored: nothing is translated */
+    struct slice source; /* from a format that says it; empty = by the policy */
+    struct raw_labels
+        attributes;           /* the resource's: those allowed become labels, the rest is ignored */
+    struct raw_labels labels; /* the point's: each must be allowed; they win over the resource's */
+    struct raw_label extra;   /* one that sluice adds ("quantile"), or nothing */
+    const double *bounds;     /* classic histograms */
     uint32_t n_bounds;
 };
 
 struct verdict {
-    enum reason reason;           /* REASON_NONE: accepted, and then: */
-    struct series series;         /* with its id */
+    enum reason reason;   /* REASON_NONE: accepted, and then: */
+    struct series series; /* with its id */
     struct slice source_name;
     enum batch_class class;
-    uint64_t stripped;            /* hash of the labels that were stripped, 0 = none */
-    struct slice label;           /* refused: the label it is about, as the tenant named it, or nothing */
-    struct slice value;           /* its value: never to be shown in clear */
+    uint64_t stripped;  /* hash of the labels that were stripped, 0 = none */
+    struct slice label; /* refused: the label it is about, as the tenant named it, or nothing */
+    struct slice value; /* its value: never to be shown in clear */
 };
 
 /* What the verdict points to lives in a, in raw, or in the rules. False: no memory in a. */

@@ -10,13 +10,32 @@ struct unit_name {
 };
 
 static const struct unit_name units[] = {
-    {"d", "days"},         {"h", "hours"},        {"min", "minutes"},    {"s", "seconds"},
-    {"ms", "milliseconds"}, {"us", "microseconds"}, {"ns", "nanoseconds"}, {"By", "bytes"},
-    {"KiBy", "kibibytes"}, {"MiBy", "mebibytes"}, {"GiBy", "gibibytes"}, {"TiBy", "tibibytes"},
-    {"KBy", "kilobytes"},  {"MBy", "megabytes"},  {"GBy", "gigabytes"},  {"TBy", "terabytes"},
-    {"m", "meters"},       {"V", "volts"},        {"A", "amperes"},      {"J", "joules"},
-    {"W", "watts"},        {"g", "grams"},        {"Cel", "celsius"},    {"Hz", "hertz"},
-    {"1", ""},             {"%", "percent"},
+    {"d", "days"},
+    {"h", "hours"},
+    {"min", "minutes"},
+    {"s", "seconds"},
+    {"ms", "milliseconds"},
+    {"us", "microseconds"},
+    {"ns", "nanoseconds"},
+    {"By", "bytes"},
+    {"KiBy", "kibibytes"},
+    {"MiBy", "mebibytes"},
+    {"GiBy", "gibibytes"},
+    {"TiBy", "tibibytes"},
+    {"KBy", "kilobytes"},
+    {"MBy", "megabytes"},
+    {"GBy", "gigabytes"},
+    {"TBy", "terabytes"},
+    {"m", "meters"},
+    {"V", "volts"},
+    {"A", "amperes"},
+    {"J", "joules"},
+    {"W", "watts"},
+    {"g", "grams"},
+    {"Cel", "celsius"},
+    {"Hz", "hertz"},
+    {"1", ""},
+    {"%", "percent"},
 };
 static const struct unit_name per_units[] = {
     {"s", "second"}, {"m", "minute"}, {"h", "hour"}, {"d", "day"},
@@ -99,7 +118,8 @@ static struct slice trim_space(struct slice s)
     while (s.len > 0 && (s.ptr[0] == ' ' || (s.ptr[0] >= '\t' && s.ptr[0] <= '\r'))) {
         s = slice_of(s.ptr + 1, s.len - 1);
     }
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || (s.ptr[s.len - 1] >= '\t' && s.ptr[s.len - 1] <= '\r'))) {
+    while (s.len > 0 &&
+           (s.ptr[s.len - 1] == ' ' || (s.ptr[s.len - 1] >= '\t' && s.ptr[s.len - 1] <= '\r'))) {
         s.len--;
     }
     return s;
@@ -146,10 +166,12 @@ static void trim_underscore(struct slice *s)
     }
 }
 
-static void tokens_add_unit(struct tokens *t, struct slice unit, uint8_t *main_space, uint8_t *per_space)
+static void tokens_add_unit(struct tokens *t, struct slice unit, uint8_t *main_space,
+                            uint8_t *per_space)
 {
     const uint8_t *slash = unit.len == 0 ? NULL : memchr(unit.ptr, '/', unit.len);
-    struct slice whole = trim_space(slash == NULL ? unit : slice_of(unit.ptr, (size_t)(slash - unit.ptr)));
+    struct slice whole =
+        trim_space(slash == NULL ? unit : slice_of(unit.ptr, (size_t)(slash - unit.ptr)));
     struct slice per = SLICE_NONE;
     if (slash != NULL) {
         per = trim_space(slice_of(slash + 1, unit.len - (size_t)(slash - unit.ptr) - 1));
@@ -157,10 +179,13 @@ static void tokens_add_unit(struct tokens *t, struct slice unit, uint8_t *main_s
     struct slice main_name = SLICE_NONE;
     struct slice per_name = SLICE_NONE;
     if (whole.len > 0 && !is_annotated(whole)) {
-        main_name = unit_clean("", unit_look_up(whole, units, sizeof units / sizeof units[0]), main_space);
+        main_name =
+            unit_clean("", unit_look_up(whole, units, sizeof units / sizeof units[0]), main_space);
     }
     if (per.len > 0 && !is_annotated(per)) {
-        per_name = unit_clean("per_", unit_look_up(per, per_units, sizeof per_units / sizeof per_units[0]), per_space);
+        per_name =
+            unit_clean("per_", unit_look_up(per, per_units, sizeof per_units / sizeof per_units[0]),
+                       per_space);
     }
     if (token_has(t, main_name)) {
         main_name.len = 0;

@@ -9,16 +9,26 @@
 
 enum { MAX_POLICY_BYTES = 8 << 20, MAX_TENANT_BYTES = 128, ARENA_BYTES = 256 << 20 };
 
-#define TEXTS(...)                                                                                           \
-    {sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice), (const struct slice[]){__VA_ARGS__}}
-#define TEXT(s) {(const uint8_t *)(s), sizeof(s) - 1}
+#define TEXTS(...)                                                                                 \
+    {                                                                                              \
+        sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice), (const struct slice[]) \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+#define TEXT(s)                                                                                    \
+    {                                                                                              \
+        (const uint8_t *)(s), sizeof(s) - 1                                                        \
+    }
 
 /* schemas/policy.schema.json says the same. */
 static const struct rules default_rules = {
-    .labels = {.allow = TEXTS(TEXT("region"), TEXT("az"), TEXT("cluster"), TEXT("shard_id"), TEXT("instance_type"),
-                              TEXT("build_id"), TEXT("queue"), TEXT("asn_bucket"), TEXT("le")),
-               .forbid = TEXTS(TEXT("player_id"), TEXT("user_id"), TEXT("session_id"), TEXT("email"), TEXT("raw_ip"),
-                               TEXT("client_ip"), TEXT("request_id"), TEXT("trace_id"), TEXT("span_id")),
+    .labels = {.allow = TEXTS(TEXT("region"), TEXT("az"), TEXT("cluster"), TEXT("shard_id"),
+                              TEXT("instance_type"), TEXT("build_id"), TEXT("queue"),
+                              TEXT("asn_bucket"), TEXT("le")),
+               .forbid = TEXTS(TEXT("player_id"), TEXT("user_id"), TEXT("session_id"),
+                               TEXT("email"), TEXT("raw_ip"), TEXT("client_ip"), TEXT("request_id"),
+                               TEXT("trace_id"), TEXT("span_id")),
                .max_name_bytes = 128,
                .max_value_bytes = 1024,
                .identity = TEXT("shard_id")},
@@ -37,21 +47,22 @@ static bool tenant_name_valid(const char *name)
 {
     size_t n = strlen(name);
     for (size_t i = 0; i < n; i++) {
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", name[i]) == NULL) {
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", name[i]) ==
+            NULL) {
             return false;
         }
     }
     return n > 0 && n <= MAX_TENANT_BYTES;
 }
 
-static bool tenant_add(struct policy *p, const struct policy_reader *r, const char *name, json_t *value,
-                       struct policy_tenant *t)
+static bool tenant_add(struct policy *p, const struct policy_reader *r, const char *name,
+                       json_t *value, struct policy_tenant *t)
 {
     char path[160];
     (void)snprintf(path, sizeof path, "tenants.%.140s", name);
     if (!tenant_name_valid(name)) {
-        return err_set(r->e, ERR_CONFIG, "%s: a tenant's name has 1 to %d letters, digits, _ or -", path,
-                       MAX_TENANT_BYTES);
+        return err_set(r->e, ERR_CONFIG, "%s: a tenant's name has 1 to %d letters, digits, _ or -",
+                       path, MAX_TENANT_BYTES);
     }
     t->name = arena_copy(r->arena, slice_str(name));
     t->rules = p->rules;
@@ -65,14 +76,16 @@ static bool tenants_read(struct policy *p, const struct policy_reader *r, json_t
     if (!json_is_object(object)) {
         return err_set(r->e, ERR_CONFIG, "tenants: must be an object of {name: its own rules}");
     }
-    struct policy_tenant *tenants = ARENA_ARRAY(r->arena, struct policy_tenant, json_object_size(object));
+    struct policy_tenant *tenants =
+        ARENA_ARRAY(r->arena, struct policy_tenant, json_object_size(object));
     if (tenants == NULL) {
         return err_set(r->e, ERR_CONFIG, "tenants: the policy takes too much memory");
     }
     p->tenants = tenants;
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value) {
+    json_object_foreach(object, name, value)
+    {
         if (!tenant_add(p, r, name, value, &tenants[p->n_tenants])) {
             return false;
         }
@@ -87,7 +100,8 @@ static bool version_read(struct policy *p, struct slice json, json_t *version, s
     if (text == NULL || strlen(text) > 64) {
         return err_set(e, ERR_CONFIG, "version: must be a string of at most 64 bytes");
     }
-    (void)snprintf(p->version, sizeof p->version, "%s%s%016" PRIx64, text, text[0] == '\0' ? "" : "-", hash64(json));
+    (void)snprintf(p->version, sizeof p->version, "%s%s%016" PRIx64, text,
+                   text[0] == '\0' ? "" : "-", hash64(json));
     return true;
 }
 
@@ -138,7 +152,8 @@ bool policy_load(const char *path, struct policy **out, struct err *e)
     bool ok = text != NULL && ferror(f) == 0;
     (void)fclose(f);
     if (!ok || n > MAX_POLICY_BYTES) {
-        ok = err_set(e, ERR_CONFIG, ok ? "larger than %d bytes" : "can't be read (limit %d bytes)", MAX_POLICY_BYTES);
+        ok = err_set(e, ERR_CONFIG, ok ? "larger than %d bytes" : "can't be read (limit %d bytes)",
+                     MAX_POLICY_BYTES);
     } else {
         ok = policy_parse(slice_of(text, n), out, e);
     }

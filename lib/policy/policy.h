@@ -19,12 +19,12 @@ struct label_rules {
     struct text_list forbid;
     int64_t max_name_bytes;
     int64_t max_value_bytes;
-    bool strip_unknown; /* or reject the series */
+    bool strip_unknown;    /* or reject the series */
     struct slice identity; /* the label that keeps two sources' series apart; empty = none */
 };
 
 struct kind_rules {
-    bool allowed[4]; /* by enum series_kind */
+    bool allowed[4];                /* by enum series_kind */
     struct text_list gauge_metrics; /* patterns that may be gauges even so */
     struct text_list classic_histogram_metrics;
 };
@@ -50,8 +50,8 @@ struct rules {
     struct class_rules classes;
     int64_t max_age_ms;
     int64_t max_future_ms;
-    int64_t max_series;  /* of one source in one message */
-    int64_t max_labels;  /* of one series */
+    int64_t max_series; /* of one source in one message */
+    int64_t max_labels; /* of one series */
 };
 
 struct policy_tenant {
@@ -69,7 +69,8 @@ struct policy {
     struct table by_name;
 };
 
-/* ERR_CONFIG names the place: "labels.unknown: …". On success *out is the caller's (policy_free). */
+/* ERR_CONFIG names the place: "labels.unknown: …". On success *out is the caller's (policy_free).
+ */
 bool policy_parse(struct slice json, struct policy **out, struct err *e) MUST_CHECK;
 bool policy_load(const char *path, struct policy **out, struct err *e) MUST_CHECK;
 void policy_free(struct policy *p);

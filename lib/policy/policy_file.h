@@ -19,6 +19,7 @@ struct policy_file {
 enum policy_change { POLICY_SAME, POLICY_NEW, POLICY_REFUSED };
 
 /* The first read: false (ERR_CONFIG) when there is none or it is refused. */
-bool policy_file_open(struct policy_file *f, const char *path, struct policy **out, struct err *e) MUST_CHECK;
+bool policy_file_open(struct policy_file *f, const char *path, struct policy **out,
+                      struct err *e) MUST_CHECK;
 /* POLICY_NEW: *out is the caller's. POLICY_REFUSED: e says why; not said again until it changes. */
 enum policy_change policy_file_poll(struct policy_file *f, struct policy **out, struct err *e);

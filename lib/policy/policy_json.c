@@ -31,12 +31,14 @@ static void path_join(char *out, const char *path, const char *name)
     (void)snprintf(out, PATH_BYTES, "%.100s%s%.50s", path, path[0] == '\0' ? "" : ".", name);
 }
 
-static bool read_text(const struct policy_reader *r, json_t *value, const char *path, struct slice *out)
+static bool read_text(const struct policy_reader *r, json_t *value, const char *path,
+                      struct slice *out)
 {
     if (!json_is_string(value)) {
         return complain(r, path, "must be a string");
     }
-    struct slice copy = arena_copy(r->arena, slice_of(json_string_value(value), json_string_length(value)));
+    struct slice copy =
+        arena_copy(r->arena, slice_of(json_string_value(value), json_string_length(value)));
     if (copy.ptr == NULL) {
         return complain(r, path, "the policy takes too much memory");
     }
@@ -44,7 +46,8 @@ static bool read_text(const struct policy_reader *r, json_t *value, const char *
     return true;
 }
 
-static bool read_texts(const struct policy_reader *r, json_t *value, const char *path, struct text_list *out)
+static bool read_texts(const struct policy_reader *r, json_t *value, const char *path,
+                       struct text_list *out)
 {
     if (!json_is_array(value)) {
         return complain(r, path, "must be a list of strings");
@@ -68,19 +71,21 @@ static bool read_texts(const struct policy_reader *r, json_t *value, const char 
     return true;
 }
 
-static bool read_int(const struct policy_reader *r, json_t *value, const char *path, const struct key *key,
-                     int64_t *out)
+static bool read_int(const struct policy_reader *r, json_t *value, const char *path,
+                     const struct key *key, int64_t *out)
 {
-    if (!json_is_integer(value) || json_integer_value(value) < key->min || json_integer_value(value) > key->max) {
-        return err_set(r->e, ERR_CONFIG, "%s: must be an integer from %" PRId64 " to %" PRId64, path, key->min,
-                       key->max);
+    if (!json_is_integer(value) || json_integer_value(value) < key->min ||
+        json_integer_value(value) > key->max) {
+        return err_set(r->e, ERR_CONFIG, "%s: must be an integer from %" PRId64 " to %" PRId64,
+                       path, key->min, key->max);
     }
     *out = json_integer_value(value);
     return true;
 }
 
 /* The index in choices, or -1 with the error set. */
-static int read_choice(const struct policy_reader *r, json_t *value, const char *path, const char *const *choices)
+static int read_choice(const struct policy_reader *r, json_t *value, const char *path,
+                       const char *const *choices)
 {
     char list[120] = "";
     for (int i = 0; choices[i] != NULL; i++) {
@@ -94,8 +99,8 @@ static int read_choice(const struct policy_reader *r, json_t *value, const char 
     return -1;
 }
 
-static bool read_key(const struct policy_reader *r, const struct key *key, json_t *value, const char *path,
-                     struct rules *rules)
+static bool read_key(const struct policy_reader *r, const struct key *key, json_t *value,
+                     const char *path, struct rules *rules)
 {
     void *at = (uint8_t *)rules + key->offset;
     switch (key->type) {
@@ -125,15 +130,16 @@ static bool is_one_of(const char *const *names, const char *name)
     return false;
 }
 
-static bool read_object(const struct policy_reader *r, json_t *object, const char *path, const struct key *keys,
-                        const char *const *also, struct rules *rules)
+static bool read_object(const struct policy_reader *r, json_t *object, const char *path,
+                        const struct key *keys, const char *const *also, struct rules *rules)
 {
     if (!json_is_object(object)) {
         return complain(r, path, "must be an object");
     }
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value) {
+    json_object_foreach(object, name, value)
+    {
         char place[PATH_BYTES];
         path_join(place, path, name);
         const struct key *key = keys;
@@ -164,7 +170,8 @@ static const struct key label_keys[] = {
     {0},
 };
 
-static bool read_labels(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_labels(const struct policy_reader *r, json_t *value, const char *path,
+                        struct rules *rules)
 {
     return read_object(r, value, path, label_keys, NULL, rules);
 }
@@ -175,15 +182,18 @@ static const struct key name_keys[] = {
     {0},
 };
 
-static bool read_names(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_names(const struct policy_reader *r, json_t *value, const char *path,
+                       struct rules *rules)
 {
     return read_object(r, value, path, name_keys, NULL, rules);
 }
 
 /* In the order of enum series_kind. */
-static const char *const kind_choices[] = {"counter", "gauge", "exponential_histogram", "classic_histogram", NULL};
+static const char *const kind_choices[] = {"counter", "gauge", "exponential_histogram",
+                                           "classic_histogram", NULL};
 
-static bool read_allowed_kinds(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_allowed_kinds(const struct policy_reader *r, json_t *value, const char *path,
+                               struct rules *rules)
 {
     if (!json_is_array(value)) {
         return complain(r, path, "must be a list of kinds");
@@ -203,11 +213,13 @@ static bool read_allowed_kinds(const struct policy_reader *r, json_t *value, con
 static const struct key kind_keys[] = {
     {"allow", VALUE_OTHER, 0, 0, 0, NULL, read_allowed_kinds},
     {"gauge_metrics", VALUE_TEXTS, AT(kinds.gauge_metrics), 0, 0, NULL, NULL},
-    {"classic_histogram_metrics", VALUE_TEXTS, AT(kinds.classic_histogram_metrics), 0, 0, NULL, NULL},
+    {"classic_histogram_metrics", VALUE_TEXTS, AT(kinds.classic_histogram_metrics), 0, 0, NULL,
+     NULL},
     {0},
 };
 
-static bool read_kinds(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_kinds(const struct policy_reader *r, json_t *value, const char *path,
+                       struct rules *rules)
 {
     return read_object(r, value, path, kind_keys, NULL, rules);
 }
@@ -218,7 +230,8 @@ static const struct key source_keys[] = {
     {0},
 };
 
-static bool read_source(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_source(const struct policy_reader *r, json_t *value, const char *path,
+                        struct rules *rules)
 {
     return read_object(r, value, path, source_keys, NULL, rules);
 }
@@ -226,7 +239,8 @@ static bool read_source(const struct policy_reader *r, json_t *value, const char
 /* In the order of enum batch_class. */
 static const char *const class_choices[] = {"critical", "standard", "verbose", NULL};
 
-static bool read_class_rule(const struct policy_reader *r, json_t *value, const char *path, struct class_rule *out)
+static bool read_class_rule(const struct policy_reader *r, json_t *value, const char *path,
+                            struct class_rule *out)
 {
     static const char *const both[] = {"metrics", "class", NULL};
     static const struct key none[] = {{0}};
@@ -240,11 +254,12 @@ static bool read_class_rule(const struct policy_reader *r, json_t *value, const 
     }
     path_join(place, path, "class");
     int class = read_choice(r, json_object_get(value, "class"), place, class_choices);
-    out->class = class < 0 ? CLASS_STANDARD : (enum batch_class)class;
+    out->class = class < 0 ? CLASS_STANDARD : (enum batch_class) class;
     return class >= 0;
 }
 
-static bool read_class_rules(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_class_rules(const struct policy_reader *r, json_t *value, const char *path,
+                             struct rules *rules)
 {
     if (!json_is_array(value)) {
         return complain(r, path, "must be a list of {metrics, class}");
@@ -266,10 +281,11 @@ static bool read_class_rules(const struct policy_reader *r, json_t *value, const
     return true;
 }
 
-static bool read_class_default(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_class_default(const struct policy_reader *r, json_t *value, const char *path,
+                               struct rules *rules)
 {
     int class = read_choice(r, value, path, class_choices);
-    rules->classes.fallback = class < 0 ? CLASS_STANDARD : (enum batch_class)class;
+    rules->classes.fallback = class < 0 ? CLASS_STANDARD : (enum batch_class) class;
     return class >= 0;
 }
 
@@ -279,7 +295,8 @@ static const struct key class_keys[] = {
     {0},
 };
 
-static bool read_classes(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_classes(const struct policy_reader *r, json_t *value, const char *path,
+                         struct rules *rules)
 {
     return read_object(r, value, path, class_keys, NULL, rules);
 }
@@ -291,7 +308,8 @@ static const struct key time_keys[] = {
     {0},
 };
 
-static bool read_time(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_time(const struct policy_reader *r, json_t *value, const char *path,
+                      struct rules *rules)
 {
     return read_object(r, value, path, time_keys, NULL, rules);
 }
@@ -302,7 +320,8 @@ static const struct key limit_keys[] = {
     {0},
 };
 
-static bool read_limits(const struct policy_reader *r, json_t *value, const char *path, struct rules *rules)
+static bool read_limits(const struct policy_reader *r, json_t *value, const char *path,
+                        struct rules *rules)
 {
     return read_object(r, value, path, limit_keys, NULL, rules);
 }
@@ -320,8 +339,8 @@ static const struct key rule_keys[] = {
     {0},
 };
 
-bool policy_read_rules(const struct policy_reader *r, json_t *object, const char *path, const char *const *also,
-                       struct rules *rules)
+bool policy_read_rules(const struct policy_reader *r, json_t *object, const char *path,
+                       const char *const *also, struct rules *rules)
 {
     return read_object(r, object, path, rule_keys, also, rules);
 }

@@ -11,7 +11,8 @@ enum {
 };
 
 static const struct reason_info infos[N_REASONS] = {
-#define REASON(id, name, unit, fate, help) [id] = {name, (enum reason_unit)UNIT_##unit, FATE_##fate, help},
+#define REASON(id, name, unit, fate, help)                                                         \
+    [id] = {name, (enum reason_unit)UNIT_##unit, FATE_##fate, help},
 #include "policy/reason_table.h"
 #undef REASON
 };

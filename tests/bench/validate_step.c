@@ -1,8 +1,8 @@
-/* What one record costs in validate's step, in memory: OTLP messages of 2,000 game servers, 300 points
- * each (6 attributes; one in ten an exponential histogram of 20 to 60 buckets a side), the output
- * forgotten after 256 records as after a transaction. Hit path: the same messages again. Miss path:
- * each message cut at a random place, as a sender's batch processor does, so that the sequence of
- * series is new each time (series known). Learn path: all caches cold. */
+/* What one record costs in validate's step, in memory: OTLP messages of 2,000 game servers, 300
+ * points each (6 attributes; one in ten an exponential histogram of 20 to 60 buckets a side), the
+ * output forgotten after 256 records as after a transaction. Hit path: the same messages again.
+ * Miss path: each message cut at a random place, as a sender's batch processor does, so that the
+ * sequence of series is new each time (series known). Learn path: all caches cold. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@
 enum { N_NAMES = 30, N_POINTS = 10, N_ATTRIBUTES = 6, MAX_SIDE = 60, EXP_EVERY = 10, BOX = 256 };
 
 static const int64_t now_ms = INT64_C(1780000000000);
-static const char *const label_names[N_ATTRIBUTES] = {"region", "cluster", "az", "queue", "instance_type", "asn_bucket"};
+static const char *const label_names[N_ATTRIBUTES] = {"region", "cluster",       "az",
+                                                      "queue",  "instance_type", "asn_bucket"};
 static const char *const label_values[N_ATTRIBUTES][4] = {
     {"eu-central-1", "us-east-1", "ap-northeast-1", "sa-east-1"},
     {"battle_royale", "team_deathmatch", "capture_the_flag", "duel"},
@@ -130,7 +131,8 @@ static void build_metric(struct tree *t, unsigned m)
     otlp__sum__init(&t->sums[m]);
     t->sums[m].n_data_points = N_POINTS;
     t->sums[m].data_points = t->number_list[m];
-    t->sums[m].aggregation_temporality = OTLP__AGGREGATION_TEMPORALITY__AGGREGATION_TEMPORALITY_CUMULATIVE;
+    t->sums[m].aggregation_temporality =
+        OTLP__AGGREGATION_TEMPORALITY__AGGREGATION_TEMPORALITY_CUMULATIVE;
     t->sums[m].is_monotonic = 1;
     metric->data_case = OTLP__METRIC__DATA_SUM;
     metric->sum = &t->sums[m];
@@ -270,7 +272,8 @@ struct worker {
 static void worker_open(struct worker *w, size_t cache_bytes)
 {
     struct err e = ERR_INIT;
-    *w = (struct worker){.partition = {.topic = SLICE_LITERAL("metrics.ingest.bench"), .n_partitions = 12}};
+    *w = (struct worker){
+        .partition = {.topic = SLICE_LITERAL("metrics.ingest.bench"), .n_partitions = 12}};
     (void)snprintf(w->policy, sizeof w->policy, "/tmp/validate-bench-XXXXXX");
     int fd = mkstemp(w->policy);
     static const char policy[] = "{\"tenants\": {\"bench\": {}}}";
@@ -325,7 +328,8 @@ struct rate {
     double cpu_s_per_million;
 };
 
-static struct rate measure(struct worker *w, const struct message *messages, size_t n, unsigned n_rounds)
+static struct rate measure(struct worker *w, const struct message *messages, size_t n,
+                           unsigned n_rounds)
 {
     w->n_samples = 0;
     w->n_bytes_out = 0;
@@ -336,7 +340,8 @@ static struct rate measure(struct worker *w, const struct message *messages, siz
     }
     cpu_ns = clock_cpu_ns() - cpu_ns;
     wall_ns = clock_mono_ns() - wall_ns;
-    return (struct rate){(double)w->n_samples * 1e9 / (double)wall_ns, (double)cpu_ns / 1e3 / (double)w->n_samples};
+    return (struct rate){(double)w->n_samples * 1e9 / (double)wall_ns,
+                         (double)cpu_ns / 1e3 / (double)w->n_samples};
 }
 
 /* Everything that went in came out, or the figures mean nothing. */
@@ -358,8 +363,9 @@ static void report(const char *name, struct rate r, bool json, double bytes_per_
                "\"cpu_s_per_million\": %.4f, \"bytes_out_per_sample\": %.1f}\n",
                name, r.samples_per_s, r.cpu_s_per_million, bytes_per_sample);
     } else {
-        printf("validate_step %-5s %6.2f M samples/s, %.3f CPU-s per million, %.1f bytes out per sample\n", name,
-               r.samples_per_s / 1e6, r.cpu_s_per_million, bytes_per_sample);
+        printf("validate_step %-5s %6.2f M samples/s, %.3f CPU-s per million, %.1f bytes out per "
+               "sample\n",
+               name, r.samples_per_s / 1e6, r.cpu_s_per_million, bytes_per_sample);
     }
 }
 
@@ -395,7 +401,8 @@ int main(int argc, char **argv)
     double cache_bytes = cell_get(metrics_cell(w.metrics, M_SHAPE_CACHE_BYTES, NULL));
     double bytes_per_series = cache_bytes / ((double)n_servers * N_NAMES * N_POINTS);
     if (json) {
-        printf("{\"bench\": \"validate_step\", \"cache_bytes_per_series\": %.0f}\n", bytes_per_series);
+        printf("{\"bench\": \"validate_step\", \"cache_bytes_per_series\": %.0f}\n",
+               bytes_per_series);
     } else {
         printf("validate_step caches: %.0f bytes per series\n", bytes_per_series);
     }

@@ -57,8 +57,8 @@ static struct cap_row *row_of(struct caps *c, struct slice tenant, enum reason r
     return row;
 }
 
-bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms, uint64_t n,
-               uint64_t *granted, struct err *e)
+bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms,
+               uint64_t n, uint64_t *granted, struct err *e)
 {
     struct cap_row *row = row_of(c, tenant, reason);
     if (row == NULL) {

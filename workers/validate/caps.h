@@ -21,5 +21,5 @@ void caps_fini(struct caps *c);
 void caps_begin(struct caps *c);
 void caps_keep(struct caps *c);
 /* Takes up to n; how many were left for it in *granted. */
-bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms, uint64_t n,
-               uint64_t *granted, struct err *e) MUST_CHECK;
+bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms,
+               uint64_t n, uint64_t *granted, struct err *e) MUST_CHECK;

@@ -62,7 +62,8 @@ static bool group_alloc(struct arena *a, struct group *group, uint32_t cap)
 static struct group *group_open(struct groups *g, struct stream *s)
 {
     struct group *group = arena_calloc(&g->arena, 1, sizeof *group);
-    if (group == NULL || !group_alloc(&g->arena, group, s->n_last > FIRST_POINTS ? s->n_last : FIRST_POINTS)) {
+    if (group == NULL ||
+        !group_alloc(&g->arena, group, s->n_last > FIRST_POINTS ? s->n_last : FIRST_POINTS)) {
         return NULL;
     }
     group->stream = s;
@@ -82,8 +83,8 @@ struct group *group_room(struct groups *g, struct stream *s)
 }
 
 /* n times into the batch's form: one value, or a delta for each in the shape's order. */
-static bool times_fill(struct arena *a, const int64_t *times_ms, bool all_equal, const struct plan *plan, uint32_t n,
-                       struct batch_times *out)
+static bool times_fill(struct arena *a, const int64_t *times_ms, bool all_equal,
+                       const struct plan *plan, uint32_t n, struct batch_times *out)
 {
     *out = (struct batch_times){.base_ms = times_ms[plan->order[0]]};
     if (all_equal) {
@@ -102,8 +103,8 @@ static bool times_fill(struct arena *a, const int64_t *times_ms, bool all_equal,
 }
 
 /* The histograms of a column, in its order. */
-static bool packed_fill(struct groups *g, const struct group *group, const uint32_t *points, uint32_t n,
-                        struct slice *out)
+static bool packed_fill(struct groups *g, const struct group *group, const uint32_t *points,
+                        uint32_t n, struct slice *out)
 {
     size_t n_bytes = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -122,7 +123,8 @@ static bool packed_fill(struct groups *g, const struct group *group, const uint3
     return true;
 }
 
-static bool columns_fill(struct groups *g, const struct group *group, const struct plan *plan, struct batch *b)
+static bool columns_fill(struct groups *g, const struct group *group, const struct plan *plan,
+                         struct batch *b)
 {
     uint64_t *values = arena_alloc(&g->arena, plan->n_scalars * sizeof *values);
     if (values == NULL) {
@@ -135,12 +137,14 @@ static bool columns_fill(struct groups *g, const struct group *group, const stru
     const uint32_t *exponential = plan->columns + plan->n_scalars;
     return packed_fill(g, group, exponential, plan->n_exp, &b->exp) &&
            packed_fill(g, group, exponential + plan->n_exp, plan->n_classic, &b->classic) &&
-           times_fill(&g->arena, group->times_ms, group->time_diff == 0, plan, group->n, &b->times) &&
-           times_fill(&g->arena, group->starts_ms, group->start_diff == 0, plan, group->n, &b->starts);
+           times_fill(&g->arena, group->times_ms, group->time_diff == 0, plan, group->n,
+                      &b->times) &&
+           times_fill(&g->arena, group->starts_ms, group->start_diff == 0, plan, group->n,
+                      &b->starts);
 }
 
-static bool batch_put(struct groups *g, const struct group *group, const struct plan *plan, struct batch_target *t,
-                      struct err *e)
+static bool batch_put(struct groups *g, const struct group *group, const struct plan *plan,
+                      struct batch_target *t, struct err *e)
 {
     const struct stream *s = group->stream;
     struct batch b = {
@@ -161,7 +165,8 @@ static bool batch_put(struct groups *g, const struct group *group, const struct 
     buf_reset(&g->encoded);
     batch_encode(&b, &g->encoded);
     if (!buf_ok(&g->encoded)) {
-        return err_set_code(e, ERR_BAD_INPUT, REASON_TOO_LARGE, "a batch larger than %zu bytes", g->encoded.max_bytes);
+        return err_set_code(e, ERR_BAD_INPUT, REASON_TOO_LARGE, "a batch larger than %zu bytes",
+                            g->encoded.max_bytes);
     }
     uint8_t key[KEY_BYTES];
     memcpy(key, &s->source, sizeof key);
@@ -242,16 +247,18 @@ static bool same_value(const struct groups *g, const struct group *group, const 
                     slice_of(g->packed.ptr + (b >> 32), b & UINT32_MAX));
 }
 
-static bool reject_candidate(struct batch_target *t, const struct candidate *c, enum reason reason, struct err *e)
+static bool reject_candidate(struct batch_target *t, const struct candidate *c, enum reason reason,
+                             struct err *e)
 {
-    const struct rejected_point p = {.reason = reason, .metric = c->known->metric, .id = &c->known->id,
-                                     .time_ms = c->time_ms};
+    const struct rejected_point p = {
+        .reason = reason, .metric = c->known->metric, .id = &c->known->id, .time_ms = c->time_ms};
     return reject_add(t->rejects, &p, e);
 }
 
 /* Why c can't go along; before is the point of its series kept last. */
-static enum reason reason_of(const struct groups *g, const struct group *group, const struct candidate *winner,
-                             const struct candidate *before, const struct candidate *c)
+static enum reason reason_of(const struct groups *g, const struct group *group,
+                             const struct candidate *winner, const struct candidate *before,
+                             const struct candidate *c)
 {
     if (variant_cmp(winner->known, c->known) != 0) {
         return REASON_SERIES_COLLISION;
@@ -264,8 +271,8 @@ static enum reason reason_of(const struct groups *g, const struct group *group, 
 
 /* Sorts the points into rounds: round k takes the k-th point of each series, in order of time.
  * What can't go along is rejected. *n_kept are left, in front. */
-static bool rounds_of(const struct groups *g, const struct group *group, struct candidate *all, struct batch_target *t,
-                      uint32_t *n_kept, struct err *e)
+static bool rounds_of(const struct groups *g, const struct group *group, struct candidate *all,
+                      struct batch_target *t, uint32_t *n_kept, struct err *e)
 {
     qsort(all, group->n, sizeof *all, candidate_cmp);
     struct candidate winner = {0}; /* the series' first point */
@@ -297,8 +304,8 @@ static bool rounds_of(const struct groups *g, const struct group *group, struct 
     return true;
 }
 
-static bool sub_group(struct groups *g, const struct group *group, const struct candidate *points, uint32_t n,
-                      struct group *out)
+static bool sub_group(struct groups *g, const struct group *group, const struct candidate *points,
+                      uint32_t n, struct group *out)
 {
     *out = (struct group){.stream = group->stream};
     if (!group_alloc(&g->arena, out, n)) {
@@ -306,7 +313,8 @@ static bool sub_group(struct groups *g, const struct group *group, const struct 
     }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = points[i].point;
-        group_add(out, group->entries[at], group->times_ms[at], group->starts_ms[at], group->values[at]);
+        group_add(out, group->entries[at], group->times_ms[at], group->starts_ms[at],
+                  group->values[at]);
     }
     return true;
 }
@@ -335,7 +343,8 @@ static bool resolve(struct groups *g, const struct group *group, struct plan_cac
         if (!sub_group(g, group, all + from, to - from, &sub)) {
             return too_large(e);
         }
-        if (!plan_for(plans, series, sub.entries, sub.n, &plan, e) || !batch_put(g, &sub, plan, t, e)) {
+        if (!plan_for(plans, series, sub.entries, sub.n, &plan, e) ||
+            !batch_put(g, &sub, plan, t, e)) {
             return false;
         }
     }
@@ -353,7 +362,8 @@ static bool group_emit(struct groups *g, const struct group *group, struct plan_
     if (!plan_for(plans, series, group->entries, group->n, &plan, e)) {
         return false;
     }
-    return plan->is_clean ? batch_put(g, group, plan, t, e) : resolve(g, group, plans, series, t, e);
+    return plan->is_clean ? batch_put(g, group, plan, t, e)
+                          : resolve(g, group, plans, series, t, e);
 }
 
 bool groups_emit(struct groups *g, struct plan_cache *plans, const struct series_cache *series,

@@ -14,9 +14,10 @@ struct group {
     const struct entry **entries;
     int64_t *times_ms;
     int64_t *starts_ms;
-    /* Of a scalar its bits; of a histogram the place and length of its bytes in `packed`, each 32 bits. */
+    /* Of a scalar its bits; of a histogram the place and length of its bytes in `packed`, each 32
+     * bits. */
     uint64_t *values;
-    uint64_t time_diff;  /* 0 = all times are equal */
+    uint64_t time_diff; /* 0 = all times are equal */
     uint64_t start_diff;
     struct group *next;
 };
@@ -59,8 +60,8 @@ static inline struct group *group_of(struct groups *g, struct stream *s)
     return group_room(g, s);
 }
 
-static inline void group_add(struct group *group, const struct entry *entry, int64_t time_ms, int64_t start_ms,
-                             uint64_t value)
+static inline void group_add(struct group *group, const struct entry *entry, int64_t time_ms,
+                             int64_t start_ms, uint64_t value)
 {
     uint32_t i = group->n++;
     group->entries[i] = entry;

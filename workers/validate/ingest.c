@@ -23,8 +23,11 @@ static bool type_is(struct slice header, const char *type)
 static void format_look(const struct record *in, struct ingest *out)
 {
     struct slice header;
-    out->format = !tenant_avro_is(in->value) ? INGEST_OTLP : is_batch(in->value) ? INGEST_BATCH : INGEST_TENANT_AVRO;
-    if (record_header_find(in, "content-encoding", &header) && header.len > 0 && !slice_eq_str(header, "identity")) {
+    out->format = !tenant_avro_is(in->value) ? INGEST_OTLP
+                  : is_batch(in->value)      ? INGEST_BATCH
+                                             : INGEST_TENANT_AVRO;
+    if (record_header_find(in, "content-encoding", &header) && header.len > 0 &&
+        !slice_eq_str(header, "identity")) {
         out->reason = REASON_UNSUPPORTED_TYPE;
         return;
     }
@@ -47,7 +50,8 @@ struct ingest ingest_look(const struct record *in, struct slice shared_topic)
         (void)record_header_find(in, "sluice-tenant", &out.tenant_name);
     } else if (slice_starts_with(topic, shared_topic) && topic.len > shared_topic.len + 1 &&
                topic.ptr[shared_topic.len] == '.') {
-        out.tenant_name = slice_of(topic.ptr + shared_topic.len + 1, topic.len - shared_topic.len - 1);
+        out.tenant_name =
+            slice_of(topic.ptr + shared_topic.len + 1, topic.len - shared_topic.len - 1);
     }
     if (in->value.len == 0) {
         out.reason = REASON_EMPTY;

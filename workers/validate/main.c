@@ -22,7 +22,8 @@ static bool tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
     validate_export(ctx);
     switch (validate_reload(ctx, &why)) {
     case POLICY_NEW:
-        log_line(LOG_INFO, "a new policy is in force", LOG_FIELDS(LOG_STR("version", validate_policy_version(ctx))));
+        log_line(LOG_INFO, "a new policy is in force",
+                 LOG_FIELDS(LOG_STR("version", validate_policy_version(ctx))));
         break;
     case POLICY_REFUSED:
         log_err(LOG_ERROR, "the changed policy is refused, the old one stays in force", &why);
@@ -34,7 +35,8 @@ static bool tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
 }
 
 /*   metrics.ingest, metrics.ingest.<tenant> ──► validate ──► metrics.valid, metrics.dlq   */
-static const char *const outputs[] = {[OUTPUT_VALID] = "valid_topic", [OUTPUT_DLQ] = "dlq_topic", NULL};
+static const char *const outputs[] = {
+    [OUTPUT_VALID] = "valid_topic", [OUTPUT_DLQ] = "dlq_topic", NULL};
 static const struct stage_spec spec = {
     .name = "validate",
     .kind = STAGE_TRANSFORM,

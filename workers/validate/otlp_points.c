@@ -47,7 +47,8 @@ static bool on_metric(void *ctx, const struct otlp_metric *m, struct err *e)
     return true;
 }
 
-/* Attributes as labels, in the judgement's arena; a run that can't be read gives one unusable label. */
+/* Attributes as labels, in the judgement's arena; a run that can't be read gives one unusable
+ * label. */
 static bool attributes_read(struct arena *a, struct slice run, struct raw_labels *out)
 {
     struct otlp_attribute attribute;
@@ -66,8 +67,8 @@ static bool attributes_read(struct arena *a, struct slice run, struct raw_labels
             return false;
         }
         labels[i].name = attribute.name;
-        labels[i].is_text =
-            otlp_attribute_text(&attribute, space, space == NULL ? 0 : NUMBER_TEXT_BYTES, &labels[i].value);
+        labels[i].is_text = otlp_attribute_text(
+            &attribute, space, space == NULL ? 0 : NUMBER_TEXT_BYTES, &labels[i].value);
     }
     (void)otlp_attribute_next(&c, &attribute); /* the end, or where it fails */
     if (!cursor_ok(&c)) {
@@ -84,8 +85,9 @@ struct series_part {
     enum series_kind kind;
 };
 
-static bool learn(const struct otlp_points_walk *w, const struct otlp_point *p, const struct series_part *part,
-                  struct hash128 key, struct entry **out, struct err *e)
+static bool learn(const struct otlp_points_walk *w, const struct otlp_point *p,
+                  const struct series_part *part, struct hash128 key, struct entry **out,
+                  struct err *e)
 {
     struct arena *a = w->pass->judge_arena;
     struct raw_series raw = {
@@ -116,8 +118,8 @@ static int64_t ms_of(struct pass *p, uint64_t ns)
     return p->time_ms_last;
 }
 
-static bool reject(const struct otlp_points_walk *w, const struct otlp_point *p, const struct entry *entry,
-                   enum reason reason, const char *detail, struct err *e)
+static bool reject(const struct otlp_points_walk *w, const struct otlp_point *p,
+                   const struct entry *entry, enum reason reason, const char *detail, struct err *e)
 {
     const struct pass_point point = {w->metric->name,
                                      (int64_t)(p->time_ns / NS_PER_MS),
@@ -140,8 +142,8 @@ static double stale_marker(void)
 }
 
 /* Packs it; *detail set: the point is refused. */
-static bool pack_exp(struct pass *pass, const struct otlp_point *p, const char **detail, char *space,
-                     size_t space_bytes, struct err *e)
+static bool pack_exp(struct pass *pass, const struct otlp_point *p, const char **detail,
+                     char *space, size_t space_bytes, struct err *e)
 {
     struct exp_histogram h = {.zero_threshold = p->zero_threshold,
                               .zero_count = p->zero_count,
@@ -157,7 +159,8 @@ static bool pack_exp(struct pass *pass, const struct otlp_point *p, const char *
         return true;
     }
     arena_reset(pass->judge_arena);
-    if (!p->no_value && !exp_histogram_from_dense(p->scale, &positive, &negative, pass->judge_arena, &h, &why)) {
+    if (!p->no_value &&
+        !exp_histogram_from_dense(p->scale, &positive, &negative, pass->judge_arena, &h, &why)) {
         memcpy(space, why.text, space_bytes < sizeof why.text ? space_bytes : sizeof why.text);
         space[space_bytes - 1] = '\0';
         *detail = space;
@@ -167,7 +170,8 @@ static bool pack_exp(struct pass *pass, const struct otlp_point *p, const char *
     return buf_ok(&pass->groups->packed) || pass_no_room(e);
 }
 
-static bool pack_classic(struct pass *pass, const struct otlp_point *p, const char **detail, struct err *e)
+static bool pack_classic(struct pass *pass, const struct otlp_point *p, const char **detail,
+                         struct err *e)
 {
     struct classic_histogram h = {.has_sum = p->has_sum,
                                   .sum = p->has_sum ? p->sum : 0,
@@ -188,8 +192,9 @@ static bool pack_classic(struct pass *pass, const struct otlp_point *p, const ch
     return buf_ok(&pass->groups->packed) || pass_no_room(e);
 }
 
-static bool add_histogram(struct otlp_points_walk *w, const struct otlp_point *p, const struct entry *entry,
-                          int64_t time_ms, int64_t start_ms, struct err *e)
+static bool add_histogram(struct otlp_points_walk *w, const struct otlp_point *p,
+                          const struct entry *entry, int64_t time_ms, int64_t start_ms,
+                          struct err *e)
 {
     struct pass *pass = w->pass;
     struct buf *packed = &pass->groups->packed;
@@ -207,8 +212,8 @@ static bool add_histogram(struct otlp_points_walk *w, const struct otlp_point *p
     return pass_add(pass, entry, time_ms, start_ms, packed_place(packed, start), e);
 }
 
-static bool add_scalar(struct otlp_points_walk *w, const struct otlp_point *p, const struct entry *entry,
-                       int64_t time_ms, int64_t start_ms, struct err *e)
+static bool add_scalar(struct otlp_points_walk *w, const struct otlp_point *p,
+                       const struct entry *entry, int64_t time_ms, int64_t start_ms, struct err *e)
 {
     uint64_t bits;
     memcpy(&bits, &p->value, sizeof bits);
@@ -221,8 +226,8 @@ static bool add_scalar(struct otlp_points_walk *w, const struct otlp_point *p, c
 }
 
 /* One value of a summary in mode open, as a series of its own. */
-static bool add_part(struct otlp_points_walk *w, const struct otlp_point *p, const struct series_part *part,
-                     double value, struct err *e)
+static bool add_part(struct otlp_points_walk *w, const struct otlp_point *p,
+                     const struct series_part *part, double value, struct err *e)
 {
     struct pass *pass = w->pass;
     struct hash128 key = pass_key(pass, p->series_key);
@@ -234,8 +239,8 @@ static bool add_part(struct otlp_points_walk *w, const struct otlp_point *p, con
     }
     int64_t time_ms = ms_of(pass, p->time_ns);
     int64_t start_ms = (int64_t)(p->start_ns / NS_PER_MS);
-    enum reason reason =
-        entry->reason != REASON_NONE ? (enum reason)entry->reason : pass_check_times(pass, time_ms, start_ms);
+    enum reason reason = entry->reason != REASON_NONE ? (enum reason)entry->reason
+                                                      : pass_check_times(pass, time_ms, start_ms);
     if (reason != REASON_NONE) {
         return reject(w, p, entry, reason, NULL, e);
     }
@@ -248,7 +253,8 @@ static bool add_summary(struct otlp_points_walk *w, const struct otlp_point *p, 
 {
     for (uint32_t i = 0; i < p->n_quantiles; i++) {
         char text[NUMBER_TEXT_BYTES];
-        struct otlp_attribute quantile = {.type = OTLP_V_DOUBLE, .number = p->quantiles[(size_t)i * 2]};
+        struct otlp_attribute quantile = {.type = OTLP_V_DOUBLE,
+                                          .number = p->quantiles[(size_t)i * 2]};
         struct series_part part = {.kind = SERIES_GAUGE,
                                    .extra = {.name = SLICE_LITERAL("quantile"), .is_text = true}};
         (void)otlp_attribute_text(&quantile, text, sizeof text, &part.extra.value);
@@ -258,10 +264,12 @@ static bool add_summary(struct otlp_points_walk *w, const struct otlp_point *p, 
     }
     const struct series_part count = {.suffix = SLICE_LITERAL("_count"), .kind = SERIES_COUNTER};
     const struct series_part sum = {.suffix = SLICE_LITERAL("_sum"), .kind = SERIES_COUNTER};
-    return add_part(w, p, &count, (double)p->count, e) && (!p->has_sum || add_part(w, p, &sum, p->sum, e));
+    return add_part(w, p, &count, (double)p->count, e) &&
+           (!p->has_sum || add_part(w, p, &sum, p->sum, e));
 }
 
-static bool on_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p, struct err *e)
+static bool on_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p,
+                     struct err *e)
 {
     struct otlp_points_walk *w = ctx;
     struct pass *pass = w->pass;
@@ -287,11 +295,13 @@ static bool on_point(void *ctx, const struct otlp_metric *m, const struct otlp_p
     int64_t time_ms = ms_of(pass, p->time_ns);
     int64_t start_ms = p->start_ns == 0 ? 0 : (int64_t)(p->start_ns / NS_PER_MS);
     if (entry->reason != REASON_NONE || !pass_times_ok(pass, time_ms, start_ms)) {
-        enum reason reason =
-            entry->reason != REASON_NONE ? (enum reason)entry->reason : pass_check_times(pass, time_ms, start_ms);
+        enum reason reason = entry->reason != REASON_NONE
+                                 ? (enum reason)entry->reason
+                                 : pass_check_times(pass, time_ms, start_ms);
         return reject(w, p, entry, reason, NULL, e);
     }
-    return is_histogram ? add_histogram(w, p, entry, time_ms, start_ms, e) : add_scalar(w, p, entry, time_ms, start_ms, e);
+    return is_histogram ? add_histogram(w, p, entry, time_ms, start_ms, e)
+                        : add_scalar(w, p, entry, time_ms, start_ms, e);
 }
 
 bool otlp_points(struct pass *p, struct slice message, struct err *e)

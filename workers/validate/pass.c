@@ -19,8 +19,8 @@ bool pass_no_room(struct err *e)
     return err_set_code(e, ERR_BAD_INPUT, REASON_TOO_LARGE, "takes more memory than a message may");
 }
 
-bool pass_reject(struct pass *p, const struct pass_point *point, const struct entry *entry, enum reason reason,
-                 const char *detail, struct err *e)
+bool pass_reject(struct pass *p, const struct pass_point *point, const struct entry *entry,
+                 enum reason reason, const char *detail, struct err *e)
 {
     const struct rejected_point rejected = {
         .reason = reason,
@@ -34,8 +34,8 @@ bool pass_reject(struct pass *p, const struct pass_point *point, const struct en
     return reject_add(p->rejects, &rejected, e);
 }
 
-bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw, enum reason reason,
-                struct entry **out, struct err *e)
+bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw,
+                enum reason reason, struct entry **out, struct err *e)
 {
     struct verdict verdict = {.reason = reason};
     struct culprit culprit = {0};
@@ -44,6 +44,7 @@ bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw
         return pass_no_room(e);
     }
     culprit.label = verdict.label;
-    culprit.is_masked = verdict.value.len > 0 && mask_value(p->mask_key, verdict.value, culprit.mask);
+    culprit.is_masked =
+        verdict.value.len > 0 && mask_value(p->mask_key, verdict.value, culprit.mask);
     return series_cache_learn(p->series, key, p->tenant->name, &verdict, &culprit, out, e);
 }

@@ -16,7 +16,7 @@ struct pass {
     struct tenant *tenant;
     int64_t min_ms; /* bounds of the points' times */
     int64_t max_ms;
-    uint64_t n_in; /* samples */
+    uint64_t n_in;         /* samples */
     uint64_t time_ns_last; /* OTLP: the last conversion */
     int64_t time_ms_last;
     /* the worker's */
@@ -38,12 +38,12 @@ struct pass_point {
 
 /* Why its times are wrong, or REASON_NONE. */
 enum reason pass_check_times(const struct pass *p, int64_t time_ms, int64_t start_ms);
-bool pass_reject(struct pass *p, const struct pass_point *point, const struct entry *entry, enum reason reason,
-                 const char *detail, struct err *e) MUST_CHECK;
-/* Judges a series that was never seen, and keeps the verdict. reason: a refusal that the format found
- * itself, or REASON_NONE. */
-bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw, enum reason reason,
-                struct entry **out, struct err *e) MUST_CHECK;
+bool pass_reject(struct pass *p, const struct pass_point *point, const struct entry *entry,
+                 enum reason reason, const char *detail, struct err *e) MUST_CHECK;
+/* Judges a series that was never seen, and keeps the verdict. reason: a refusal that the format
+ * found itself, or REASON_NONE. */
+bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw,
+                enum reason reason, struct entry **out, struct err *e) MUST_CHECK;
 
 static inline bool pass_times_ok(const struct pass *p, int64_t time_ms, int64_t start_ms)
 {
@@ -53,8 +53,8 @@ static inline bool pass_times_ok(const struct pass *p, int64_t time_ms, int64_t 
 bool pass_no_room(struct err *e);
 
 /* Adds a value (bits) to the group of an accepted entry. */
-static inline bool pass_add(struct pass *p, const struct entry *entry, int64_t time_ms, int64_t start_ms,
-                            uint64_t value, struct err *e)
+static inline bool pass_add(struct pass *p, const struct entry *entry, int64_t time_ms,
+                            int64_t start_ms, uint64_t value, struct err *e)
 {
     struct group *group = group_of(p->groups, entry->stream);
     if (group == NULL) {

@@ -55,12 +55,13 @@ static int id_cmp(const void *a, const void *b)
 
 static int placed_cmp(const void *a, const void *b)
 {
-    return series_cmp(&(*(const struct placed *const *)a)->series, &(*(const struct placed *const *)b)->series);
+    return series_cmp(&(*(const struct placed *const *)a)->series,
+                      &(*(const struct placed *const *)b)->series);
 }
 
 /* In canonical order. NULL: no memory. */
-static struct placed **place(struct arena *a, const struct series_cache *series, const struct entry *const *entries,
-                             uint32_t n)
+static struct placed **place(struct arena *a, const struct series_cache *series,
+                             const struct entry *const *entries, uint32_t n)
 {
     size_t n_labels = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -103,8 +104,8 @@ static bool ids_collide(struct arena *a, struct placed *const *sorted, uint32_t 
 /* Of one metric, one kind, and so on: then equal labels stand side by side in canonical order. */
 static bool is_uniform(const struct series *x, const struct series *y)
 {
-    return x->kind == y->kind && x->delta == y->delta && slice_eq(x->unit, y->unit) && x->n_bounds == 0 &&
-           y->n_bounds == 0;
+    return x->kind == y->kind && x->delta == y->delta && slice_eq(x->unit, y->unit) &&
+           x->n_bounds == 0 && y->n_bounds == 0;
 }
 
 /* Is every series there once, by its identity? */
@@ -129,7 +130,8 @@ static bool is_clean(struct arena *a, struct placed *const *sorted, uint32_t n, 
     return true;
 }
 
-static bool columns_fill(struct plan_cache *c, struct placed *const *sorted, uint32_t n, struct plan *p)
+static bool columns_fill(struct plan_cache *c, struct placed *const *sorted, uint32_t n,
+                         struct plan *p)
 {
     uint32_t *order = arena_alloc(&c->arena, n * sizeof *order);
     uint32_t *columns = arena_alloc(&c->arena, n * sizeof *columns);
@@ -158,8 +160,8 @@ static bool columns_fill(struct plan_cache *c, struct placed *const *sorted, uin
     return true;
 }
 
-static bool plan_fill(struct plan_cache *c, const struct series_cache *series, const struct entry *const *entries,
-                      uint32_t n, struct plan *p, struct err *e)
+static bool plan_fill(struct plan_cache *c, const struct series_cache *series,
+                      const struct entry *const *entries, uint32_t n, struct plan *p, struct err *e)
 {
     struct placed **sorted = place(&c->scratch, series, entries, n);
     const struct series **pointers = arena_alloc(&c->scratch, n * sizeof *pointers);
@@ -186,8 +188,9 @@ static bool plan_fill(struct plan_cache *c, const struct series_cache *series, c
     return ok;
 }
 
-static bool plan_make(struct plan_cache *c, const struct series_cache *series, const struct entry *const *entries,
-                      uint32_t n, struct hash128 key, const struct plan **out, struct err *e)
+static bool plan_make(struct plan_cache *c, const struct series_cache *series,
+                      const struct entry *const *entries, uint32_t n, struct hash128 key,
+                      const struct plan **out, struct err *e)
 {
     c->n_misses++;
     arena_reset(&c->scratch);
@@ -202,8 +205,9 @@ static bool plan_make(struct plan_cache *c, const struct series_cache *series, c
     return table_put(&c->by_sequence, key, p, 0) || no_memory(e);
 }
 
-bool plan_for(struct plan_cache *c, const struct series_cache *series, const struct entry *const *entries, uint32_t n,
-              const struct plan **out, struct err *e)
+bool plan_for(struct plan_cache *c, const struct series_cache *series,
+              const struct entry *const *entries, uint32_t n, const struct plan **out,
+              struct err *e)
 {
     /* The entries' addresses are their identity until the caches are emptied, together. */
     struct hash128 key = hash128_seeded(slice_of(entries, n * sizeof *entries), 3);

@@ -9,7 +9,13 @@
 #include "base/utf8.h"
 #include "dlq_avsc.h"
 
-enum { MAX_NAME_BYTES = 256, FIRST_POINTS = 8, LETTER_BYTES = 8 << 20, TEXT_BYTES = 512, HEAD_BYTES = 10 };
+enum {
+    MAX_NAME_BYTES = 256,
+    FIRST_POINTS = 8,
+    LETTER_BYTES = 8 << 20,
+    TEXT_BYTES = 512,
+    HEAD_BYTES = 10
+};
 
 struct dead_point {
     struct hash128 id;
@@ -81,7 +87,8 @@ static struct slice text_of(struct arena *a, const struct rejected_point *p)
     char text[TEXT_BYTES];
     const char *what = p->detail != NULL ? p->detail : reason_info(p->reason)->help;
     if (p->place != NULL) {
-        (void)snprintf(text, sizeof text, "resource %" PRIu32 ": metric %" PRIu32 ": point %" PRIu32 ": %s",
+        (void)snprintf(text, sizeof text,
+                       "resource %" PRIu32 ": metric %" PRIu32 ": point %" PRIu32 ": %s",
                        p->place->resource, p->place->metric, p->place->point, what);
     } else {
         (void)snprintf(text, sizeof text, "%s", what);
@@ -108,7 +115,8 @@ static struct reject *reject_new(struct rejects *r, const struct rejected_point 
         culprit->label = printable_name(&r->arena, p->culprit->label);
         reject->culprit = culprit;
     }
-    if (reject->metric.ptr == NULL || reject->text.ptr == NULL || (culprit != NULL && culprit->label.ptr == NULL)) {
+    if (reject->metric.ptr == NULL || reject->text.ptr == NULL ||
+        (culprit != NULL && culprit->label.ptr == NULL)) {
         return NULL;
     }
     *r->last = reject;
@@ -210,18 +218,20 @@ static void letter_encode(const struct letter_origin *o, const struct letter *l,
     }
     buf_zigzag(b, 0);
     buf_zigzag_bytes(b, l->culprit == NULL ? SLICE_NONE : l->culprit->label);
-    buf_zigzag_bytes(b, l->culprit != NULL && l->culprit->is_masked ? slice_of(l->culprit->mask, MASK_BYTES)
-                                                                     : SLICE_NONE);
+    buf_zigzag_bytes(b, l->culprit != NULL && l->culprit->is_masked
+                            ? slice_of(l->culprit->mask, MASK_BYTES)
+                            : SLICE_NONE);
     buf_zigzag_bytes(b, l->text);
 }
 
 static bool count(struct outbox *out, struct cell *cell, uint64_t n, struct err *e)
 {
-    return n == 0 || tally_add(&out->tally, cell, (double)n) || err_set(e, ERR_RETRY, "no memory for a count");
+    return n == 0 || tally_add(&out->tally, cell, (double)n) ||
+           err_set(e, ERR_RETRY, "no memory for a count");
 }
 
-static bool letter_put(const struct letter_origin *o, const struct letter *l, const struct tenants *tenants, int output,
-                       struct outbox *out, struct err *e)
+static bool letter_put(const struct letter_origin *o, const struct letter *l,
+                       const struct tenants *tenants, int output, struct outbox *out, struct err *e)
 {
     struct buf b;
     buf_init(&b, LETTER_BYTES);
@@ -232,23 +242,27 @@ static bool letter_put(const struct letter_origin *o, const struct letter *l, co
                                .value = buf_slice(&b)};
     bool ok = buf_ok(&b) || err_set(e, ERR_FATAL, "out of memory");
     ok = ok && outbox_put(out, &r, e) &&
-         count(out, tenant_cell(tenants, o->tenant, o->tenant->letters, M_DLQ_RECORDS, l->reason), 1, e);
+         count(out, tenant_cell(tenants, o->tenant, o->tenant->letters, M_DLQ_RECORDS, l->reason),
+               1, e);
     buf_fini(&b);
     return ok;
 }
 
-static bool reject_put(const struct reject *reject, const struct letter_origin *o, const struct tenants *tenants,
-                       struct caps *caps, int output, struct outbox *out, int32_t *n_letters, struct err *e)
+static bool reject_put(const struct reject *reject, const struct letter_origin *o,
+                       const struct tenants *tenants, struct caps *caps, int output,
+                       struct outbox *out, int32_t *n_letters, struct err *e)
 {
     struct tenant *t = o->tenant;
-    if (!count(out, tenant_cell(tenants, t, t->rejected, M_SAMPLES_REJECTED, reject->reason), reject->n_samples, e)) {
+    if (!count(out, tenant_cell(tenants, t, t->rejected, M_SAMPLES_REJECTED, reject->reason),
+               reject->n_samples, e)) {
         return false;
     }
     if (!reason_info(reject->reason)->redrivable) {
         return true;
     }
     uint64_t granted = 0;
-    if (!caps_take(caps, t->label, reject->reason, o->received_ms, reject->n_samples, &granted, e) ||
+    if (!caps_take(caps, t->label, reject->reason, o->received_ms, reject->n_samples, &granted,
+                   e) ||
         !count(out, tenant_cell(tenants, t, t->suppressed, M_DLQ_SUPPRESSED, reject->reason),
                reject->n_samples - granted, e)) {
         return false;
@@ -269,8 +283,9 @@ static bool reject_put(const struct reject *reject, const struct letter_origin *
     return letter_put(o, &l, tenants, output, out, e);
 }
 
-bool rejects_put(const struct rejects *r, const struct letter_origin *o, const struct tenants *tenants,
-                 struct caps *caps, int output, struct outbox *out, int32_t *n_letters, struct err *e)
+bool rejects_put(const struct rejects *r, const struct letter_origin *o,
+                 const struct tenants *tenants, struct caps *caps, int output, struct outbox *out,
+                 int32_t *n_letters, struct err *e)
 {
     for (const struct reject *reject = r->first; reject != NULL; reject = reject->next) {
         if (!reject_put(reject, o, tenants, caps, output, out, n_letters, e)) {
@@ -280,11 +295,13 @@ bool rejects_put(const struct rejects *r, const struct letter_origin *o, const s
     return true;
 }
 
-bool reject_record(const struct letter_origin *o, const struct tenants *tenants, enum reason reason, const char *detail,
-                   struct caps *caps, int output, struct outbox *out, struct err *e)
+bool reject_record(const struct letter_origin *o, const struct tenants *tenants, enum reason reason,
+                   const char *detail, struct caps *caps, int output, struct outbox *out,
+                   struct err *e)
 {
     struct tenant *t = o->tenant;
-    if (!count(out, tenant_cell(tenants, t, t->records_rejected, M_RECORDS_REJECTED, reason), 1, e)) {
+    if (!count(out, tenant_cell(tenants, t, t->records_rejected, M_RECORDS_REJECTED, reason), 1,
+               e)) {
         return false;
     }
     if (!reason_info(reason)->redrivable) {
@@ -298,8 +315,8 @@ bool reject_record(const struct letter_origin *o, const struct tenants *tenants,
         return true;
     }
     char text[TEXT_BYTES];
-    (void)snprintf(text, sizeof text, "%s%s%s", detail == NULL ? "" : detail, detail == NULL ? "" : " | ",
-                   reason_info(reason)->help);
+    (void)snprintf(text, sizeof text, "%s%s%s", detail == NULL ? "" : detail,
+                   detail == NULL ? "" : " | ", reason_info(reason)->help);
     const struct letter l = {.reason = reason, .text = slice_str(text)};
     return letter_put(o, &l, tenants, output, out, e);
 }
@@ -309,7 +326,8 @@ bool mask_value(struct slice key, struct slice value, uint8_t out[MASK_BYTES])
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     if (key.len == 0 || key.len > INT32_MAX ||
-        HMAC(EVP_sha256(), key.ptr, (int)key.len, value.ptr, value.len, digest, &n) == NULL || n < MASK_BYTES) {
+        HMAC(EVP_sha256(), key.ptr, (int)key.len, value.ptr, value.len, digest, &n) == NULL ||
+        n < MASK_BYTES) {
         return false;
     }
     memcpy(out, digest, MASK_BYTES);

@@ -1,5 +1,5 @@
-/* What one record's step refuses, gathered by (reason, metric, label): each becomes a dead letter by
- * reference (schemas/dlq.avsc), as far as the cap of its (tenant, reason) per minute allows. */
+/* What one record's step refuses, gathered by (reason, metric, label): each becomes a dead letter
+ * by reference (schemas/dlq.avsc), as far as the cap of its (tenant, reason) per minute allows. */
 #pragma once
 
 #include "base/arena.h"
@@ -54,13 +54,16 @@ void rejects_reset(struct rejects *r);
 bool reject_add(struct rejects *r, const struct rejected_point *p, struct err *e) MUST_CHECK;
 
 /* Letters and counts of all rejects into the outbox. *n_letters counts on. */
-bool rejects_put(const struct rejects *r, const struct letter_origin *o, const struct tenants *tenants,
-                 struct caps *caps, int output, struct outbox *out, int32_t *n_letters, struct err *e) MUST_CHECK;
+bool rejects_put(const struct rejects *r, const struct letter_origin *o,
+                 const struct tenants *tenants, struct caps *caps, int output, struct outbox *out,
+                 int32_t *n_letters, struct err *e) MUST_CHECK;
 /* The whole record is refused: its letter, if the reason has one, and its count. */
 bool reject_record(const struct letter_origin *o, const struct tenants *tenants, enum reason reason,
-                   const char *detail, struct caps *caps, int output, struct outbox *out, struct err *e) MUST_CHECK;
+                   const char *detail, struct caps *caps, int output, struct outbox *out,
+                   struct err *e) MUST_CHECK;
 
-/* A name from outside for people: cut to 256 bytes, ? for what is not UTF-8; ptr NULL at a's ceiling. */
+/* A name from outside for people: cut to 256 bytes, ? for what is not UTF-8; ptr NULL at a's
+ * ceiling. */
 struct slice printable_name(struct arena *a, struct slice name);
 /* HMAC-SHA256 of the value, cut to MASK_BYTES; false without a key. */
 bool mask_value(struct slice key, struct slice value, uint8_t out[MASK_BYTES]);

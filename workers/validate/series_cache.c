@@ -132,7 +132,8 @@ static bool interned(struct series_cache *c, struct slice text, struct slice *ou
     return true;
 }
 
-static struct stream *stream_of(struct series_cache *c, struct slice tenant, const struct verdict *v)
+static struct stream *stream_of(struct series_cache *c, struct slice tenant,
+                                const struct verdict *v)
 {
     uint64_t salt = hash64_seeded(tenant, (uint64_t)v->class + 2);
     struct hash128 key = hash128_seeded(v->source_name, salt);
@@ -141,7 +142,8 @@ static struct stream *stream_of(struct series_cache *c, struct slice tenant, con
         return stream;
     }
     stream = arena_calloc(&c->arena, 1, sizeof *stream);
-    if (stream == NULL || !interned(c, tenant, &stream->tenant) || !interned(c, v->source_name, &stream->name)) {
+    if (stream == NULL || !interned(c, tenant, &stream->tenant) ||
+        !interned(c, v->source_name, &stream->name)) {
         return NULL;
     }
     stream->class = v->class;
@@ -154,7 +156,8 @@ static const struct known_series *known_new(struct series_cache *c, const struct
     const struct series *s = &v->series;
     struct known_series *k = arena_alloc(&c->arena, sizeof *k);
     uint32_t(*labels)[2] = arena_alloc(&c->arena, s->n_labels * sizeof *labels);
-    struct slice bounds = arena_copy(&c->arena, slice_of(s->bounds, s->n_bounds * sizeof *s->bounds));
+    struct slice bounds =
+        arena_copy(&c->arena, slice_of(s->bounds, s->n_bounds * sizeof *s->bounds));
     if (k == NULL || labels == NULL || bounds.ptr == NULL) {
         return NULL;
     }
@@ -170,7 +173,8 @@ static const struct known_series *known_new(struct series_cache *c, const struct
         return NULL;
     }
     for (uint32_t i = 0; i < s->n_labels; i++) {
-        if (!symbol_of(c, s->labels[i].name, &labels[i][0]) || !symbol_of(c, s->labels[i].value, &labels[i][1])) {
+        if (!symbol_of(c, s->labels[i].name, &labels[i][0]) ||
+            !symbol_of(c, s->labels[i].value, &labels[i][1])) {
             return NULL;
         }
     }
@@ -187,8 +191,9 @@ static const struct culprit *culprit_new(struct series_cache *c, const struct cu
     return interned(c, from->label, &culprit->label) ? culprit : NULL;
 }
 
-bool series_cache_learn(struct series_cache *c, struct hash128 key, struct slice tenant, const struct verdict *v,
-                        const struct culprit *culprit, struct entry **out, struct err *e)
+bool series_cache_learn(struct series_cache *c, struct hash128 key, struct slice tenant,
+                        const struct verdict *v, const struct culprit *culprit, struct entry **out,
+                        struct err *e)
 {
     struct stream *stream = NULL;
     const struct known_series *known = NULL;
@@ -225,11 +230,12 @@ bool series_cache_learn(struct series_cache *c, struct hash128 key, struct slice
     return true;
 }
 
-void series_cache_unfold(const struct series_cache *c, const struct known_series *k, struct label *space,
-                         struct series *out)
+void series_cache_unfold(const struct series_cache *c, const struct known_series *k,
+                         struct label *space, struct series *out)
 {
     for (uint32_t i = 0; i < k->n_labels; i++) {
-        space[i] = (struct label){c->symbol_texts[k->labels[i][0]], c->symbol_texts[k->labels[i][1]]};
+        space[i] =
+            (struct label){c->symbol_texts[k->labels[i][0]], c->symbol_texts[k->labels[i][1]]};
     }
     *out = (struct series){.metric = k->metric,
                            .unit = k->unit,

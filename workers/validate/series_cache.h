@@ -1,10 +1,8 @@
 /* Verdicts per series, found by the key of the series' raw bytes: no policy work for a series that
- * was seen before. Entries lie in the order in which they were learned, which is the order of a
- * server's message: the next point's entry is nearly always the one behind the last, so that the
- * usual look-up is one comparison in memory that is read in sequence.
- *
- * At its ceiling the cache is emptied as a whole, between two records: what is learned anew costs
- * microseconds a series, and the order, which pays, is kept. A policy change empties it, too. */
+ * was seen before. Entries lie in the order of a server's message, in which they were learned: the
+ * usual look-up is one comparison with the entry behind the last.
+ * At its ceiling, and when the policy changes, the cache is emptied as a whole, between two records:
+ * learning anew costs microseconds a series, and the order, which pays, is kept. */
 #pragma once
 
 #include "base/arena.h"
@@ -12,7 +10,6 @@
 #include "policy/judge.h"
 
 struct group;
-
 enum { MASK_BYTES = 16 };
 
 /* One source's points of one class. */
@@ -21,8 +18,8 @@ struct stream {
     struct slice name;
     uint64_t source;
     enum batch_class class;
-    uint32_t n_last;    /* points in its last message */
-    uint64_t pass;      /* the record that the group belongs to */
+    uint32_t n_last; /* points in its last message */
+    uint64_t pass;   /* the record that the group belongs to */
     struct group *group;
 };
 
@@ -58,14 +55,12 @@ struct entry {
 };
 
 struct entry_chunk;
-
 struct series_cache {
     struct table by_key;
     struct entry *last; /* found last; NULL after emptying */
     struct entry_chunk *chunks;
     struct entry *free_entry;
-    uint32_t n_free; /* in the newest chunk */
-    uint32_t n;
+    uint32_t n_free, n; /* in the newest chunk; in all */
     struct arena arena; /* series, names, labels, streams */
     struct table symbols;
     struct slice *symbol_texts; /* by number; owned, what they point to is in the arena */
@@ -96,9 +91,10 @@ static inline struct entry *series_cache_find(struct series_cache *c, struct has
 }
 
 /* Keeps the verdict (copied). *out lives until the cache is emptied. */
-bool series_cache_learn(struct series_cache *c, struct hash128 key, struct slice tenant, const struct verdict *v,
-                        const struct culprit *culprit, struct entry **out, struct err *e) MUST_CHECK;
+bool series_cache_learn(struct series_cache *c, struct hash128 key, struct slice tenant,
+                        const struct verdict *v, const struct culprit *culprit, struct entry **out,
+                        struct err *e) MUST_CHECK;
 
 /* The series in full; labels are put into space, which holds n_labels. */
-void series_cache_unfold(const struct series_cache *c, const struct known_series *k, struct label *space,
-                         struct series *out);
+void series_cache_unfold(const struct series_cache *c, const struct known_series *k,
+                         struct label *space, struct series *out);

@@ -11,6 +11,7 @@ struct switches {
 
 bool switches_init(struct switches *s);
 void switches_fini(struct switches *s);
-/* True when the source was seen on another partition before. where: topic and partition as one number. */
+/* True when the source was seen on another partition before. where: topic and partition as one
+ * number. */
 bool switches_moved(const struct switches *s, uint64_t source, uint64_t where);
 void switches_note(struct switches *s, uint64_t source, uint64_t where);

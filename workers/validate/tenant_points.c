@@ -10,7 +10,8 @@ struct tenant_walk {
     uint32_t n_shared;
 };
 
-static bool on_source(void *ctx, struct slice name, const struct tenant_label *labels, uint32_t n_labels, struct err *e)
+static bool on_source(void *ctx, struct slice name, const struct tenant_label *labels,
+                      uint32_t n_labels, struct err *e)
 {
     struct tenant_walk *w = ctx;
     (void)e;
@@ -19,7 +20,8 @@ static bool on_source(void *ctx, struct slice name, const struct tenant_label *l
     w->n_shared = 0;
     for (uint32_t i = 0; i < n_labels && i < sizeof w->shared / sizeof w->shared[0]; i++) {
         w->shared[w->n_shared++] = (struct raw_label){labels[i].name, labels[i].value, true};
-        w->source_key = hash64_seeded(labels[i].value, hash64_seeded(labels[i].name, w->source_key));
+        w->source_key =
+            hash64_seeded(labels[i].value, hash64_seeded(labels[i].name, w->source_key));
     }
     return true;
 }
@@ -34,8 +36,8 @@ static bool is_own(const struct tenant_point *p, struct slice name)
     return false;
 }
 
-static bool learn(const struct tenant_walk *w, const struct tenant_point *p, struct hash128 key, struct entry **out,
-                  struct err *e)
+static bool learn(const struct tenant_walk *w, const struct tenant_point *p, struct hash128 key,
+                  struct entry **out, struct err *e)
 {
     arena_reset(w->pass->judge_arena);
     struct raw_label *labels =
@@ -68,7 +70,8 @@ static bool on_point(void *ctx, const struct tenant_point *p, struct err *e)
 {
     struct tenant_walk *w = ctx;
     struct pass *pass = w->pass;
-    uint64_t salt = hash64_seeded(p->unit, hash64_seeded(p->metric, w->source_key + (uint64_t)p->kind));
+    uint64_t salt =
+        hash64_seeded(p->unit, hash64_seeded(p->metric, w->source_key + (uint64_t)p->kind));
     struct hash128 key = pass_key(pass, hash128_seeded(p->labels_raw, salt));
     struct entry *entry = series_cache_find(pass->series, key);
     pass->n_in++;
@@ -81,8 +84,9 @@ static bool on_point(void *ctx, const struct tenant_point *p, struct err *e)
         return pass_add(pass, entry, p->time_ms, p->start_ms, bits, e);
     }
     const struct pass_point point = {p->metric, p->time_ms, p->start_ms, {0, 0, p->index}};
-    enum reason reason = entry->reason != REASON_NONE ? (enum reason)entry->reason
-                                                      : pass_check_times(pass, p->time_ms, p->start_ms);
+    enum reason reason = entry->reason != REASON_NONE
+                             ? (enum reason)entry->reason
+                             : pass_check_times(pass, p->time_ms, p->start_ms);
     return pass_reject(pass, &point, entry, reason, NULL, e);
 }
 

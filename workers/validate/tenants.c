@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-static void tenant_init(struct tenant *t, struct slice name, struct slice label, const struct rules *rules,
-                        struct metrics *m)
+static void tenant_init(struct tenant *t, struct slice name, struct slice label,
+                        const struct rules *rules, struct metrics *m)
 {
     *t = (struct tenant){
         .name = name,
@@ -24,7 +24,8 @@ bool tenants_init(struct tenants *t, struct policy *p, struct metrics *m, struct
     if (t->items == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    t->nobody = (struct tenant){.name = SLICE_LITERAL(""), .label = SLICE_LITERAL("unknown"), .rules = &p->rules};
+    t->nobody = (struct tenant){
+        .name = SLICE_LITERAL(""), .label = SLICE_LITERAL("unknown"), .rules = &p->rules};
     for (uint32_t i = 0; i < p->n_tenants; i++) {
         struct slice name = p->tenants[i].name;
         tenant_init(&t->items[i], name, name, &p->tenants[i].rules, m);
@@ -47,8 +48,8 @@ struct tenant *tenants_find(struct tenants *t, struct slice name)
     return table_find(&t->by_name, hash128(name));
 }
 
-struct cell *tenant_cell(const struct tenants *t, const struct tenant *tenant, struct cell **cells, enum metric_id id,
-                         enum reason reason)
+struct cell *tenant_cell(const struct tenants *t, const struct tenant *tenant, struct cell **cells,
+                         enum metric_id id, enum reason reason)
 {
     if (cells[reason] == NULL) {
         const struct slice values[] = {tenant->label, slice_str(reason_name(reason))};

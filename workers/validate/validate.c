@@ -46,7 +46,8 @@ static void version_show(struct validate *v, double on)
     cell_set(metrics_cell(v->metrics, M_POLICY_VERSION, &version), on);
 }
 
-bool validate_new(const struct validate_options *o, struct metrics *m, struct validate **out, struct err *e)
+bool validate_new(const struct validate_options *o, struct metrics *m, struct validate **out,
+                  struct err *e)
 {
     struct validate *v = calloc(1, sizeof *v);
     if (v == NULL) {
@@ -143,8 +144,8 @@ void validate_export(struct validate *v)
              (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series)));
 }
 
-bool validate_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed, struct slice metadata,
-                      struct err *e)
+bool validate_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed,
+                      struct slice metadata, struct err *e)
 {
     const struct validate *v = ctx;
     (void)s;
@@ -171,12 +172,13 @@ void validate_drop(void *ctx, struct partition *p)
 
 static bool tell(struct outbox *out, struct cell *cell, uint64_t n, struct err *e)
 {
-    return n == 0 || tally_add(&out->tally, cell, (double)n) || err_set(e, ERR_RETRY, "no memory for a count");
+    return n == 0 || tally_add(&out->tally, cell, (double)n) ||
+           err_set(e, ERR_RETRY, "no memory for a count");
 }
 
 /* The log's time, but never far ahead of ours. */
-static bool received(const struct validate *v, const struct record *in, int64_t now_ms, struct outbox *out,
-                     int64_t *received_ms, struct err *e)
+static bool received(const struct validate *v, const struct record *in, int64_t now_ms,
+                     struct outbox *out, int64_t *received_ms, struct err *e)
 {
     *received_ms = in->timestamp_ms;
     if (in->timestamp_ms > 0 && in->timestamp_ms <= now_ms + CLAMP_AHEAD_MS) {
@@ -187,8 +189,8 @@ static bool received(const struct validate *v, const struct record *in, int64_t 
 }
 
 /* Once per record and source. */
-static bool switches_count(struct validate *v, struct tenant *t, const struct record *in, struct outbox *out,
-                           struct err *e)
+static bool switches_count(struct validate *v, struct tenant *t, const struct record *in,
+                           struct outbox *out, struct err *e)
 {
     uint64_t where = hash64_seeded(in->partition->topic, (uint64_t)in->partition->number) | 1;
     uint64_t n = 0;
@@ -204,8 +206,8 @@ static bool switches_count(struct validate *v, struct tenant *t, const struct re
     return true;
 }
 
-static bool counts_put(const struct tenant *t, uint64_t n_in, uint64_t n_out, int64_t received_ms, struct outbox *out,
-                       struct err *e)
+static bool counts_put(const struct tenant *t, uint64_t n_in, uint64_t n_out, int64_t received_ms,
+                       struct outbox *out, struct err *e)
 {
     return tell(out, t->in, n_in, e) && tell(out, t->out, n_out, e) &&
            (n_out == 0 || outbox_age(out, received_ms, n_out, e));
@@ -230,8 +232,8 @@ static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
 }
 
 /* Points become batches and dead letters. */
-static bool points_put(struct validate *v, const struct letter_origin *o, enum ingest_format format, struct caps *caps,
-                       struct outbox *out, struct err *e)
+static bool points_put(struct validate *v, const struct letter_origin *o, enum ingest_format format,
+                       struct caps *caps, struct outbox *out, struct err *e)
 {
     struct pass p = pass_begin(v, o);
     struct batch_target target = {.out = out,
@@ -242,7 +244,8 @@ static bool points_put(struct validate *v, const struct letter_origin *o, enum i
                                   .max_series = o->tenant->rules->max_series,
                                   .rejects = &v->rejects};
     int32_t n_letters = 0;
-    bool ok = format == INGEST_TENANT_AVRO ? tenant_points(&p, o->in->value, e) : otlp_points(&p, o->in->value, e);
+    bool ok = format == INGEST_TENANT_AVRO ? tenant_points(&p, o->in->value, e)
+                                           : otlp_points(&p, o->in->value, e);
     if (!ok || !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
         return false;
     }
@@ -252,15 +255,16 @@ static bool points_put(struct validate *v, const struct letter_origin *o, enum i
            switches_count(v, o->tenant, o->in, out, e);
 }
 
-static bool batch_put_on(struct validate *v, const struct letter_origin *o, struct outbox *out, struct err *e)
+static bool batch_put_on(struct validate *v, const struct letter_origin *o, struct outbox *out,
+                         struct err *e)
 {
     uint64_t n = 0;
     return forward_batch(&v->forward, o, &v->walk_arena, OUTPUT_VALID, out, &n, e) &&
            counts_put(o->tenant, n, n, o->received_ms, out, e);
 }
 
-static bool record_put(struct validate *v, const struct letter_origin *o, const struct ingest *look, struct caps *caps,
-                       struct outbox *out, struct err *e)
+static bool record_put(struct validate *v, const struct letter_origin *o, const struct ingest *look,
+                       struct caps *caps, struct outbox *out, struct err *e)
 {
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
@@ -276,37 +280,41 @@ static bool record_put(struct validate *v, const struct letter_origin *o, const 
     /* No partial effect. */
     outbox_rewind(out, mark);
     caps_begin(caps);
-    enum reason reason = why.code == REASON_TOO_LARGE || why.code == REASON_FORGED_BATCH ? (enum reason)why.code
-                                                                                        : REASON_MALFORMED;
+    enum reason reason = why.code == REASON_TOO_LARGE || why.code == REASON_FORGED_BATCH
+                             ? (enum reason)why.code
+                             : REASON_MALFORMED;
     return reject_record(o, &v->tenants, reason, why.text, caps, OUTPUT_DLQ, out, e);
 }
 
 /* Who the letters are about; the tenant's rules are those of nobody when it is unknown. */
-static bool origin_of(struct validate *v, const struct record *in, const struct ingest *look, int64_t received_ms,
-                      struct letter_origin *o, struct err *e)
+static bool origin_of(struct validate *v, const struct record *in, const struct ingest *look,
+                      int64_t received_ms, struct letter_origin *o, struct err *e)
 {
     struct tenant *tenant = tenants_find(&v->tenants, look->tenant_name);
     *o = (struct letter_origin){.in = in, .topic = look->topic, .received_ms = received_ms};
     arena_reset(&v->name_arena);
     o->tenant = tenant != NULL ? tenant : &v->tenants.nobody;
-    o->tenant_name = tenant != NULL ? tenant->name : printable_name(&v->name_arena, look->tenant_name);
+    o->tenant_name =
+        tenant != NULL ? tenant->name : printable_name(&v->name_arena, look->tenant_name);
     return o->tenant_name.ptr != NULL || err_set(e, ERR_FATAL, "out of memory");
 }
 
-bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms, struct outbox *out,
-                   struct err *e)
+bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
+                   struct outbox *out, struct err *e)
 {
     struct validate *v = ctx;
     struct caps *caps = in->partition->state;
     struct letter_origin o;
     int64_t received_ms;
     (void)s;
-    if (series_cache_bytes(&v->series) > v->series.max_bytes || plan_cache_bytes(&v->plans) > v->plans.max_bytes) {
+    if (series_cache_bytes(&v->series) > v->series.max_bytes ||
+        plan_cache_bytes(&v->plans) > v->plans.max_bytes) {
         caches_clear(v);
     }
     caps_begin(caps);
     struct ingest look = ingest_look(in, v->options.shared_topic);
-    if (!received(v, in, now_ms, out, &received_ms, e) || !origin_of(v, in, &look, received_ms, &o, e)) {
+    if (!received(v, in, now_ms, out, &received_ms, e) ||
+        !origin_of(v, in, &look, received_ms, &o, e)) {
         return false;
     }
     if (look.reason == REASON_NONE && o.tenant == &v->tenants.nobody) {
@@ -321,8 +329,8 @@ bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t 
     return ok;
 }
 
-bool validate_give_up(void *ctx, struct stage *s, const struct record *in, const char *reason, struct outbox *out,
-                      struct err *e)
+bool validate_give_up(void *ctx, struct stage *s, const struct record *in, const char *reason,
+                      struct outbox *out, struct err *e)
 {
     struct validate *v = ctx;
     struct caps *caps = in->partition->state;
@@ -330,8 +338,9 @@ bool validate_give_up(void *ctx, struct stage *s, const struct record *in, const
     struct ingest look = ingest_look(in, v->options.shared_topic);
     (void)s;
     caps_begin(caps);
-    bool ok = origin_of(v, in, &look, in->timestamp_ms, &o, e) &&
-              reject_record(&o, &v->tenants, REASON_OUTPUT_REFUSED, reason, caps, OUTPUT_DLQ, out, e);
+    bool ok =
+        origin_of(v, in, &look, in->timestamp_ms, &o, e) &&
+        reject_record(&o, &v->tenants, REASON_OUTPUT_REFUSED, reason, caps, OUTPUT_DLQ, out, e);
     if (ok) {
         caps_keep(caps);
     }

@@ -1,4 +1,5 @@
-/* The rows of the first table follow prometheus/otlptranslator's own cases (suffixes on, no UTF-8). */
+/* The rows of the first table follow prometheus/otlptranslator's own cases (suffixes on, no UTF-8).
+ */
 #include "policy/names.h"
 
 #include "policy/glob.h"
@@ -29,8 +30,8 @@ static const struct name_row name_rows[] = {
     {"ratio is there", "cpu_usage_ratio", "1", NAME_GAUGE, "cpu_usage_ratio"},
     {"unit is there", "response_time_seconds", "s", NAME_GAUGE, "response_time_seconds"},
     {"unit and total are there", "cpu_seconds_total", "s", NAME_COUNTER, "cpu_seconds_total"},
-    {"runs of underscores", "metric__with__multiple__underscores", "unit__multiple__underscores", NAME_GAUGE,
-     "metric_with_multiple_underscores_unit_multiple_underscores"},
+    {"runs of underscores", "metric__with__multiple__underscores", "unit__multiple__underscores",
+     NAME_GAUGE, "metric_with_multiple_underscores_unit_multiple_underscores"},
     {"other characters in the unit", "custom_metric", "unit@with#special/chars", NAME_GAUGE,
      "custom_metric_unit_with_special_per_chars"},
     {"other characters alone", "@#$%", "", NAME_GAUGE, NULL},
@@ -55,8 +56,8 @@ static void check_text(const char *what, bool ok, const struct buf *got, const c
         ck_assert_msg(!ok, "%s: not refused: %.*s", what, (int)got->len, (const char *)got->ptr);
         return;
     }
-    ck_assert_msg(ok && slice_eq_str(buf_slice(got), want), "%s: got %d %.*s, want %s", what, ok, (int)got->len,
-                  (const char *)got->ptr, want);
+    ck_assert_msg(ok && slice_eq_str(buf_slice(got), want), "%s: got %d %.*s, want %s", what, ok,
+                  (int)got->len, (const char *)got->ptr, want);
 }
 
 START_TEST(metric_names)
@@ -102,17 +103,27 @@ struct glob_row {
 };
 
 static const struct glob_row glob_rows[] = {
-    {"*", "", true},          {"*", "x", true},       {"a*", "abc", true},     {"a*", "b", false},
-    {"*c", "abc", true},      {"a*c", "abc", true},   {"a*c", "abcd", false},  {"a*b*c", "aXbXbYc", true},
-    {"abc", "abc", true},     {"abc", "ab", false},   {"", "", true},          {"", "a", false},
-    {"a**b", "ab", true},     {"*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+    {"*", "", true},
+    {"*", "x", true},
+    {"a*", "abc", true},
+    {"a*", "b", false},
+    {"*c", "abc", true},
+    {"a*c", "abc", true},
+    {"a*c", "abcd", false},
+    {"a*b*c", "aXbXbYc", true},
+    {"abc", "abc", true},
+    {"abc", "ab", false},
+    {"", "", true},
+    {"", "a", false},
+    {"a**b", "ab", true},
+    {"*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
 };
 
 START_TEST(globs)
 {
     const struct glob_row *row = &glob_rows[_i];
-    ck_assert_msg(glob_match(slice_str(row->pattern), slice_str(row->text)) == row->want, "%s on %s", row->pattern,
-                  row->text);
+    ck_assert_msg(glob_match(slice_str(row->pattern), slice_str(row->text)) == row->want,
+                  "%s on %s", row->pattern, row->text);
 }
 END_TEST
 
@@ -124,10 +135,12 @@ START_TEST(long_names_are_cut_not_overrun)
     }
     struct buf b;
     buf_init(&b, 64);
-    ck_assert(!name_translate(slice_of(name, sizeof name), slice_of(name, sizeof name), NAME_COUNTER, &b));
+    ck_assert(!name_translate(slice_of(name, sizeof name), slice_of(name, sizeof name),
+                              NAME_COUNTER, &b));
     buf_fini(&b);
     buf_init(&b, 1 << 20);
-    ck_assert(name_translate(slice_of(name, sizeof name), slice_of(name, sizeof name), NAME_COUNTER, &b));
+    ck_assert(
+        name_translate(slice_of(name, sizeof name), slice_of(name, sizeof name), NAME_COUNTER, &b));
     ck_assert(b.len < sizeof name);
     buf_fini(&b);
 }

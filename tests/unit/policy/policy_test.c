@@ -22,19 +22,24 @@ static const struct error_row error_rows[] = {
     {"{\"labels\": {\"allow\": [\"a\", 3]}}", "labels.allow[1]: must be a string"},
     {"{\"labels\": {\"allow\": [\"\"]}}", "labels.allow[0]: is empty"},
     {"{\"labels\": {\"unknown\": \"drop\"}}", "labels.unknown: must be one of reject, strip"},
-    {"{\"labels\": {\"max_value_bytes\": 4096}}", "labels.max_value_bytes: must be an integer from 1 to 1024"},
+    {"{\"labels\": {\"max_value_bytes\": 4096}}",
+     "labels.max_value_bytes: must be an integer from 1 to 1024"},
     {"{\"labels\": {\"max_value_bytes\": 1.5}}", "labels.max_value_bytes"},
     {"{\"labels\": []}", "labels: must be an object"},
     {"{\"mode\": \"lax\"}", "mode: must be one of strict, open"},
     {"{\"kinds\": {\"allow\": [\"summary\"]}}", "kinds.allow: must be one of counter"},
-    {"{\"classes\": {\"rules\": [{\"metrics\": [\"a\"], \"class\": \"best\"}]}}", "classes.rules[0].class"},
+    {"{\"classes\": {\"rules\": [{\"metrics\": [\"a\"], \"class\": \"best\"}]}}",
+     "classes.rules[0].class"},
     {"{\"classes\": {\"rules\": [{\"metrics\": [\"a\"]}]}}", "classes.rules[0].class"},
-    {"{\"classes\": {\"rules\": [{\"class\": \"verbose\", \"metric\": []}]}}", "classes.rules[0].metric: is not a key"},
-    {"{\"time\": {\"max_future_ms\": 600001}}", "time.max_future_ms: must be an integer from 0 to 600000"},
+    {"{\"classes\": {\"rules\": [{\"class\": \"verbose\", \"metric\": []}]}}",
+     "classes.rules[0].metric: is not a key"},
+    {"{\"time\": {\"max_future_ms\": 600001}}",
+     "time.max_future_ms: must be an integer from 0 to 600000"},
     {"{\"limits\": {\"series_per_message\": 20001}}", "limits.series_per_message"},
     {"{\"tenants\": []}", "tenants: must be an object"},
     {"{\"tenants\": {\"a b\": {}}}", "tenants.a b: a tenant's name"},
-    {"{\"tenants\": {\"a\": {\"time\": {\"max_age\": 1}}}}", "tenants.a.time.max_age: is not a key"},
+    {"{\"tenants\": {\"a\": {\"time\": {\"max_age\": 1}}}}",
+     "tenants.a.time.max_age: is not a key"},
     {"{\"tenants\": {\"a\": {\"tenants\": {}}}}", "tenants.a.tenants: is not a key"},
     {"{\"version\": 3}", "version: must be a string"},
 };
@@ -46,7 +51,8 @@ START_TEST(errors_name_the_place)
     struct policy *p = NULL;
     ck_assert_msg(!policy_parse(slice_str(row->json), &p, &e), "taken: %s", row->json);
     ck_assert_int_eq(e.kind, ERR_CONFIG);
-    ck_assert_msg(strstr(e.text, row->want) != NULL, "%s: got \"%s\", want \"%s\"", row->json, e.text, row->want);
+    ck_assert_msg(strstr(e.text, row->want) != NULL, "%s: got \"%s\", want \"%s\"", row->json,
+                  e.text, row->want);
 }
 END_TEST
 
@@ -66,8 +72,10 @@ START_TEST(defaults)
     ck_assert(!p->rules.open && !p->rules.labels.strip_unknown);
     ck_assert(text_list_has(&p->rules.labels.allow, SLICE_LITERAL("region")));
     ck_assert(text_list_has(&p->rules.labels.forbid, SLICE_LITERAL("player_id")));
-    ck_assert(p->rules.kinds.allowed[SERIES_COUNTER] && p->rules.kinds.allowed[SERIES_EXP_HISTOGRAM]);
-    ck_assert(!p->rules.kinds.allowed[SERIES_GAUGE] && !p->rules.kinds.allowed[SERIES_CLASSIC_HISTOGRAM]);
+    ck_assert(p->rules.kinds.allowed[SERIES_COUNTER] &&
+              p->rules.kinds.allowed[SERIES_EXP_HISTOGRAM]);
+    ck_assert(!p->rules.kinds.allowed[SERIES_GAUGE] &&
+              !p->rules.kinds.allowed[SERIES_CLASSIC_HISTOGRAM]);
     ck_assert(slice_eq_str(p->rules.labels.identity, "shard_id"));
     ck_assert_int_eq(p->rules.max_future_ms, 600000);
     ck_assert_uint_eq(strlen(p->version), 16);
@@ -77,13 +85,16 @@ END_TEST
 
 START_TEST(a_tenant_changes_the_top_level_which_changes_the_defaults)
 {
-    struct policy *p = parse("{\"tenants\": {\"a\": {\"labels\": {\"unknown\": \"strip\"}}, \"b\": {\"mode\": \"open\"}, \"c\": {}},"
-                             "\"labels\": {\"allow\": [\"x\"]}, \"time\": {\"max_age_ms\": 5000}, \"version\": \"7\"}");
+    struct policy *p = parse(
+        "{\"tenants\": {\"a\": {\"labels\": {\"unknown\": \"strip\"}}, \"b\": {\"mode\": "
+        "\"open\"}, \"c\": {}},"
+        "\"labels\": {\"allow\": [\"x\"]}, \"time\": {\"max_age_ms\": 5000}, \"version\": \"7\"}");
     const struct policy_tenant *a = policy_tenant(p, SLICE_LITERAL("a"));
     const struct policy_tenant *b = policy_tenant(p, SLICE_LITERAL("b"));
     const struct policy_tenant *c = policy_tenant(p, SLICE_LITERAL("c"));
     ck_assert(a != NULL && b != NULL && c != NULL && policy_tenant(p, SLICE_LITERAL("d")) == NULL);
-    ck_assert(a->rules.labels.strip_unknown && !b->rules.labels.strip_unknown && !c->rules.labels.strip_unknown);
+    ck_assert(a->rules.labels.strip_unknown && !b->rules.labels.strip_unknown &&
+              !c->rules.labels.strip_unknown);
     ck_assert(b->rules.open && !a->rules.open);
     ck_assert_uint_eq(a->rules.labels.allow.n, 1);
     ck_assert_int_eq(c->rules.max_age_ms, 5000);
@@ -120,7 +131,8 @@ START_TEST(the_schema_and_the_example_agree_with_the_code)
         json_t *property;
         json_object_foreach(keys, key, property)
         {
-            ck_assert_msg(json_object_get(property, "default") != NULL, "%s.%s has no default", section, key);
+            ck_assert_msg(json_object_get(property, "default") != NULL, "%s.%s has no default",
+                          section, key);
             json_object_set(object, key, json_object_get(property, "default"));
         }
         json_object_set_new(from_schema, section, object);

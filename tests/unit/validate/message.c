@@ -170,7 +170,8 @@ static void put_metric(struct buf *b, const struct message_point *p)
     put_message(b, numbers[p->kind], &data);
 }
 
-void message_resource(struct buf *message, const char *attributes, const struct message_point *points, size_t n)
+void message_resource(struct buf *message, const char *attributes,
+                      const struct message_point *points, size_t n)
 {
     struct buf resource;
     struct buf scope;
@@ -202,8 +203,8 @@ static void put_map(struct buf *b, const char *labels)
     buf_zigzag(b, 0);
 }
 
-void message_avro(struct buf *message, const char *source, const char *labels, const struct message_point *points,
-                  size_t n)
+void message_avro(struct buf *message, const char *source, const char *labels,
+                  const struct message_point *points, size_t n)
 {
     buf_put(message, TENANT_METRICS_HEAD, 10);
     buf_zigzag_bytes(message, slice_str(source));

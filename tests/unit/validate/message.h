@@ -26,7 +26,8 @@ struct message_point {
 };
 
 /* A ResourceMetrics of these points; attributes as labels are. */
-void message_resource(struct buf *message, const char *attributes, const struct message_point *points, size_t n);
+void message_resource(struct buf *message, const char *attributes,
+                      const struct message_point *points, size_t n);
 /* schemas/tenant_metrics.avsc; only counters and gauges. */
-void message_avro(struct buf *message, const char *source, const char *labels, const struct message_point *points,
-                  size_t n);
+void message_avro(struct buf *message, const char *source, const char *labels,
+                  const struct message_point *points, size_t n);

@@ -29,17 +29,22 @@ static const struct reason_row rows[] = {
     {REASON_MISSING_TENANT, .topic = "metrics.ingest", .points = {{.metric = "a", C}}},
     {REASON_UNKNOWN_TENANT, .topic = "metrics.ingest.nobody", .points = {{.metric = "a", C}}},
     {REASON_FORGED_BATCH, .raw = BATCH_HEAD "whatever"},
-    {REASON_UNSUPPORTED_TYPE, .header = {"content-type", "application/json"}, .points = {{.metric = "a", C}}},
-    {REASON_UNSUPPORTED_TYPE, .header = {"content-encoding", "gzip"}, .points = {{.metric = "a", C}}},
+    {REASON_UNSUPPORTED_TYPE, .header = {"content-type", "application/json"},
+     .points = {{.metric = "a", C}}},
+    {REASON_UNSUPPORTED_TYPE, .header = {"content-encoding", "gzip"},
+     .points = {{.metric = "a", C}}},
     {REASON_NAME_INVALID, .points = {{.metric = "", C}}},
-    {REASON_NAME_NOT_ALLOWED, .policy = "{\"names\": {\"allow\": [\"b*\"]}, \"tenants\": {\"t\": {}}}", .points = {{.metric = "a", C}}},
+    {REASON_NAME_NOT_ALLOWED,
+     .policy = "{\"names\": {\"allow\": [\"b*\"]}, \"tenants\": {\"t\": {}}}",
+     .points = {{.metric = "a", C}}},
     {REASON_UNIT_INVALID, .points = {{.metric = "a", .unit = "\xff", C}}},
     {REASON_KIND_NOT_ALLOWED, .points = {{.metric = "a", .kind = MSG_GAUGE, C}}},
     {REASON_KIND_NOT_ALLOWED, .points = {{.metric = "a", .kind = MSG_SUMMARY, C}}},
     {REASON_KIND_NOT_ALLOWED, .points = {{.metric = "a", .kind = MSG_CLASSIC, .bound = 1, C}}},
     {REASON_TEMPORALITY_MISSING, .points = {{.metric = "a", T}}},
     {REASON_TEMPORALITY_MISSING, .points = {{.metric = "a", .kind = MSG_EXP, T}}},
-    {REASON_DELTA_NOT_MONOTONIC, .points = {{.metric = "a", .kind = MSG_UPDOWN, .temporality = MSG_DELTA, T}}},
+    {REASON_DELTA_NOT_MONOTONIC,
+     .points = {{.metric = "a", .kind = MSG_UPDOWN, .temporality = MSG_DELTA, T}}},
     {REASON_LABEL_NAME_INVALID, .points = {{.metric = "a", .labels = "=x", C}}},
     {REASON_LABEL_VALUE_INVALID, .points = {{.metric = "a", .labels = "region=\xff", C}}},
     {REASON_LABEL_VALUE_TOO_LONG, .points = {{.metric = "a", .labels = long_label, C}}},
@@ -47,22 +52,37 @@ static const struct reason_row rows[] = {
     {REASON_LABEL_FORBIDDEN, .points = {{.metric = "a", .labels = "player_id=1", C}}},
     {REASON_LABEL_RESERVED, .points = {{.metric = "a", .labels = "__name__=1", C}}},
     {REASON_LABEL_TWICE, .points = {{.metric = "a", .labels = "region=1,region=2", C}}},
-    {REASON_TOO_MANY_LABELS, .policy = "{\"limits\": {\"labels_per_series\": 1}, \"tenants\": {\"t\": {}}}", .points = {{.metric = "a", .labels = "region=1", C}}},
-    {REASON_IDENTITY_MISSING, .attributes = "service.instance.id=x", .points = {{.metric = "a", C}}},
-    {REASON_SOURCE_MISSING, .policy = "{\"labels\": {\"identity\": \"\"}, \"tenants\": {\"t\": {}}}", .attributes = "", .points = {{.metric = "a", C}}},
-    {REASON_SOURCE_INVALID, .attributes = "service.instance.id=\xff,shard_id=1", .points = {{.metric = "a", C}}},
+    {REASON_TOO_MANY_LABELS,
+     .policy = "{\"limits\": {\"labels_per_series\": 1}, \"tenants\": {\"t\": {}}}",
+     .points = {{.metric = "a", .labels = "region=1", C}}},
+    {REASON_IDENTITY_MISSING, .attributes = "service.instance.id=x",
+     .points = {{.metric = "a", C}}},
+    {REASON_SOURCE_MISSING,
+     .policy = "{\"labels\": {\"identity\": \"\"}, \"tenants\": {\"t\": {}}}", .attributes = "",
+     .points = {{.metric = "a", C}}},
+    {REASON_SOURCE_INVALID, .attributes = "service.instance.id=\xff,shard_id=1",
+     .points = {{.metric = "a", C}}},
     {REASON_TIME_MISSING, .points = {{.metric = "a", .temporality = MSG_CUMULATIVE}}},
-    {REASON_TOO_OLD, .points = {{.metric = "a", .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS - 3600001}}},
-    {REASON_TOO_FAR_AHEAD, .points = {{.metric = "a", .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS + 600001}}},
+    {REASON_TOO_OLD,
+     .points = {{.metric = "a", .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS - 3600001}}},
+    {REASON_TOO_FAR_AHEAD,
+     .points = {{.metric = "a", .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS + 600001}}},
     {REASON_START_AFTER_TIME, .points = {{.metric = "a", .start_ms = NOW_MS + 1, C}}},
     {REASON_POINT_INVALID, .points = {{.metric = "a", .no_value_field = true, C}}},
-    {REASON_HISTOGRAM_INVALID, .points = {{.metric = "a", .kind = MSG_EXP, .value = __builtin_nan(""), C}}},
-    {REASON_HISTOGRAM_INVALID, .points = {{.metric = "a", .kind = MSG_EXP, .scale = -100, .count = 1, C}}},
-    {REASON_HISTOGRAM_INVALID, .points = {{.metric = "a", .kind = MSG_CLASSIC, .bound = 1, .bad_counts = true, C}}},
+    {REASON_HISTOGRAM_INVALID,
+     .points = {{.metric = "a", .kind = MSG_EXP, .value = __builtin_nan(""), C}}},
+    {REASON_HISTOGRAM_INVALID,
+     .points = {{.metric = "a", .kind = MSG_EXP, .scale = -100, .count = 1, C}}},
+    {REASON_HISTOGRAM_INVALID,
+     .points = {{.metric = "a", .kind = MSG_CLASSIC, .bound = 1, .bad_counts = true, C}}},
     {REASON_DUPLICATE_SAME, .points = {{.metric = "a", C}, {.metric = "a", C}}},
-    {REASON_DUPLICATE_POINT, .points = {{.metric = "a", .value = 1, C}, {.metric = "a", .value = 2, C}}},
-    {REASON_SERIES_COLLISION, .points = {{.metric = "a", C}, {.metric = "a", .temporality = MSG_DELTA, T}}},
-    {REASON_TOO_MANY_SERIES, .policy = "{\"limits\": {\"series_per_message\": 1}, \"tenants\": {\"t\": {}}}", .points = {{.metric = "a", C}, {.metric = "b", C}}},
+    {REASON_DUPLICATE_POINT,
+     .points = {{.metric = "a", .value = 1, C}, {.metric = "a", .value = 2, C}}},
+    {REASON_SERIES_COLLISION,
+     .points = {{.metric = "a", C}, {.metric = "a", .temporality = MSG_DELTA, T}}},
+    {REASON_TOO_MANY_SERIES,
+     .policy = "{\"limits\": {\"series_per_message\": 1}, \"tenants\": {\"t\": {}}}",
+     .points = {{.metric = "a", C}, {.metric = "b", C}}},
 };
 
 /* Reached elsewhere: by validate_test's give_up, and below. */
@@ -79,7 +99,8 @@ START_TEST(each_reason)
     memcpy(long_label, "region=", 7);
     rig_open(&r, &(struct rig_options){.policy = row->policy, .topic = row->topic});
     if (row->header[0] != NULL) {
-        r.headers[r.n_headers++] = (struct record_header){slice_str(row->header[0]), slice_str(row->header[1])};
+        r.headers[r.n_headers++] =
+            (struct record_header){slice_str(row->header[0]), slice_str(row->header[1])};
     }
     for (int round = 0; round < 2; round++) { /* cold and warm */
         if (row->raw != NULL) {
@@ -92,9 +113,11 @@ START_TEST(each_reason)
     char want[64];
     (void)snprintf(want, sizeof want, "! %s ", name);
     const char *text = rig_text(&r, true);
-    ck_assert_msg((strstr(text, want) != NULL) == reason_info(row->reason)->redrivable, "%s: got %s", name, text);
-    ck_assert_msg(!reason_info(row->reason)->redrivable || strstr(text, ". ") != NULL || strstr(text, "sum") != NULL ||
-                      strstr(text, "histogram") != NULL || strstr(text, "value") != NULL || strstr(text, "bounds") != NULL,
+    ck_assert_msg((strstr(text, want) != NULL) == reason_info(row->reason)->redrivable,
+                  "%s: got %s", name, text);
+    ck_assert_msg(!reason_info(row->reason)->redrivable || strstr(text, ". ") != NULL ||
+                      strstr(text, "sum") != NULL || strstr(text, "histogram") != NULL ||
+                      strstr(text, "value") != NULL || strstr(text, "bounds") != NULL,
                   "%s does not say what to change: %s", name, text);
     rig_commit(&r);
     enum metric_id id = of_record ? M_RECORDS_REJECTED : M_SAMPLES_REJECTED;
@@ -130,13 +153,15 @@ START_TEST(what_is_too_large_is_refused_whole)
     rig_open(&r, &(struct rig_options){0});
     for (int i = 0; i < N; i++) {
         (void)snprintf(labels[i], LABEL_BYTES, "queue=%d", i);
-        points[i] = (struct message_point){.metric = "a", .kind = MSG_EXP, .scale = 3, .n_more = 1000, .labels = labels[i], C};
+        points[i] = (struct message_point){
+            .metric = "a", .kind = MSG_EXP, .scale = 3, .n_more = 1000, .labels = labels[i], C};
     }
     rig_send_points(&r, RES, points, N);
     const char *text = rig_text(&r, true);
     ck_assert_msg(strncmp(text, "! too_large  [] 0/0 ", 20) == 0 && r.out.n == 1, "%.200s", text);
     rig_commit(&r);
-    ck_assert(rig_count(&r, M_SAMPLES_IN, "t", "") == 0 && rig_count(&r, M_RECORDS_REJECTED, "t", "too_large") == 1);
+    ck_assert(rig_count(&r, M_SAMPLES_IN, "t", "") == 0 &&
+              rig_count(&r, M_RECORDS_REJECTED, "t", "too_large") == 1);
     free(points);
     free(labels);
     rig_close(&r);

@@ -1,5 +1,5 @@
-/* The log is the state: the same log gives the same output, whatever the caches hold; and points that
- * come in another order give the same shapes. */
+/* The log is the state: the same log gives the same output, whatever the caches hold; and points
+ * that come in another order give the same shapes. */
 #include <stdio.h>
 
 #include "base/hash.h"
@@ -9,9 +9,11 @@
 
 enum { N_RECORDS = 300, MAX_POINTS = 40, N_LABELS = 8, N_METRICS_USED = 12 };
 
-#define POLICY                                                                                                         \
-    "{\"kinds\": {\"gauge_metrics\": [\"m3*\", \"m4*\"], \"classic_histogram_metrics\": [\"m5*\"]}, \"classes\": "      \
-    "{\"rules\": [{\"metrics\": [\"m1*\"], \"class\": \"critical\"}]}, \"limits\": {\"series_per_message\": 25},"       \
+#define POLICY                                                                                     \
+    "{\"kinds\": {\"gauge_metrics\": [\"m3*\", \"m4*\"], \"classic_histogram_metrics\": "          \
+    "[\"m5*\"]}, \"classes\": "                                                                    \
+    "{\"rules\": [{\"metrics\": [\"m1*\"], \"class\": \"critical\"}]}, \"limits\": "               \
+    "{\"series_per_message\": 25},"                                                                \
     "\"labels\": {\"unknown\": \"strip\"}, \"tenants\": {\"t\": {}}}"
 
 static uint64_t next_random(uint64_t *state)
@@ -22,10 +24,16 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-static const char *const labels_used[N_LABELS] = {
-    "", "region=eu", "region=us,queue=a", "queue=b", "colour=red", "colour=blue,region=eu", "player_id=3", "az=\xff"};
-static const char *const metrics_used[N_METRICS_USED] = {"m0", "m1", "m2", "m3", "m4", "m5",
-                                                         "m6", "m7", "m8.x", "m8_x", "", "m9"};
+static const char *const labels_used[N_LABELS] = {"",
+                                                  "region=eu",
+                                                  "region=us,queue=a",
+                                                  "queue=b",
+                                                  "colour=red",
+                                                  "colour=blue,region=eu",
+                                                  "player_id=3",
+                                                  "az=\xff"};
+static const char *const metrics_used[N_METRICS_USED] = {"m0", "m1", "m2",   "m3",   "m4", "m5",
+                                                         "m6", "m7", "m8.x", "m8_x", "",   "m9"};
 
 static struct message_point random_point(uint64_t *state)
 {
@@ -34,7 +42,8 @@ static struct message_point random_point(uint64_t *state)
         .metric = metrics_used[x % N_METRICS_USED],
         .unit = (x >> 8) % 7 == 0 ? "s" : "",
         .kind = (enum message_kind)((x >> 12) % 11 < 6 ? 0 : (x >> 16) % 6),
-        .temporality = (x >> 20) % 9 == 0 ? (enum message_temporality)((x >> 24) % 3) : MSG_CUMULATIVE,
+        .temporality =
+            (x >> 20) % 9 == 0 ? (enum message_temporality)((x >> 24) % 3) : MSG_CUMULATIVE,
         .labels = labels_used[(x >> 28) % N_LABELS],
         .time_ms = NOW_MS - (int64_t)((x >> 32) % 3),
         .start_ms = (x >> 36) % 20 == 0 ? NOW_MS + 5 : NOW_MS - 1000,
@@ -66,7 +75,8 @@ static void record_make(uint64_t seed, int i, struct buf *b)
         /* The same few sources and point sequences again and again, so that caches are hit. */
         uint64_t server = next_random(&state) % 4;
         uint64_t points_state = next_random(&state) % 5 + seed;
-        (void)snprintf(attributes, sizeof attributes, "service.instance.id=gs-%d,shard_id=s%d,host=h", (int)server, (int)server);
+        (void)snprintf(attributes, sizeof attributes,
+                       "service.instance.id=gs-%d,shard_id=s%d,host=h", (int)server, (int)server);
         for (size_t p = 0; p < n; p++) {
             points[p] = random_point(&points_state);
         }
@@ -96,7 +106,9 @@ static void run_log(uint64_t seed, size_t cache_bytes, int from, uint64_t *hashe
 {
     struct rig r;
     struct buf b;
-    rig_open(&r, &(struct rig_options){.policy = POLICY, .cache_bytes = cache_bytes, .dlq_cap = 1000000, .mask_key = "k"});
+    rig_open(
+        &r, &(struct rig_options){
+                .policy = POLICY, .cache_bytes = cache_bytes, .dlq_cap = 1000000, .mask_key = "k"});
     buf_init(&b, 1 << 24);
     r.offset = from;
     for (int i = from; i < N_RECORDS; i++) {
@@ -128,7 +140,8 @@ START_TEST(the_same_log_gives_the_same_output)
     for (size_t k = 0; k < sizeof others / sizeof others[0]; k++) {
         run_log(seed, others[k].cache_bytes, others[k].from, again);
         for (int i = others[k].from; i < N_RECORDS; i++) {
-            ck_assert_msg(first[i] == again[i], "seed %d, variant %zu: record %d differs", (int)seed, k, i);
+            ck_assert_msg(first[i] == again[i], "seed %d, variant %zu: record %d differs",
+                          (int)seed, k, i);
         }
     }
 }
@@ -149,9 +162,13 @@ START_TEST(order_does_not_matter_to_the_shape)
     rig_open(&r, &(struct rig_options){.policy = POLICY});
     for (int i = 0; i < 20; i++) {
         (void)snprintf(labels[i], sizeof labels[i], "queue=q%d", i);
-        points[i] = (struct message_point){.metric = i % 3 == 0 ? "m0" : "m2", .kind = i % 5 == 0 ? MSG_EXP : MSG_SUM,
-                                           .temporality = MSG_CUMULATIVE, .labels = labels[i], .time_ms = NOW_MS + i,
-                                           .value = i, .count = (uint64_t)i};
+        points[i] = (struct message_point){.metric = i % 3 == 0 ? "m0" : "m2",
+                                           .kind = i % 5 == 0 ? MSG_EXP : MSG_SUM,
+                                           .temporality = MSG_CUMULATIVE,
+                                           .labels = labels[i],
+                                           .time_ms = NOW_MS + i,
+                                           .value = i,
+                                           .count = (uint64_t)i};
     }
     for (int round = 0; round < 50; round++) {
         rig_send_points(&r, "service.instance.id=x,shard_id=1", points, 20);

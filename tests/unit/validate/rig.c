@@ -25,7 +25,8 @@ void rig_policy(struct rig *r, const char *json)
 void rig_open(struct rig *r, const struct rig_options *o)
 {
     struct err e = ERR_INIT;
-    *r = (struct rig){.partition = {.number = 3, .n_partitions = 12, .topic_id = {1, 2, 3}}, .received_ms = NOW_MS};
+    *r = (struct rig){.partition = {.number = 3, .n_partitions = 12, .topic_id = {1, 2, 3}},
+                      .received_ms = NOW_MS};
     r->partition.topic = slice_str(o->topic == NULL ? "metrics.ingest.t" : o->topic);
     (void)snprintf(r->policy_path, sizeof r->policy_path, "/tmp/validate-test-XXXXXX");
     int fd = mkstemp(r->policy_path);
@@ -36,7 +37,9 @@ void rig_open(struct rig *r, const struct rig_options *o)
         .shared_topic = SLICE_LITERAL("metrics.ingest"),
         .policy_path = r->policy_path,
         .mask_key = slice_str(o->mask_key == NULL ? "" : o->mask_key),
-        .dlq_samples_per_minute = o->dlq_cap == 0 ? 1000 : o->dlq_cap < 0 ? 0 : (uint64_t)o->dlq_cap,
+        .dlq_samples_per_minute = o->dlq_cap == 0  ? 1000
+                                  : o->dlq_cap < 0 ? 0
+                                                   : (uint64_t)o->dlq_cap,
         .cache_bytes = o->cache_bytes == 0 ? (size_t)64 << 20 : o->cache_bytes,
     };
     r->metrics = metrics_new();
@@ -68,7 +71,8 @@ void rig_send(struct rig *r, struct slice value)
     ck_assert_msg(validate_step(r->validate, NULL, &in, NOW_MS, &r->out, &e), "%s", e.text);
 }
 
-void rig_send_points(struct rig *r, const char *attributes, const struct message_point *points, size_t n)
+void rig_send_points(struct rig *r, const char *attributes, const struct message_point *points,
+                     size_t n)
 {
     struct buf b;
     buf_init(&b, 1 << 26);
@@ -83,7 +87,8 @@ void rig_commit(struct rig *r)
     outbox_reset(&r->out);
 }
 
-static int add_text(char *out, size_t n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int add_text(char *out, size_t n, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static int add_text(char *out, size_t n, const char *fmt, ...)
 {
@@ -99,10 +104,11 @@ static size_t series_text(char *out, size_t n, const struct series *s)
 {
     n += (size_t)add_text(out, n, "%.*s{", SLICE_ARG(s->metric));
     for (uint32_t i = 0; i < s->n_labels; i++) {
-        n += (size_t)add_text(out, n, "%s%.*s=%.*s", i == 0 ? "" : ",", SLICE_ARG(s->labels[i].name),
-                              SLICE_ARG(s->labels[i].value));
+        n += (size_t)add_text(out, n, "%s%.*s=%.*s", i == 0 ? "" : ",",
+                              SLICE_ARG(s->labels[i].name), SLICE_ARG(s->labels[i].value));
     }
-    return n + (size_t)add_text(out, n, "} %s%s ", series_kind_name(s->kind), s->delta ? " delta" : "");
+    return n +
+           (size_t)add_text(out, n, "} %s%s ", series_kind_name(s->kind), s->delta ? " delta" : "");
 }
 
 static size_t value_text(char *out, size_t n, double v)
@@ -118,7 +124,8 @@ static size_t batch_text(char *out, size_t n, const struct outgoing *r)
     struct shape shape;
     arena_init(&a, 1 << 26);
     ck_assert_msg(batch_decode(r->value, &batch_default_caps, &a, &b, &e), "%s", e.text);
-    ck_assert_msg(shape_decode(b.shape, b.tenant, &shape_default_caps, &a, &shape, &e), "%s", e.text);
+    ck_assert_msg(shape_decode(b.shape, b.tenant, &shape_default_caps, &a, &shape, &e), "%s",
+                  e.text);
     ck_assert_msg(batch_check_shape(&b, &shape, &e), "%s", e.text);
     ck_assert_uint_eq(b.source, shape.source);
     ck_assert_int_eq(r->partition, batch_partition(b.source, N_PARTITIONS));
@@ -135,7 +142,8 @@ static size_t batch_text(char *out, size_t n, const struct outgoing *r)
     size_t scalar = 0;
     for (uint32_t i = 0; i < shape.n_series; i++) {
         const struct series *s = &shape.series[i];
-        n += (size_t)add_text(out, n, "%s %.*s ", batch_class_name(b.class), SLICE_ARG(shape.source_name));
+        n += (size_t)add_text(out, n, "%s %.*s ", batch_class_name(b.class),
+                              SLICE_ARG(shape.source_name));
         n = series_text(out, n, s);
         if (s->kind == SERIES_EXP_HISTOGRAM) {
             struct exp_histogram h;
@@ -189,8 +197,9 @@ static size_t letter_text(char *out, size_t n, const struct outgoing *r, bool wi
     struct slice text = cursor_zigzag_bytes(&c);
     ck_assert(cursor_ok(&c) && cursor_left(&c) == 0);
     ck_assert(slice_eq(tenant, r->key.ptr == NULL ? SLICE_LITERAL("") : r->key));
-    n += (size_t)add_text(out, n, "! %.*s %.*s [%.*s] %" PRId64 "/%" PRId64 "%s", SLICE_ARG(reason), SLICE_ARG(metric),
-                          SLICE_ARG(label), n_samples, n_points, masked.len == 16 ? " masked" : "");
+    n += (size_t)add_text(out, n, "! %.*s %.*s [%.*s] %" PRId64 "/%" PRId64 "%s", SLICE_ARG(reason),
+                          SLICE_ARG(metric), SLICE_ARG(label), n_samples, n_points,
+                          masked.len == 16 ? " masked" : "");
     if (with_text) {
         n += (size_t)add_text(out, n, " %.*s", SLICE_ARG(text));
     }
@@ -203,7 +212,8 @@ const char *rig_text(struct rig *r, bool with_text)
     text_space[0] = '\0';
     for (size_t i = 0; i < r->out.n; i++) {
         const struct outgoing *o = &r->out.records[i];
-        n = o->output == OUTPUT_VALID ? batch_text(text_space, n, o) : letter_text(text_space, n, o, with_text);
+        n = o->output == OUTPUT_VALID ? batch_text(text_space, n, o)
+                                      : letter_text(text_space, n, o, with_text);
     }
     return text_space;
 }

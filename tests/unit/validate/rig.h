@@ -31,11 +31,13 @@ struct rig_options {
 
 void rig_open(struct rig *r, const struct rig_options *o);
 void rig_close(struct rig *r);
-void rig_policy(struct rig *r, const char *json); /* writes the file; validate_reload is the test's */
+void rig_policy(struct rig *r,
+                const char *json); /* writes the file; validate_reload is the test's */
 /* One record through the step; its output is added to what is there. */
 void rig_send(struct rig *r, struct slice value);
 /* The same for a message of one resource. */
-void rig_send_points(struct rig *r, const char *attributes, const struct message_point *points, size_t n);
+void rig_send_points(struct rig *r, const char *attributes, const struct message_point *points,
+                     size_t n);
 /* As a commit does: counts move, output is forgotten. */
 void rig_commit(struct rig *r);
 

@@ -10,7 +10,9 @@
 #define CUMULATIVE .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS
 #define OPEN "{\"tenants\": {\"t\": {\"mode\": \"open\"}}}"
 #define STRIP "{\"tenants\": {\"t\": {\"labels\": {\"unknown\": \"strip\"}}}}"
-#define ALL_KINDS "{\"tenants\": {\"t\": {\"kinds\": {\"allow\": [\"counter\", \"gauge\", \"exponential_histogram\", \"classic_histogram\"]}}}}"
+#define ALL_KINDS                                                                                  \
+    "{\"tenants\": {\"t\": {\"kinds\": {\"allow\": [\"counter\", \"gauge\", "                      \
+    "\"exponential_histogram\", \"classic_histogram\"]}}}}"
 
 struct step_row {
     const char *what;
@@ -39,14 +41,21 @@ static const struct step_row step_rows[] = {
      "standard gs-1 a_total{shard_id=s1} counter 2 @-10\n"
      "standard gs-1 a_total{shard_id=s1} counter 3 @0\n"},
     {"classes become batches of their own",
-     "{\"classes\": {\"rules\": [{\"metrics\": [\"a*\"], \"class\": \"critical\"}]}, \"tenants\": {\"t\": {}}}",
-     {{.metric = "b", .value = 1, CUMULATIVE}, {.metric = "a", .value = 2, CUMULATIVE}, {.metric = "c", .value = 3, CUMULATIVE}},
+     "{\"classes\": {\"rules\": [{\"metrics\": [\"a*\"], \"class\": \"critical\"}]}, \"tenants\": "
+     "{\"t\": {}}}",
+     {{.metric = "b", .value = 1, CUMULATIVE},
+      {.metric = "a", .value = 2, CUMULATIVE},
+      {.metric = "c", .value = 3, CUMULATIVE}},
      "standard gs-1 b_total{shard_id=s1} counter 1 @0\n"
      "standard gs-1 c_total{shard_id=s1} counter 3 @0\n"
      "critical gs-1 a_total{shard_id=s1} counter 2 @0\n"},
     {"delta is kept",
      NULL,
-     {{.metric = "a", .value = 4, .temporality = MSG_DELTA, .time_ms = NOW_MS, .start_ms = NOW_MS - 1000}},
+     {{.metric = "a",
+       .value = 4,
+       .temporality = MSG_DELTA,
+       .time_ms = NOW_MS,
+       .start_ms = NOW_MS - 1000}},
      "standard gs-1 a_total{shard_id=s1} counter delta 4 @0 +-1000\n"},
     {"a sum that goes up and down is a gauge, without _ratio",
      ALL_KINDS,
@@ -54,8 +63,20 @@ static const struct step_row step_rows[] = {
      "standard gs-1 a{shard_id=s1} gauge 4 @0\n"},
     {"histograms",
      ALL_KINDS,
-     {{.metric = "e", .unit = "s", .kind = MSG_EXP, .scale = 2, .count = 9, .value = 1.5, CUMULATIVE},
-      {.metric = "c", .unit = "s", .kind = MSG_CLASSIC, .bound = 5, .count = 8, .value = 2.5, CUMULATIVE},
+     {{.metric = "e",
+       .unit = "s",
+       .kind = MSG_EXP,
+       .scale = 2,
+       .count = 9,
+       .value = 1.5,
+       CUMULATIVE},
+      {.metric = "c",
+       .unit = "s",
+       .kind = MSG_CLASSIC,
+       .bound = 5,
+       .count = 8,
+       .value = 2.5,
+       CUMULATIVE},
       {.metric = "d", .value = 1, CUMULATIVE}},
      "standard gs-1 c_seconds{shard_id=s1} classic_histogram 8/2.5 @0\n"
      "standard gs-1 d_total{shard_id=s1} counter 1 @0\n"
@@ -96,14 +117,19 @@ static const struct step_row step_rows[] = {
     {"stripped labels may not merge series",
      STRIP,
      {{.metric = "a", .labels = "colour=red", .value = 1, CUMULATIVE},
-      {.metric = "a", .labels = "colour=blue", .value = 2, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS - 1},
+      {.metric = "a",
+       .labels = "colour=blue",
+       .value = 2,
+       .temporality = MSG_CUMULATIVE,
+       .time_ms = NOW_MS - 1},
       {.metric = "b", .labels = "colour=blue", .value = 3, CUMULATIVE}},
      "standard gs-1 a_total{shard_id=s1} counter 1 @0\n"
      "standard gs-1 b_total{shard_id=s1} counter 3 @0\n"
      "! series_collision a_total [] 1/1\n"},
     {"two units of one name after translation",
      NULL,
-     {{.metric = "a.seconds", .value = 1, CUMULATIVE}, {.metric = "a", .unit = "s", .value = 2, CUMULATIVE}},
+     {{.metric = "a.seconds", .value = 1, CUMULATIVE},
+      {.metric = "a", .unit = "s", .value = 2, CUMULATIVE}},
      "standard gs-1 a_seconds_total{shard_id=s1} counter 1 @0\n"
      "! series_collision a_seconds_total [] 1/1\n"},
     {"twice the same, and twice but not the same",
@@ -117,7 +143,8 @@ static const struct step_row step_rows[] = {
      "! duplicate_point b_total [] 1/1\n"},
     {"the limit of series",
      "{\"limits\": {\"series_per_message\": 1}, \"tenants\": {\"t\": {}}}",
-     {{.metric = "a", .value = 1, CUMULATIVE}, {.metric = "a", .value = 2, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS - 9}},
+     {{.metric = "a", .value = 1, CUMULATIVE},
+      {.metric = "a", .value = 2, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS - 9}},
      "standard gs-1 a_total{shard_id=s1} counter 2 @-9\n"
      "standard gs-1 a_total{shard_id=s1} counter 1 @0\n"},
 };
@@ -139,7 +166,8 @@ START_TEST(steps)
     for (int round = 0; round < 3; round++) { /* cold, warm, warm */
         rig_send_points(&r, RES, row->points, n_points(row->points));
         const char *got = rig_text(&r, false);
-        ck_assert_msg(strcmp(got, row->want) == 0, "%s, round %d: got\n%swant\n%s", row->what, round, got, row->want);
+        ck_assert_msg(strcmp(got, row->want) == 0, "%s, round %d: got\n%swant\n%s", row->what,
+                      round, got, row->want);
         rig_commit(&r);
     }
     rig_check_accounts(&r);
@@ -167,7 +195,8 @@ START_TEST(sources_of_one_message_part)
     ck_assert(batch_decode(r.out.records[1].value, &batch_default_caps, &a, &second, &e));
     ck_assert_int_eq(second.origin.index, 1);
     ck_assert_int_eq(second.received_ms, NOW_MS);
-    ck_assert(slice_eq_str(second.tenant, "t") && slice_eq_str(second.origin.topic, "metrics.ingest.t"));
+    ck_assert(slice_eq_str(second.tenant, "t") &&
+              slice_eq_str(second.origin.topic, "metrics.ingest.t"));
     arena_fini(&a);
     buf_fini(&b);
     rig_close(&r);
@@ -185,7 +214,10 @@ START_TEST(tenant_avro)
         {.metric = "bad.name", .value = 3, CUMULATIVE},
         {.metric = "old_total", .value = 3, .time_ms = 5},
     };
-    rig_open(&r, &(struct rig_options){.policy = "{\"kinds\": {\"gauge_metrics\": [\"online\"]}, \"tenants\": {\"t\": {}}}"});
+    rig_open(
+        &r,
+        &(struct rig_options){
+            .policy = "{\"kinds\": {\"gauge_metrics\": [\"online\"]}, \"tenants\": {\"t\": {}}}"});
     buf_init(&b, 1 << 20);
     message_avro(&b, "gs-9", "shard_id=s,region=eu", points, 5);
     for (int round = 0; round < 2; round++) {
@@ -209,8 +241,9 @@ START_TEST(every_cut_of_a_message_is_refused_whole_or_taken)
 {
     struct rig r;
     struct buf b;
-    const struct message_point points[] = {{.metric = "a", .value = 1, CUMULATIVE},
-                                           {.metric = "e", .kind = MSG_EXP, .count = 2, .value = 1, CUMULATIVE}};
+    const struct message_point points[] = {
+        {.metric = "a", .value = 1, CUMULATIVE},
+        {.metric = "e", .kind = MSG_EXP, .count = 2, .value = 1, CUMULATIVE}};
     rig_open(&r, &(struct rig_options){0});
     for (int format = 0; format < 2; format++) {
         buf_init(&b, 1 << 20);
@@ -224,8 +257,8 @@ START_TEST(every_cut_of_a_message_is_refused_whole_or_taken)
             uint8_t *copy = malloc(cut);
             memcpy(copy, b.ptr, cut);
             rig_send(&r, slice_of(copy, cut));
-            ck_assert_msg(strncmp(rig_text(&r, false), "! malformed  [] 0/0\n", 20) == 0, "cut %zu: %s", cut,
-                          rig_text(&r, true));
+            ck_assert_msg(strncmp(rig_text(&r, false), "! malformed  [] 0/0\n", 20) == 0,
+                          "cut %zu: %s", cut, rig_text(&r, true));
             ck_assert_uint_eq(r.out.n, 1);
             rig_commit(&r);
             free(copy);
@@ -240,14 +273,17 @@ END_TEST
 START_TEST(letters_mask_values_and_tell_what_to_change)
 {
     struct rig r;
-    const struct message_point p = {.metric = "a", .labels = "player_id=4711-secret", .value = 1, CUMULATIVE};
+    const struct message_point p = {
+        .metric = "a", .labels = "player_id=4711-secret", .value = 1, CUMULATIVE};
     for (int keyed = 0; keyed < 2; keyed++) {
         rig_open(&r, &(struct rig_options){.mask_key = keyed == 1 ? "k" : NULL});
         rig_send_points(&r, RES, &p, 1);
         const char *got = rig_text(&r, true);
         ck_assert_msg((strstr(got, " masked ") != NULL) == (keyed == 1), "%s", got);
-        ck_assert_msg(strstr(got, "[player_id]") != NULL && strstr(got, "resource 0: metric 0: point 0: ") != NULL &&
-                          strstr(got, "Drop the attribute") != NULL, "%s", got);
+        ck_assert_msg(strstr(got, "[player_id]") != NULL &&
+                          strstr(got, "resource 0: metric 0: point 0: ") != NULL &&
+                          strstr(got, "Drop the attribute") != NULL,
+                      "%s", got);
         ck_assert_uint_eq(r.out.n, 1);
         struct slice letter = r.out.records[0].value;
         ck_assert(memmem(letter.ptr, letter.len, "4711", 4) == NULL);
@@ -269,7 +305,9 @@ START_TEST(a_cap_per_minute_counts_the_rest)
     rig_send_points(&r, RES, points, 5);
     r.received_ms += 60000; /* the next minute */
     rig_send_points(&r, RES, points, 5);
-    ck_assert_str_eq(rig_text(&r, false), "! kind_not_allowed g [] 5/5\n! kind_not_allowed g [] 5/2\n! kind_not_allowed g [] 5/5\n");
+    ck_assert_str_eq(
+        rig_text(&r, false),
+        "! kind_not_allowed g [] 5/5\n! kind_not_allowed g [] 5/2\n! kind_not_allowed g [] 5/5\n");
     rig_commit(&r);
     ck_assert(rig_count(&r, M_SAMPLES_REJECTED, "t", "kind_not_allowed") == 20);
     ck_assert(rig_count(&r, M_DLQ_SUPPRESSED, "t", "kind_not_allowed") == 8);
@@ -292,7 +330,8 @@ START_TEST(a_step_that_is_repeated_takes_nothing_from_the_cap)
     struct outbox tiny;
     outbox_init(&tiny, 16);
     tiny.n_output_partitions[OUTPUT_VALID] = 12;
-    const struct record in = {.partition = &r.partition, .timestamp_ms = NOW_MS, .value = buf_slice(&b)};
+    const struct record in = {
+        .partition = &r.partition, .timestamp_ms = NOW_MS, .value = buf_slice(&b)};
     ck_assert(!validate_step(r.validate, NULL, &in, NOW_MS, &tiny, &e));
     ck_assert_int_eq(e.kind, ERR_RETRY);
     rig_send(&r, buf_slice(&b));
@@ -308,10 +347,14 @@ START_TEST(give_up_refers_to_the_record)
     struct rig r;
     struct err e = ERR_INIT;
     rig_open(&r, &(struct rig_options){0});
-    const struct record in = {.partition = &r.partition, .offset = 77, .timestamp_ms = NOW_MS, .value = SLICE_LITERAL("x")};
+    const struct record in = {.partition = &r.partition,
+                              .offset = 77,
+                              .timestamp_ms = NOW_MS,
+                              .value = SLICE_LITERAL("x")};
     ck_assert(validate_give_up(r.validate, NULL, &in, "message too large", &r.out, &e));
     const char *got = rig_text(&r, true);
-    ck_assert_msg(strncmp(got, "! output_refused  [] 0/0 message too large | ", 45) == 0, "%s", got);
+    ck_assert_msg(strncmp(got, "! output_refused  [] 0/0 message too large | ", 45) == 0, "%s",
+                  got);
     rig_commit(&r);
     ck_assert(rig_count(&r, M_RECORDS_REJECTED, "t", "output_refused") == 1);
     rig_close(&r);
@@ -321,19 +364,25 @@ END_TEST
 START_TEST(time_is_the_log_s)
 {
     struct rig r;
-    const struct message_point p = {.metric = "a", .value = 1, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS - 7200000};
+    const struct message_point p = {
+        .metric = "a", .value = 1, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS - 7200000};
     rig_open(&r, &(struct rig_options){0});
     r.received_ms = NOW_MS - 7200000; /* two hours of lag: fresh all the same */
     rig_send_points(&r, RES, &p, 1);
-    ck_assert_str_eq(rig_text(&r, false), "standard gs-1 a_total{shard_id=s1} counter 1 @-7200000\n");
+    ck_assert_str_eq(rig_text(&r, false),
+                     "standard gs-1 a_total{shard_id=s1} counter 1 @-7200000\n");
     rig_commit(&r);
     ck_assert(rig_count(&r, M_CLAMPED, "", "") == 0);
     r.received_ms = NOW_MS + 86400000; /* leaps ahead: clamped to a minute */
-    const struct message_point ahead = {.metric = "a", .value = 1, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS + 660000};
-    const struct message_point further = {.metric = "a", .value = 1, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS + 660001};
+    const struct message_point ahead = {
+        .metric = "a", .value = 1, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS + 660000};
+    const struct message_point further = {
+        .metric = "a", .value = 1, .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS + 660001};
     rig_send_points(&r, RES, &ahead, 1);
     rig_send_points(&r, RES, &further, 1);
-    ck_assert_str_eq(rig_text(&r, false), "standard gs-1 a_total{shard_id=s1} counter 1 @660000\n! too_far_ahead a [] 1/1\n");
+    ck_assert_str_eq(
+        rig_text(&r, false),
+        "standard gs-1 a_total{shard_id=s1} counter 1 @660000\n! too_far_ahead a [] 1/1\n");
     rig_commit(&r);
     ck_assert(rig_count(&r, M_CLAMPED, "", "") == 2);
     rig_close(&r);
@@ -355,7 +404,8 @@ START_TEST(the_gateway_s_batches_get_origin_and_time)
     const struct message_point p = {.metric = "a", .value = 6, CUMULATIVE};
     arena_init(&a, 1 << 20);
     rig_open(&tenant, &(struct rig_options){0});
-    rig_open(&shared, &(struct rig_options){.topic = "metrics.ingest", .policy = "{\"tenants\": {\"t\": {}, \"u\": {}}}"});
+    rig_open(&shared, &(struct rig_options){.topic = "metrics.ingest",
+                                            .policy = "{\"tenants\": {\"t\": {}, \"u\": {}}}"});
     rig_send_points(&tenant, RES, &p, 1);
     ck_assert(batch_decode(tenant.out.records[0].value, &batch_default_caps, &a, &b, &e));
     b.received_ms = 0;
@@ -424,12 +474,18 @@ START_TEST(two_tenants_share_nothing)
 {
     struct rig r;
     const struct message_point p = {.metric = "a", .labels = "colour=red", .value = 1, CUMULATIVE};
-    rig_open(&r, &(struct rig_options){.topic = "metrics.ingest", .policy = "{\"tenants\": {\"t\": {\"labels\": {\"unknown\": \"strip\"}}, \"u\": {}}}"});
+    rig_open(
+        &r,
+        &(struct rig_options){
+            .topic = "metrics.ingest",
+            .policy = "{\"tenants\": {\"t\": {\"labels\": {\"unknown\": \"strip\"}}, \"u\": {}}}"});
     set_header(&r, "sluice-tenant", "t");
     rig_send_points(&r, RES, &p, 1);
     r.headers[0].value = SLICE_LITERAL("u");
     rig_send_points(&r, RES, &p, 1);
-    ck_assert_str_eq(rig_text(&r, false), "standard gs-1 a_total{shard_id=s1} counter 1 @0\n! label_not_allowed a [colour] 1/1\n");
+    ck_assert_str_eq(
+        rig_text(&r, false),
+        "standard gs-1 a_total{shard_id=s1} counter 1 @0\n! label_not_allowed a [colour] 1/1\n");
     rig_close(&r);
 }
 END_TEST
