@@ -6,6 +6,7 @@
 
 #include "batch/histogram.h"
 #include "remote_write.pb-c.h"
+#include "wire/protobuf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -76,9 +77,27 @@ static bool oracle_side_eq(const struct exp_buckets *b, size_t n_spans,
     return eq;
 }
 
+/* A field that remote write 1.0 does not have. protobuf-c is narrower than the encoding with their tags and values (it
+ * takes neither all long varints nor all lengths); we pass over them. */
+static bool has_unknown(struct slice message)
+{
+    static const struct pb_type any = {"any", {0}};
+    struct cursor c = cursor_of(message);
+    for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        if (tag >> 3 > 17) {
+            return true;
+        }
+        pb_skip(&c, tag, &any);
+    }
+    return false;
+}
+
 static void check_oracle(struct slice message, const struct exp_histogram *h)
 {
     Prometheus__Histogram *oracle = prometheus__histogram__unpack(NULL, message.len, message.ptr);
+    if (oracle == NULL && has_unknown(message)) {
+        return;
+    }
     if (oracle == NULL) {
         fail("protobuf-c refuses it", "");
     }
