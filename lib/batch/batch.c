@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "base/utf8.h"
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 #include "batch/histogram.h"
 #include "batch/versions.h"
 #include "batch_avsc.h"

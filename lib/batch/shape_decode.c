@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "base/utf8.h"
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 #include "batch/shape_draft.h"
 #include "batch/versions.h"
 #include "shape_avsc.h"

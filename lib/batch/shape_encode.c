@@ -1,6 +1,6 @@
 #include <assert.h>
 
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 #include "batch/shape.h"
 #include "shape_avsc.h"
 

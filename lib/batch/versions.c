@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 
 /* avro-c believes the lengths and counts that it reads, and leaks when a read fails. So what it
  * holds in a conversion is bounded, by this many times the record (beyond, it is told that there is

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "tenant_metrics_avsc.h"
+#include "wire/avro_blocks.h"
 
 const struct tenant_avro_caps tenant_avro_default_caps = {
     .max_message_bytes = 8 << 20,
@@ -10,24 +11,16 @@ const struct tenant_avro_caps tenant_avro_default_caps = {
     .max_labels = 64,
 };
 
-enum { HEAD_BYTES = 10, N_KINDS = 2 };
+enum { N_KINDS = 2 };
 
 static const uint8_t head[] = TENANT_METRICS_HEAD;
-_Static_assert(sizeof head - 1 == HEAD_BYTES, "C3 01 and 64 bits");
+_Static_assert(sizeof head - 1 == AVRO_HEAD_BYTES, "C3 01 and 64 bits");
 
 struct walk {
     const struct tenant_avro_caps *caps;
     const struct tenant_avro_sink *sink;
     struct arena *scratch;
     struct cursor c;
-};
-
-/* An Avro array or map comes in blocks: a count, and when that is negative the block's size in
- * bytes; a block of 0 items ends it. */
-struct blocks {
-    uint64_t n_left;    /* items of this block */
-    const uint8_t *end; /* where this block has to end; NULL when it does not say */
-    bool done;
 };
 
 bool tenant_avro_is(struct slice message)
@@ -38,41 +31,6 @@ bool tenant_avro_is(struct slice message)
 static bool cut_off(const char *what, struct err *e)
 {
     return err_set(e, ERR_BAD_INPUT, "%s: bad or cut off", what);
-}
-
-/* Before each item: true when there is one. Every item here has at least item_bytes bytes, so that
- * no count is believed that the bytes left can't hold. */
-static bool blocks_next(struct cursor *c, struct blocks *b, size_t item_bytes)
-{
-    if (b->done || !cursor_ok(c)) {
-        return false;
-    }
-    if (b->n_left > 0) {
-        b->n_left--;
-        return true;
-    }
-    if (b->end != NULL && b->end != c->next) {
-        cursor_fail(c);
-        return false;
-    }
-    b->end = NULL;
-    int64_t n = cursor_zigzag(c);
-    if (n < 0) {
-        int64_t n_bytes = cursor_zigzag(c);
-        if (n == INT64_MIN || n_bytes < 0 || (uint64_t)n_bytes > cursor_left(c)) {
-            cursor_fail(c);
-            return false;
-        }
-        n = -n;
-        b->end = c->next + n_bytes;
-    }
-    if ((uint64_t)n > cursor_left(c) / item_bytes) {
-        cursor_fail(c);
-        return false;
-    }
-    b->done = n == 0;
-    b->n_left = n == 0 ? 0 : (uint64_t)n - 1;
-    return n > 0 && cursor_ok(c);
 }
 
 static bool name_is_new(const struct tenant_label *labels, uint32_t n, struct slice name)
@@ -185,7 +143,7 @@ static bool head_check(struct slice message, struct err *e)
     if (!cursor_ok(&c) || !tenant_avro_is(magic)) {
         return err_set(e, ERR_BAD_INPUT, "not Avro single-object encoding");
     }
-    if (memcmp(message.ptr, head, HEAD_BYTES) != 0) {
+    if (memcmp(message.ptr, head, AVRO_HEAD_BYTES) != 0) {
         return err_set(e, ERR_BAD_INPUT,
                        "Avro schema %016" PRIx64
                        " is not known; tenant_metrics.avsc is %016" PRIx64,
@@ -205,7 +163,7 @@ bool tenant_avro_walk(struct slice message, const struct tenant_avro_caps *caps,
         return false;
     }
     struct walk w = {.caps = caps, .sink = sink, .scratch = scratch, .c = cursor_of(message)};
-    (void)cursor_take(&w.c, HEAD_BYTES);
+    (void)cursor_take(&w.c, AVRO_HEAD_BYTES);
     if (!source_walk(&w, e) || !points_walk(&w, e)) {
         return false;
     }

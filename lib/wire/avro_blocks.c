@@ -1,4 +1,4 @@
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 
 bool blocks_open(struct cursor *c, struct blocks *b, size_t item_bytes)
 {
