@@ -6,7 +6,7 @@ import confluent_kafka.admin as admin
 
 from deploy.local.places import ROOT
 
-OFFSETS = ROOT / "build/release/sluice-offsets"
+OFFSETS = ROOT / "build/bin/sluice-offsets"
 
 
 def run(stack, verb, *arguments):
@@ -46,7 +46,7 @@ def test_a_number_of_partitions_is_never_changed(stack):
 
 def test_bad_input_is_named(stack, tmp_path):
     bad = tmp_path / "topics.json"
-    bad.write_text('{"defaults": {"partitions": 1}, "topics": [{"name": "x"}]}')
+    bad.write_text('{"defaults": {"partitions": 1}, "profiles": {"local": {}}, "topics": [{"name": "x"}]}')
     code, _, errors = run(stack, "check", "--set", f"topics_file={bad}")
     assert code == 2 and "topic x: replication" in errors
     code, _, errors = run(stack, "check", "--set", "profile=moon")

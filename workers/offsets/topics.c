@@ -3,8 +3,9 @@
 #include "stage/kafka_client.h"
 
 #include <string.h>
+#include <unistd.h>
 
-enum { CALL_MS = 15000 };
+enum { CALL_MS = 15000, VISIBLE_TRIES = 60, VISIBLE_EVERY_MS = 100 };
 
 const char *topic_state_name(enum topic_state state)
 {
@@ -175,6 +176,22 @@ static bool alter(rd_kafka_t *rk, rd_kafka_ConfigResource_t *change, struct err 
     return ok;
 }
 
+/* A topic made a moment ago is not known to every broker yet: whoever comes next should find it. */
+static bool await_topic(rd_kafka_t *rk, const char *name, struct err *e)
+{
+    for (int i = 0; i < VISIBLE_TRIES; i++) {
+        struct existing is = {0};
+        if (!describe(rk, name, &is, e)) {
+            return false;
+        }
+        if (is.exists) {
+            return true;
+        }
+        (void)usleep(VISIBLE_EVERY_MS * 1000);
+    }
+    return err_set(e, ERR_RETRY, "was created, but no broker shows it");
+}
+
 /* Numbers that only a stop and a tool can change. */
 static bool compare_numbers(const struct topic_definition *want, const struct existing *is, struct topic_report *report)
 {
@@ -201,7 +218,7 @@ bool topic_settle(rd_kafka_t *rk, const struct topic_definition *want, bool appl
         report->state = apply ? TOPIC_CREATED : TOPIC_MISSING;
         (void)snprintf(report->detail, sizeof report->detail, "%d partitions, replication %d", want->n_partitions,
                        want->replication);
-        return !apply || create(rk, want, e) || err_wrap(e, "%s", want->name);
+        return !apply || (create(rk, want, e) && await_topic(rk, want->name, e)) || err_wrap(e, "%s", want->name);
     }
     bool numbers_fit = compare_numbers(want, &is, report);
     enum topic_state before = report->state;
