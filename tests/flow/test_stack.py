@@ -61,6 +61,8 @@ def test_acknowledged_records_survive_the_kill_of_a_broker(stack3):
 def test_the_topics_are_created_as_defined(stack):
     stack.create_all_topics()
     stack.create_all_topics()  # again: they are there, which is fine
+    names = {f"metrics.ingest.{tenant}" for tenant in TENANTS} | {"metrics.valid", "sluice.control"}
+    wait_for(lambda: names <= set(stack.admin.list_topics(timeout=10).topics), what="every topic's metadata")
     found = stack.admin.list_topics(timeout=10).topics
     for tenant in TENANTS:
         assert len(found[f"metrics.ingest.{tenant}"].partitions) == 12

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 #include "batch/histogram.h"
 #include "batch/versions.h"
 #include "batch_avsc.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 #include "shape_avsc.h"
 #include "unit/batch/oracle.h"
 

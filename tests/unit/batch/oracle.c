@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 #include "batch_avsc.h"
 #include "shape_avsc.h"
 

@@ -3,7 +3,7 @@
 #include <avro.h>
 #include <stdio.h>
 
-#include "batch/blocks.h"
+#include "wire/avro_blocks.h"
 #include "batch/versions.h"
 #include "unit/batch/samples.h"
 
