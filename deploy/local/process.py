@@ -16,9 +16,14 @@ _TELLING = re.compile(r"\b(ERROR|FATAL|error|fatal)\b|[a-z]Exception\b|ERROR: ")
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
+def end_with_parent():
+    """In a child before exec: the system kills it when its parent's thread ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _in_child(die_with_parent):
     if die_with_parent:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_MS = 5000, TRY_AGAIN_MS = 200, MAX_BAD_RECOVERIES = 5 };
+enum { CALL_MS = 5000, TRY_AGAIN_MS = 200, MAX_BAD_RECOVERIES = 5, MAX_SEEKS_REFUSED = 25 };
 
 struct owned *assignment_find(const struct stage *s, const char *topic, int32_t number)
 {
@@ -177,9 +177,12 @@ void assignment_rewind(struct stage *s)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        p->moved = false; /* a failed one too: what it brought is given up with the rest */
+        if (p->assigned && p->failed) {
+            p->position = p->committed;
+        }
         if (p->assigned && !p->failed) {
             p->ready = false;
-            p->moved = false;
             (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
         }
     }
@@ -258,6 +261,23 @@ static bool recover_one(struct stage *s, struct owned *p, const rd_kafka_topic_p
            s->spec->recover(s->ctx, s, &p->pub, p->committed, slice_of(at->metadata, at->metadata_size), e);
 }
 
+/* A lookup that failed leaves a partition stopped inside librdkafka, where it takes no seek: it is taken off and put
+ * back. */
+static void assign_again(struct stage *s, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_error_t *errors[2];
+    list->elems[0].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    errors[0] = rd_kafka_incremental_unassign(s->consumer, list);
+    errors[1] = rd_kafka_incremental_assign(s->consumer, list);
+    (void)rd_kafka_pause_partitions(s->consumer, list);
+    for (int i = 0; i < 2; i++) {
+        struct err e = ERR_INIT;
+        if (!kafka_err_take(errors[i], "assign again", &e)) {
+            log_err(LOG_WARN, "assign again", &e);
+        }
+    }
+}
+
 /* From where the partition goes on: a new group begins at the earliest. */
 static bool seek_one(struct stage *s, struct owned *p, struct err *e)
 {
@@ -268,9 +288,15 @@ static bool seek_one(struct stage *s, struct owned *p, struct err *e)
     bool ok = kafka_err_take(rd_kafka_seek_partitions(s->consumer, list, CALL_MS), "seek", e);
     if (ok && at->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         ok = err_set_code(e, ERR_RETRY, at->err, "seek: %s", rd_kafka_err2str(at->err));
+        if (at->err == RD_KAFKA_RESP_ERR__STATE && ++p->n_seeks_refused >= MAX_SEEKS_REFUSED) {
+            assign_again(s, list);
+            p->n_seeks_refused = 0;
+        }
     }
     if (ok) {
-        (void)rd_kafka_resume_partitions(s->consumer, list);
+        if (s->spec->kind != STAGE_SINK || !s->sink.paused) {
+            (void)rd_kafka_resume_partitions(s->consumer, list);
+        }
         p->ready = true;
         p->moved = false;
     }
@@ -284,7 +310,8 @@ static bool recover_all(struct stage *s, rd_kafka_topic_partition_list_t *list, 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return err_set_code(e, ERR_RETRY, code, "committed offsets: %s", rd_kafka_err2str(code));
     }
-    for (int i = 0; i < list->cnt; i++) {
+    int64_t until = clock_mono_ms() + s->kafka.max_poll_interval_ms / 4;
+    for (int i = 0; i < list->cnt && clock_mono_ms() < until; i++) { /* the rest comes after a poll */
         const rd_kafka_topic_partition_t *at = &list->elems[i];
         struct owned *p = assignment_find(s, at->topic, at->partition);
         if (at->err != RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -79,7 +79,7 @@ static bool restore_message(const rd_kafka_message_t *m, struct partition *p, in
 static bool restore_read(struct stage *s, struct partition *p, int64_t from_offset, int64_t end,
                          restore_fn each, void *ctx, struct err *e)
 {
-    int64_t deadline = clock_mono_ms() + s->kafka.max_poll_interval_ms / 2;
+    int64_t deadline = clock_mono_ms() + s->kafka.max_poll_interval_ms / 4;
     int64_t position = from_offset;
     while (position < end) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(s->reader, 200);

@@ -24,6 +24,7 @@ struct owned {
     int64_t end_at_assignment;
     int64_t failing_offset; /* the record that failed last, and how often */
     int64_t n_attempts;
+    int n_seeks_refused;
     struct tracker tracker; /* sinks */
     struct cell *lag;
     struct cell *position_cell;
@@ -78,6 +79,7 @@ struct stage {
     struct admin *admin;
     _Atomic(bool) joined;
     _Atomic(bool) stopping;
+    bool end_is_bounded;
     _Atomic(int) n_not_ready;
     _Atomic(int) n_failed;
     _Atomic(int64_t) loop_mono_ms;
@@ -137,6 +139,10 @@ void sink_finish(struct stage *s, int64_t deadline_mono_ms);
 /* Commits what is done; waits for the answer. */
 void sink_commit_now(struct stage *s);
 void sink_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *stage);
+
+/* stage.c */
+/* Once a stop was asked for, the time to an end is bounded, wherever the loop waits. */
+void stage_bound_end(struct stage *s);
 
 /* topics.c */
 /* Partition count and id of a topic; ERR_CONFIG names a topic that does not exist. */

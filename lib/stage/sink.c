@@ -110,6 +110,7 @@ bool stage_put(struct stage *s, const struct outgoing *r, struct partition *p, i
                                 rd_kafka_err2str(code));
         }
         (void)rd_kafka_poll(s->sink.producer, 50);
+        stage_bound_end(s);
     }
 }
 
@@ -137,12 +138,13 @@ bool sink_record(struct stage *s, struct owned *p, const struct record *r, struc
            err_wrap(e, "%.*s[%d]@%lld", SLICE_ARG(topic), p->pub.number, (long long)r->offset);
 }
 
-static rd_kafka_topic_partition_list_t *done_offsets(struct stage *s)
+/* again: also what was committed already, to overrule a commit that is still on its way. */
+static rd_kafka_topic_partition_list_t *done_offsets(struct stage *s, bool again)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
         int64_t done = tracker_position(&p->tracker);
-        if (!p->assigned || !p->ready || done < 0 || done <= p->committed) {
+        if (!p->assigned || !p->ready || done < 0 || done < p->committed || (done == p->committed && !again)) {
             continue;
         }
         struct buf metadata;
@@ -178,7 +180,7 @@ void sink_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_par
 
 void sink_commit_now(struct stage *s)
 {
-    rd_kafka_topic_partition_list_t *list = done_offsets(s);
+    rd_kafka_topic_partition_list_t *list = done_offsets(s, s->sink.commit_under_way);
     if (list->cnt > 0) {
         int64_t began = clock_mono_ns();
         rd_kafka_resp_err_t code = rd_kafka_commit(s->consumer, list, 0);
@@ -190,7 +192,10 @@ void sink_commit_now(struct stage *s)
 
 static void commit_soon(struct stage *s)
 {
-    rd_kafka_topic_partition_list_t *list = done_offsets(s);
+    if (s->sink.commit_under_way || rd_kafka_assignment_lost(s->consumer)) {
+        return; /* one at a time: a late repetition must not take the offset back */
+    }
+    rd_kafka_topic_partition_list_t *list = done_offsets(s, false);
     if (list->cnt > 0 && rd_kafka_commit(s->consumer, list, 1) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         s->sink.commit_under_way = true;
     }

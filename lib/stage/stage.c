@@ -373,10 +373,20 @@ static void stage_close(struct stage *s)
 }
 
 /* An end that hangs is cut off: what was not committed is done again by whoever takes over. */
-static void bound_the_end(const struct stage *s)
+static void bound_the_end(struct stage *s)
 {
     int64_t seconds = config_int(s->config, "shutdown_ms") / 1000;
-    (void)alarm((unsigned)(seconds < 1 ? 1 : seconds) + 1);
+    if (!s->end_is_bounded) {
+        (void)alarm((unsigned)(seconds < 1 ? 1 : seconds) + 1);
+        s->end_is_bounded = true;
+    }
+}
+
+void stage_bound_end(struct stage *s)
+{
+    if (signals_stop_requested()) {
+        bound_the_end(s);
+    }
 }
 
 int stage_run(const struct stage_spec *spec, void *ctx, const struct config *config, struct metrics *metrics)

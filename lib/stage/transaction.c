@@ -165,7 +165,8 @@ static bool send_offsets(struct committer *c, const struct box *b, int64_t deadl
         int64_t left = deadline - clock_mono_ms();
         if (left <= 0) {
             c->in_doubt = true;
-            return err_wrap(e, "no answer in time");
+            return e->kind == ERR_NONE ? err_set(e, ERR_RETRY, "no time left to send the offsets")
+                                       : err_wrap(e, "no answer in time");
         }
         rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(
             c->producer, b->offsets, b->group, left > 5000 ? 5000 : (int)left);
@@ -218,15 +219,17 @@ static bool transact(struct committer *c, struct box *b, struct err *e)
     return commit(c, deadline, e);
 }
 
-static void abort_open(struct committer *c)
+/* True when it turned out that a twin took over. */
+static bool abort_open(struct committer *c)
 {
     struct err e = ERR_INIT;
     if (kafka_err_take(rd_kafka_abort_transaction(c->producer, (int)c->options.commit_timeout_ms),
                        "abort_transaction", &e)) {
-        return;
+        return false;
     }
     log_err(LOG_WARN, "abort failed, the producer is replaced", &e);
     c->in_doubt = true;
+    return e.kind == ERR_FENCED;
 }
 
 /* What a failed transaction means for the loop; also ends it at the brokers where that is sure. */
@@ -240,8 +243,9 @@ static enum transaction_outcome outcome_of_failure(struct committer *c, int64_t 
          * the transaction. A twin would fence the new producer at once. */
         c->in_doubt = true;
     }
-    if (!c->in_doubt || c->options.fault_no_recreate) {
-        abort_open(c);
+    if ((!c->in_doubt || c->options.fault_no_recreate) && abort_open(c) &&
+        took_ms < c->options.kafka.transaction_timeout_ms) {
+        return TRANSACTION_FENCED;
     }
     return c->refused ? TRANSACTION_REFUSED : TRANSACTION_ABORTED;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Beyond commit_max_bytes there is room for what one more record puts out. */
-enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024 };
+enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200 };
 
 static struct box *filling(struct stage *s)
 {
@@ -107,6 +107,10 @@ static void on_refused(struct stage *s, const struct box *b, const struct err *w
     struct owned *p = owned_of(b->first_partition);
     p->n_attempts = p->failing_offset == b->first_offset ? p->n_attempts + 1 : 1;
     p->failing_offset = b->first_offset;
+    if (p->n_attempts > 2 * s->max_attempts) {
+        (void)err_set(&s->fatal, ERR_FATAL, "%.*s[%d]@%lld: its dead letter is refused too: %s",
+                      SLICE_ARG(p->pub.topic), p->pub.number, (long long)b->first_offset, why->text);
+    }
 }
 
 static void on_failed(struct stage *s, struct box *b, enum transaction_outcome outcome, const struct err *why)
@@ -116,9 +120,10 @@ static void on_failed(struct stage *s, struct box *b, enum transaction_outcome o
         on_refused(s, b, why);
     } else {
         log_err(LOG_WARN, "transaction aborted, its records are read again", why);
-        int64_t n = ++s->transform.n_aborts_in_a_row;
-        s->recover_after_ms = clock_mono_ms() + (n > 1 ? (n > 5 ? 3200 : 100 << n) : 0);
     }
+    int64_t n = ++s->transform.n_aborts_in_a_row;
+    int64_t back_off_ms = n < 2 ? 0 : n > 5 ? MAX_BACK_OFF_MS : (int64_t)100 << n;
+    s->recover_after_ms = clock_mono_ms() + (outcome == TRANSACTION_REFUSED ? 0 : back_off_ms);
     box_reset(filling(s));
 #if SLUICE_FAULTS
     if (s->fault_no_rewind) {
@@ -201,7 +206,7 @@ static bool hand_over(struct stage *s, struct err *e)
         if (!take_outcome(s, 1000, e)) {
             return false;
         }
-        atomic_store(&s->loop_mono_ms, clock_mono_ms());
+        stage_bound_end(s);
     }
     if (filling(s)->n_inputs > 0) {
         start_transaction(s);
@@ -217,6 +222,7 @@ void transform_settle(struct stage *s)
             s->fatal = e;
             break;
         }
+        stage_bound_end(s);
     }
     if (filling(s)->n_inputs > 0) {
         box_reset(filling(s));
@@ -229,12 +235,22 @@ static bool box_is_full(const struct stage *s, const struct box *b)
     return b->out.n_bytes >= s->commit_max_bytes || b->n_inputs >= s->transform.max_inputs;
 }
 
-static void box_begin(struct stage *s, struct box *b, struct owned *p, const struct record *r)
+/* False: we are no member of the group at the moment (a commit would not be fenced): the record is left, and comes
+ * again when the partition is recovered. */
+static bool box_begin(struct stage *s, struct box *b, struct owned *p, const struct record *r)
 {
     b->group = rd_kafka_consumer_group_metadata(s->consumer);
+    if (b->group == NULL || rd_kafka_assignment_lost(s->consumer) ||
+        rd_kafka_consumer_group_metadata_generation_id(b->group) < 0 ||
+        rd_kafka_consumer_group_metadata_member_id(b->group)[0] == '\0') {
+        box_reset(b);
+        assignment_rewind(s);
+        return false;
+    }
     b->opened_mono_ms = clock_mono_ms();
     b->first_partition = &p->pub;
     b->first_offset = r->offset;
+    return true;
 }
 
 static bool give_up(struct stage *s, struct owned *p, const struct record *r, struct box *b, const char *why,
@@ -255,8 +271,8 @@ static bool step_once(struct stage *s, struct owned *p, const struct record *r, 
 {
     struct box *b = filling(s);
     struct outbox_mark mark = outbox_mark(&b->out);
-    if (b->n_inputs == 0) {
-        box_begin(s, b, p, r);
+    if (b->n_inputs == 0 && !box_begin(s, b, p, r)) {
+        return true;
     }
     bool exhausted = p->failing_offset == r->offset && p->n_attempts >= s->max_attempts;
     bool ok = exhausted ? give_up(s, p, r, b, "its output was refused repeatedly", e)

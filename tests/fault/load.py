@@ -5,6 +5,7 @@ import subprocess
 import time
 
 from deploy.local.places import ROOT
+from deploy.local.process import end_with_parent
 
 LOADGEN = ROOT / "build/release/sluice-loadgen"
 
@@ -20,7 +21,9 @@ class Load:
                      str(self.manifest), "--json"]
         for key, value in options.items():
             arguments += ["--" + key.replace("_", "-")] + ([] if value is True else [str(value)])
-        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        preexec_fn=end_with_parent)
+        stack.at_stop.append(self.process.kill)
 
     def stop(self):
         """Ends it in order; its closing report."""

@@ -32,6 +32,7 @@ class StackUnderTest:
         self.kafka = Kafka(self.places, brokers, properties=properties)
         self._prometheus = None
         self.workers = []
+        self.at_stop = []  # called first
         self._admin = None
 
     @property
@@ -135,6 +136,8 @@ class StackUnderTest:
     # end
 
     def stop(self):
+        for end in self.at_stop:
+            end()
         for worker in self.workers:
             worker.process.kill()
         if self._prometheus is not None:
