@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "bootstrap.servers", argv[1]);
-    set(conf, "group.id", "bench-passthrough");
+    set(conf, "group.id", argv[3]); /* each run reads from the start */
     set(conf, "enable.auto.commit", "false");
     set(conf, "auto.offset.reset", "earliest");
     set(conf, "check.crcs", "true");
@@ -103,6 +103,9 @@ int main(int argc, char **argv)
             }
             n++;
             n_open++;
+        }
+        if (m != NULL && m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            (void)fprintf(stderr, "passthrough: %s\n", rd_kafka_message_errstr(m));
         }
         if (m != NULL) {
             rd_kafka_message_destroy(m);
