@@ -62,7 +62,7 @@ def measure_worker(stack, worker, name, group, topic, samples):
     return result
 
 
-def run(messages):
+def run(messages, servers):
     with tempfile.TemporaryDirectory() as folder:
         stack = StackUnderTest(Path(folder) / "stack")
         stack.kafka.start()
@@ -71,7 +71,7 @@ def run(messages):
             stack.create_all_topics()
             manifest = Path(folder) / "manifest.json"
             subprocess.run([str(BIN / "sluice-loadgen"), "send", "--brokers", stack.bootstrap, "--topic",
-                            "metrics.ingest.demo", "--servers", "2000", "--series", str(SERIES), "--fast",
+                            "metrics.ingest.demo", "--servers", str(servers), "--series", str(SERIES), "--fast",
                             "--messages", str(messages), "--seed", "1", "--manifest", str(manifest)], check=True,
                            stdout=subprocess.DEVNULL)
             samples = messages * SERIES
@@ -91,9 +91,10 @@ def run(messages):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=20000)
+    parser.add_argument("--servers", type=int, default=500, help="each sends messages / servers scrapes")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    rows = run(args.messages)
+    rows = run(args.messages, args.servers)
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
