@@ -49,7 +49,7 @@ def ready_stack(stack):
     return stack
 
 
-def test_against_the_receiver_double(ready_stack, tmp_path):
+def test_against_the_receiver_double(ready_stack, tmp_path, say):
     binary = str(ROOT / "build/release/tests/receiver/sluice-test-receiver")
     with Receiver(profile="amp", rules={"out_of_order_ms": 60_000}, plan=MISDEEDS, binary=binary) as receiver:
         load = start_load(ready_stack, tmp_path)
@@ -57,7 +57,8 @@ def test_against_the_receiver_double(ready_stack, tmp_path):
         code, report = load.verify("--receiver", receiver.url)
         letters = read_letters(ready_stack, "metrics.dlq")
         stats = receiver.stats()
-        print(f"kills {KILLS}, sent {sent['samples']}, {report}, {stats}")
+        say(f"{KILLS} kills, {sent['samples']} samples sent, {report['lost']} lost, {report['repeated']} delivered again, "
+            f"{stats['status']}")
         assert code == 0, report
         assert letters == []
         violations = {k: v for k, v in stats.get("violations", {}).items() if v}
@@ -66,11 +67,11 @@ def test_against_the_receiver_double(ready_stack, tmp_path):
         assert metric(amp, "sluice_dlq_records_total") == 0
 
 
-def test_against_prometheus(ready_stack, tmp_path):
+def test_against_prometheus(ready_stack, tmp_path, say):
     ready_stack.prometheus  # started
     load = start_load(ready_stack, tmp_path)
     _, sent = run_with_kills(ready_stack, load, ready_stack.prometheus.write_url)
     code, report = load.verify("--prometheus", ready_stack.prometheus.url)
-    print(f"kills {KILLS}, sent {sent['samples']}, {report}")
+    say(f"{KILLS} kills, {sent['samples']} samples sent, {report['lost']} lost, {report['wrong']} wrong")
     assert code == 0, report
     assert read_letters(ready_stack, "metrics.dlq") == []

@@ -37,7 +37,7 @@ class Feeder(threading.Thread):
         assert producer.flush(120) == 0
 
 
-def test_a_stateful_stage_survives_disturbances(stack3):
+def test_a_stateful_stage_survives_disturbances(stack3, say):
     """The counter stage: state in Kafka, metadata in the commit, checked against each other at each recovery."""
     counter.make_topics(stack3, PARTITIONS)
     feeder = Feeder(stack3, PARTITIONS)
@@ -48,7 +48,7 @@ def test_a_stateful_stage_survives_disturbances(stack3):
     feeder.join(120)
     wait_for(lambda: counter.done(stack3, feeder.n, PARTITIONS), 90, "the rest")
     chaos.finish()
-    print(f"{feeder.n} records, {chaos.summary(counter.metric)}")
+    say(f"{feeder.n} records, {chaos.summary(counter.metric)}")
     assert counter.problems(stack3, feeder.n, PARTITIONS) == []
     assert set(chaos.exit_codes) <= {-9, 0, 3}
 
@@ -81,7 +81,7 @@ def origins_problems(stack, batches, letters):
     return wrong
 
 
-def test_validate_survives_disturbances(stack3, tmp_path):
+def test_validate_survives_disturbances(stack3, tmp_path, say):
     stack3.create_all_topics()
     load = Load(stack3, tmp_path, rate=15000, interval_s=2, series=50, seed=7, forbidden=0.05, garbage=0.02,
                 duplicates=0.0, kafka="message.timeout.ms=300000")
@@ -92,7 +92,7 @@ def test_validate_survives_disturbances(stack3, tmp_path):
     chaos.finish()
     batches = read_batches(stack3, "metrics.valid")
     letters = read_letters(stack3, "metrics.dlq")
-    print(f"{len(batches)} batches, {len(letters)} letters, sent {sent}; {chaos.summary(counter.metric)}")
+    say(f"{len(batches)} batches, {len(letters)} letters, {sent['samples']} samples sent; {chaos.summary(counter.metric)}")
     assert origins_problems(stack3, batches, letters) == []
     code, report = load.verify("--topic", "metrics.valid", "--brokers", stack3.bootstrap, "--dlq-topic", "metrics.dlq")
     assert code == 0, report

@@ -175,7 +175,6 @@ def test_a_record_whose_output_is_refused_goes_to_the_dead_letters(stack):
     given_up = [(n, text) for n, text in found if text.startswith(b"given up")]
     assert [n for n, _ in given_up] == [31]
     assert counter.metric(worker, "sluice_records_given_up_total") == 1
-    print(f"aborts: {counter.metric(worker, 'sluice_transactions_total{outcome=') or 'see /metrics'}")
 
 
 def test_an_offset_that_retention_removed_stops_the_partition_with_an_alarm(stack):
