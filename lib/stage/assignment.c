@@ -193,7 +193,8 @@ void assignment_rewind(struct stage *s)
     assignment_count(s);
 }
 
-void checkpoint_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata)
+/* Moves the metadata to the element, which frees it; the buf is done. */
+static void take_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata)
 {
     if (metadata->len > 0) {
         assert(memchr(metadata->ptr, '\0', metadata->len) == NULL);
@@ -203,6 +204,20 @@ void checkpoint_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata)
         at->metadata = buf_take(metadata, &len);
     }
     buf_fini(metadata);
+}
+
+void checkpoint_add(struct stage *s, struct owned *p, int64_t position, rd_kafka_topic_partition_list_t *list)
+{
+    struct buf metadata;
+    buf_init(&metadata, 4096);
+    struct checkpoint checkpoint = {position, &metadata};
+    if (s->spec->checkpoint != NULL) {
+        s->spec->checkpoint(s->ctx, &p->pub, position, &checkpoint);
+    }
+    rd_kafka_topic_partition_t *at =
+        rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+    at->offset = checkpoint.offset;
+    take_metadata(at, &metadata);
 }
 
 void assignment_fail(struct stage *s, struct owned *p, const char *why)

@@ -113,8 +113,8 @@ void assignment_free(struct stage *s);
 /* The partition stops here, with an alarm. */
 void assignment_fail(struct stage *s, struct owned *p, const char *why);
 void assignment_count(struct stage *s);
-/* Moves the metadata to the element, which frees it; the buf is done. */
-void checkpoint_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata);
+/* Adds what the partition's commit says when all below position is done, with the stage's metadata. */
+void checkpoint_add(struct stage *s, struct owned *p, int64_t position, rd_kafka_topic_partition_list_t *list);
 
 /* transform.c */
 bool transform_open(struct stage *s, struct err *e);

@@ -147,16 +147,7 @@ static rd_kafka_topic_partition_list_t *done_offsets(struct stage *s, bool again
         if (!p->assigned || !p->ready || done < 0 || done < p->committed || (done == p->committed && !again)) {
             continue;
         }
-        struct buf metadata;
-        buf_init(&metadata, 4096);
-        struct checkpoint checkpoint = {done, &metadata};
-        if (s->spec->checkpoint != NULL) {
-            s->spec->checkpoint(s->ctx, &p->pub, done, &checkpoint);
-        }
-        rd_kafka_topic_partition_t *at =
-            rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
-        at->offset = checkpoint.offset;
-        checkpoint_metadata(at, &metadata);
+        checkpoint_add(s, p, done, list);
     }
     return list;
 }

@@ -314,8 +314,7 @@ static void *committer_main(void *arg)
         struct err e = ERR_INIT;
         int64_t began = clock_mono_ms();
         enum transaction_outcome outcome = committer_do(c, b, &e);
-        bool replace = c->in_doubt && !c->options.fault_no_recreate &&
-                       outcome != TRANSACTION_FENCED && outcome != TRANSACTION_FATAL;
+        bool replace = c->in_doubt && !c->options.fault_no_recreate && outcome != TRANSACTION_FENCED;
         if (replace || outcome == TRANSACTION_FENCED) {
             producer_close(c); /* it may still hold the box's bytes */
         }

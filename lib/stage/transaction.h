@@ -32,8 +32,7 @@ enum transaction_outcome {
     TRANSACTION_COMMITTED,
     TRANSACTION_ABORTED, /* certainly or maybe: the committed offsets are the only truth */
     TRANSACTION_REFUSED, /* aborted, since the brokers refuse a record for good (too large, …) */
-    TRANSACTION_FENCED,
-    TRANSACTION_FATAL
+    TRANSACTION_FENCED
 };
 
 struct transaction_options {

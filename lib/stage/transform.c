@@ -158,10 +158,7 @@ static bool take_outcome(struct stage *s, int64_t timeout_ms, struct err *e)
                      "another process uses the instance name \"%s\" in group %s (%s); give each process its own "
                      "`instance`", s->instance, s->group, why.text);
         break;
-    case TRANSACTION_FATAL:
     case TRANSACTION_NONE:
-        *e = why;
-        ok = false;
         break;
     }
     box_reset(b);
@@ -176,16 +173,7 @@ static rd_kafka_topic_partition_list_t *close_offsets(struct stage *s)
         if (!p->assigned || !p->moved) {
             continue;
         }
-        struct buf metadata;
-        buf_init(&metadata, 4096);
-        struct checkpoint checkpoint = {p->position, &metadata};
-        if (s->spec->checkpoint != NULL) {
-            s->spec->checkpoint(s->ctx, &p->pub, p->position, &checkpoint);
-        }
-        rd_kafka_topic_partition_t *at =
-            rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
-        at->offset = checkpoint.offset;
-        checkpoint_metadata(at, &metadata);
+        checkpoint_add(s, p, p->position, list);
         p->moved = false;
     }
     return list;
