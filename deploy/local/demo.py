@@ -53,6 +53,10 @@ def _judge(stack, load, sent, last, began_s, say):
     say("")
     say(f"sent       {sent:12,}")
     say(f"rejected   {last.rejected:12,.0f}" + "".join(f"  {r}: {n:,.0f}" for r, n in last.reasons.items()))
+    say(f"admitted   {last.admitted:12,.0f}   (counted by sluice-limit)")
+    for tenant, n in sorted(last.series.items()):
+        if n > 0:
+            say(f"  {tenant}: {n:,.0f} active series, {last.completeness[tenant]:.2%} of them seen in the last 5 minutes")
     say(f"delivered  {last.delivered:12,.0f}   (counted by sluice-amp)")
     say(f"stored     {stored:12,}   (counted in Prometheus by PromQL: {len(by_metric)} metrics)")
     p50, p99 = (seconds(quantile(q, last.freshness)) for q in (0.5, 0.99))

@@ -15,6 +15,7 @@ DEFAULT_PORTS = {
     "prometheus": 19490,
     "validate": 19481,
     "amp": 19482,
+    "limit": 19483,
 }
 
 

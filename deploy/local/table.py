@@ -6,7 +6,7 @@ import time
 from deploy.local.metrics import Page, quantile
 
 WINDOW_S = 10
-HEAD = (f"{'time':>6} {'validate/s':>11} {'rejected':>9} {'amp/s':>9} {'delivered':>11} {'lag':>8}"
+HEAD = (f"{'time':>6} {'validate/s':>11} {'admitted':>11} {'rejected':>9} {'series':>8} {'complete':>8} {'amp/s':>9} {'delivered':>11} {'lag':>8}"
         f" {'fresh p50':>10} {'p99':>8}")
 
 
@@ -15,12 +15,15 @@ class Reading:
         self.at_s = at_s
         pages = {kind: Page(worker.metrics()) for kind, worker in workers.items()}
         empty = Page("")
-        validate, amp = pages.get("validate", empty), pages.get("amp", empty)
+        validate, limit, amp = (pages.get(kind, empty) for kind in ("validate", "limit", "amp"))
         self.taken_in = validate.total("sluice_samples_in_total")
         self.rejected = sum(p.total("sluice_samples_rejected_total") for p in pages.values())
         self.reasons = collections.Counter()
         for page in pages.values():
             self.reasons.update(page.by("sluice_samples_rejected_total", "reason"))
+        self.admitted = limit.total("sluice_samples_out_total")
+        self.series = limit.by("sluice_active_series", "tenant")
+        self.completeness = limit.by("sluice_completeness_ratio", "tenant")
         self.delivered = amp.total("sluice_samples_out_total")
         self.lag = sum(p.total("sluice_lag_records") for p in pages.values())
         self.freshness = amp.buckets("sluice_freshness_seconds")
@@ -59,6 +62,8 @@ class Table:
         last = self.readings[max(len(self.readings) - 1 - self.every_s, 0)]
         span = max(now.at_s - last.at_s, 0.001)
         p50, p99 = (quantile(q, now.freshness, before.freshness) for q in (0.5, 0.99))
-        print(f"{now.at_s:5.0f}s {(now.taken_in - last.taken_in) / span:11,.0f} {now.rejected:9,.0f}"
+        complete = min((now.completeness[t] for t, n in now.series.items() if n > 0), default=1)
+        print(f"{now.at_s:5.0f}s {(now.taken_in - last.taken_in) / span:11,.0f} {now.admitted:11,.0f} {now.rejected:9,.0f}"
+              f" {sum(now.series.values()):8,.0f} {complete:8.2%}"
               f" {(now.delivered - last.delivered) / span:9,.0f} {now.delivered:11,.0f} {now.lag:8,.0f}"
               f" {seconds(p50):>10} {seconds(p99):>8}", file=self.out, flush=True)

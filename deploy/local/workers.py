@@ -12,7 +12,8 @@ POLICY = Path(__file__).with_name("policy.json")
 # name: the keys of its config file besides the common ones. s is the Stack.
 WORKERS = {
     "validate": lambda s: {"policy": str(POLICY)},
-    "amp": lambda s: {"topics": ["metrics.valid"], "url": s.prometheus.write_url},
+    "limit": lambda s: {"policy": str(POLICY)},
+    "amp": lambda s: {"topics": ["metrics.admitted"], "url": s.prometheus.write_url},
 }
 
 

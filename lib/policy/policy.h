@@ -40,6 +40,18 @@ struct class_rules {
     const struct class_rule *items; /* the first that matches */
 };
 
+/* How many series may be active at a time; 0 = no budget. */
+struct budget {
+    int64_t max_series;
+    bool shadow; /* over it: count what would be refused, refuse nothing */
+};
+
+struct budgets {
+    struct budget source; /* each source */
+    struct budget metric; /* each of the tenant's metrics */
+    struct budget tenant; /* the whole tenant */
+};
+
 struct rules {
     bool open; /* everything well-formed passes, but for forbidden labels */
     struct label_rules labels;
@@ -52,6 +64,7 @@ struct rules {
     int64_t max_future_ms;
     int64_t max_series; /* of one source in one message */
     int64_t max_labels; /* of one series */
+    struct budgets budgets;
 };
 
 struct policy_tenant {

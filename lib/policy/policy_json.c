@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { PATH_BYTES = 160 };
+enum { PATH_BYTES = 160, MAX_BUDGET = 1000000000 };
 
 enum value_type { VALUE_TEXTS, VALUE_TEXT, VALUE_INT, VALUE_CHOICE, VALUE_OTHER };
 
@@ -314,9 +314,16 @@ static bool read_time(const struct policy_reader *r, json_t *value, const char *
     return read_object(r, value, path, time_keys, NULL, rules);
 }
 
+static const char *const over_choices[] = {"drop", "shadow", NULL};
 static const struct key limit_keys[] = {
     {"series_per_message", VALUE_INT, AT(max_series), 1, 20000, NULL, NULL},
     {"labels_per_series", VALUE_INT, AT(max_labels), 1, 64, NULL, NULL},
+    {"series_per_source", VALUE_INT, AT(budgets.source.max_series), 1, 20000, NULL, NULL},
+    {"series_per_metric", VALUE_INT, AT(budgets.metric.max_series), 0, MAX_BUDGET, NULL, NULL},
+    {"series_per_tenant", VALUE_INT, AT(budgets.tenant.max_series), 0, MAX_BUDGET, NULL, NULL},
+    {"over_source", VALUE_CHOICE, AT(budgets.source.shadow), 0, 0, over_choices, NULL},
+    {"over_metric", VALUE_CHOICE, AT(budgets.metric.shadow), 0, 0, over_choices, NULL},
+    {"over_tenant", VALUE_CHOICE, AT(budgets.tenant.shadow), 0, 0, over_choices, NULL},
     {0},
 };
 

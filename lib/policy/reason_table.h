@@ -41,3 +41,9 @@ REASON(REASON_DUPLICATE_SAME, "duplicate_same", POINT, COUNTED, "The message has
 REASON(REASON_DUPLICATE_POINT, "duplicate_point", POINT, REDRIVABLE, "The message has two values of one series for one time; the first was kept. Two exporters or scopes share a series: tell them apart by a label.")
 REASON(REASON_SERIES_COLLISION, "series_collision", POINT, REDRIVABLE, "Different metrics become the same series after translation or stripping (same name and labels, another kind, unit or stripped label). Rename one.")
 REASON(REASON_TOO_MANY_SERIES, "too_many_series", POINT, REDRIVABLE, "The message has more series of one source than the policy allows. Split it or send fewer series.")
+
+REASON(REASON_DUPLICATE_BATCH, "duplicate_batch", POINT, COUNTED, "The batch was processed before: an earlier stage was reset and reads its input again. Nothing to do.")
+REASON(REASON_OVER_SOURCE_BUDGET, "over_source_budget", SERIES, REDRIVABLE, "The source has as many active series as the policy allows (series_per_source). Drop labels or metrics, or wait until series it no longer sends have gone idle.")
+REASON(REASON_OVER_METRIC_BUDGET, "over_metric_budget", SERIES, REDRIVABLE, "The tenant's metric has as many active series as the policy allows (series_per_metric). Find the label with too many values on /offenders.")
+REASON(REASON_OVER_TENANT_BUDGET, "over_tenant_budget", SERIES, REDRIVABLE, "The tenant has as many active series as the policy allows (series_per_tenant). Find the metric with too many series on /offenders.")
+REASON(REASON_LIMITER_FULL, "limiter_full", SERIES, REDRIVABLE, "The limiter holds as many series as its memory takes. Operators: more replicas, or a higher memory_limit_mb.")

@@ -16,7 +16,8 @@ enum {
     CONNECTION_BYTES = 16 * 1024,
     BACKLOG = 64,
     DETAIL_MAX_BYTES = 1 << 20,
-    METRICS_MAX_BYTES = 64 << 20
+    METRICS_MAX_BYTES = 64 << 20,
+    PAGE_MAX_BYTES = 16 << 20
 };
 
 struct admin {
@@ -82,6 +83,25 @@ static enum MHD_Result answer_ready(const struct admin_options *o,
     return answer(connection, status, "application/json", &detail);
 }
 
+static const struct admin_page *find_page(const struct admin_options *o, const char *url)
+{
+    for (const struct admin_page *p = o->pages; p != NULL && p->path != NULL; p++) {
+        if (strcmp(url, p->path) == 0) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static enum MHD_Result answer_page(const struct admin_options *o, const struct admin_page *page,
+                                   struct MHD_Connection *connection)
+{
+    struct buf body;
+    buf_init(&body, PAGE_MAX_BYTES);
+    page->print(o->pages_ctx, &body);
+    return answer(connection, MHD_HTTP_OK, "application/json", &body);
+}
+
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_bytes, void **state)
@@ -111,6 +131,10 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     if (strcmp(url, "/healthz") == 0) {
         return o->alive(o->ctx) ? answer_text(connection, MHD_HTTP_OK, "ok")
                                 : answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "stalled");
+    }
+    const struct admin_page *page = find_page(o, url);
+    if (page != NULL) {
+        return answer_page(o, page, connection);
     }
     return answer_text(connection, MHD_HTTP_NOT_FOUND, "try /metrics, /healthz or /ready");
 }

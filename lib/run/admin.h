@@ -7,6 +7,12 @@
 
 struct admin;
 
+/* A page of the worker's own: fills body (JSON). Called on the server's thread. */
+struct admin_page {
+    const char *path;
+    void (*print)(void *ctx, struct buf *body);
+};
+
 struct admin_options {
     const char *address;
     int port;
@@ -18,6 +24,8 @@ struct admin_options {
     /* Called before /metrics is printed, may be NULL. */
     void (*refresh)(void *ctx);
     void *ctx;
+    const struct admin_page *pages; /* NULL path last; may be NULL */
+    void *pages_ctx;
 };
 
 bool admin_start(const struct admin_options *o, struct admin **out, struct err *e) MUST_CHECK;

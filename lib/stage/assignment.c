@@ -313,6 +313,7 @@ static bool seek_one(struct stage *s, struct owned *p, struct err *e)
             (void)rd_kafka_resume_partitions(s->consumer, list);
         }
         p->ready = true;
+        p->at_end = false;
         p->moved = false;
     }
     rd_kafka_topic_partition_list_destroy(list);

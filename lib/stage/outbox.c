@@ -24,6 +24,7 @@ void outbox_reset(struct outbox *o)
     tally_reset(&o->tally);
     o->n = 0;
     o->n_bytes = 0;
+    o->n_reserved_bytes = 0;
     o->n_ages = 0;
 }
 
@@ -41,6 +42,16 @@ static void *array_room(void *items, size_t n, size_t *cap, size_t item_bytes)
     return grown;
 }
 
+static bool has_room(const struct outbox *o, size_t n_bytes)
+{
+    return o->n_bytes + o->n_reserved_bytes + n_bytes <= o->arena.max_bytes;
+}
+
+static bool is_full(const struct outbox *o, struct err *e)
+{
+    return err_set(e, ERR_RETRY, "the outbox is full at %zu bytes", o->n_bytes + o->n_reserved_bytes);
+}
+
 bool outbox_put(struct outbox *o, const struct outgoing *r, struct err *e)
 {
     struct outgoing *records = array_room(o->records, o->n, &o->cap, sizeof *records);
@@ -49,15 +60,27 @@ bool outbox_put(struct outbox *o, const struct outgoing *r, struct err *e)
     }
     o->records = records;
 
+    if (!has_room(o, r->key.len + r->value.len)) {
+        return is_full(o, e);
+    }
     struct outgoing copy = *r;
     copy.key = r->key.ptr == NULL ? SLICE_NONE : arena_copy(&o->arena, r->key);
     copy.value = r->value.ptr == NULL ? SLICE_NONE : arena_copy(&o->arena, r->value);
     if ((copy.key.ptr == NULL) != (r->key.ptr == NULL) ||
         (copy.value.ptr == NULL) != (r->value.ptr == NULL)) {
-        return err_set(e, ERR_RETRY, "the outbox is full at %zu bytes", o->n_bytes);
+        return is_full(o, e);
     }
     o->records[o->n++] = copy;
     o->n_bytes += r->key.len + r->value.len;
+    return true;
+}
+
+bool outbox_reserve(struct outbox *o, size_t n_bytes, struct err *e)
+{
+    if (!has_room(o, n_bytes)) {
+        return is_full(o, e);
+    }
+    o->n_reserved_bytes += n_bytes;
     return true;
 }
 
@@ -78,7 +101,7 @@ bool outbox_age(struct outbox *o, int64_t received_ms, uint64_t n_samples, struc
 
 struct outbox_mark outbox_mark(const struct outbox *o)
 {
-    return (struct outbox_mark){o->n, o->n_bytes, o->tally.n, o->n_ages};
+    return (struct outbox_mark){o->n, o->n_bytes, o->n_reserved_bytes, o->tally.n, o->n_ages};
 }
 
 void outbox_rewind(struct outbox *o, struct outbox_mark mark)
@@ -86,6 +109,7 @@ void outbox_rewind(struct outbox *o, struct outbox_mark mark)
     /* The bytes stay in the arena until its reset: a rewind is rare. */
     o->n = mark.n;
     o->n_bytes = mark.n_bytes;
+    o->n_reserved_bytes = mark.n_reserved_bytes;
     tally_rewind(&o->tally, mark.n_tally);
     o->n_ages = mark.n_ages;
 }

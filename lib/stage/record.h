@@ -63,6 +63,7 @@ struct outbox {
     size_t n;
     size_t cap;
     size_t n_bytes;
+    size_t n_reserved_bytes; /* announced for the flush */
     uint32_t n_output_partitions[MAX_OUTPUTS]; /* filled in by the runtime before any step */
     struct tally tally;
     struct outbox_age *ages; /* owned */
@@ -83,10 +84,13 @@ void outbox_reset(struct outbox *o);
  * step again for the same record, its output so far forgotten. */
 bool outbox_put(struct outbox *o, const struct outgoing *r, struct err *e) MUST_CHECK;
 bool outbox_age(struct outbox *o, int64_t received_ms, uint64_t n_samples, struct err *e) MUST_CHECK;
+/* The flush at the transaction's end will put about so much more: it counts as if it were there. */
+bool outbox_reserve(struct outbox *o, size_t n_bytes, struct err *e) MUST_CHECK;
 /* Forgets what came after a mark (a step that failed half-way). */
 struct outbox_mark {
     size_t n;
     size_t n_bytes;
+    size_t n_reserved_bytes;
     size_t n_tally;
     size_t n_ages;
 };

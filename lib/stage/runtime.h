@@ -18,6 +18,7 @@ struct owned {
     bool assigned; /* false: revoked, kept for late releases of a sink */
     bool ready;    /* false: to be recovered; its records are passed over until then */
     bool failed;   /* stopped with an alarm: offset out of range */
+    bool at_end;   /* nothing behind position when last looked */
     bool moved;    /* since the last commit's list */
     int64_t position;  /* of the next record to process; -1 = wherever the first one is */
     int64_t committed; /* by our knowledge; -1 = none */
@@ -36,6 +37,7 @@ struct transform {
     int filling;       /* index of the box that the loop fills; the other is the committer's */
     size_t max_inputs; /* per box: halved when the brokers refuse a record, to find it */
     int64_t n_aborts_in_a_row;
+    int64_t idle_mono_ms; /* when partitions at their end were last asked */
 };
 
 struct sink {

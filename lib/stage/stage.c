@@ -133,6 +133,8 @@ static bool open_admin(struct stage *s, struct err *e)
         .alive = is_alive,
         .refresh = refresh_memory,
         .ctx = s,
+        .pages = s->spec->pages,
+        .pages_ctx = s->ctx,
     };
     return admin_start(&options, &s->admin, e);
 }
@@ -218,6 +220,7 @@ static bool take_record(struct stage *s, const rd_kafka_message_t *m, struct err
         .key = slice_of(m->key, m->key_len),
         .value = slice_of(m->payload, m->len),
     };
+    p->at_end = false;
     read_headers(m, &r);
     atomic_store_explicit(&s->age_ms, clock_now_ms() - r.timestamp_ms, memory_order_relaxed);
     return s->spec->kind == STAGE_TRANSFORM ? transform_record(s, p, &r, e) : sink_record(s, p, &r, e);
@@ -230,6 +233,9 @@ static bool take_error(struct stage *s, const rd_kafka_message_t *m, struct err 
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         if (p != NULL && p->ready && m->offset > p->position) {
             p->position = m->offset;
+        }
+        if (p != NULL) {
+            p->at_end = true;
         }
         if (p != NULL && p->ready && s->spec->kind == STAGE_SINK) {
             tracker_skip(&p->tracker, m->offset);

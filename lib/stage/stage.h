@@ -6,6 +6,7 @@
  * A stage is a spec of callbacks; all of Kafka lives in lib/stage. */
 #pragma once
 
+#include "run/admin.h"
 #include "run/config.h"
 #include "run/metrics.h"
 #include "stage/record.h"
@@ -25,7 +26,7 @@ struct stage_spec {
     const char *name;           /* default of the group: "sluice-<name>" */
     enum stage_kind kind;
     const char *const *outputs; /* config keys that hold the output topics' names, NULL-ended */
-    bool copartitioned;         /* the outputs must have as many partitions as the inputs */
+    size_t n_copartitioned;     /* the first so many outputs must have as many partitions as the inputs */
 
     /* A partition was assigned: committed is its offset or -1, metadata what was committed with
      * it. Allocates partition->state; may call stage_restore. May be NULL. */
@@ -41,6 +42,14 @@ struct stage_spec {
      * Puts a reference into the DLQ. */
     bool (*give_up)(void *ctx, struct stage *s, const struct record *in, const char *reason,
                     struct outbox *out, struct err *e);
+    /* Transforms: a transaction is about to carry the partition's offset: what its state has become
+     * goes out with it (records of a compacted topic). What a step announced by outbox_reserve has
+     * room. May be NULL. */
+    bool (*flush)(void *ctx, struct partition *p, struct outbox *out, struct err *e);
+    /* Transforms: the partition stands at its end; called about once a second while it does. What
+     * is put out is committed with the partition's offset, unchanged. May be NULL. */
+    bool (*idle)(void *ctx, struct partition *p, int64_t now_ms, struct outbox *out,
+                 struct err *e);
     /* Which offset to commit, if not the true position. May be NULL. */
     void (*checkpoint)(void *ctx, struct partition *p, int64_t position, struct checkpoint *out);
     /* The partition goes (or is rewound: recover follows). Frees partition->state. May be NULL. */
@@ -54,6 +63,8 @@ struct stage_spec {
     bool (*has_room)(void *ctx);
     /* Sinks: everything taken in is done or given back (for an orderly end). */
     bool (*is_idle)(void *ctx);
+    /* More pages of the admin server, NULL path last; called with ctx on its thread. May be NULL. */
+    const struct admin_page *pages;
 };
 
 /* The keys that every stage has (config table rows), see stage_config.h. Runs until a signal or

@@ -94,10 +94,12 @@ bool topics_check(struct stage *s, struct err *e)
         if (!describe_patiently(s->consumer, topics[i], &n_partitions, e)) {
             return false;
         }
-        if (s->spec->copartitioned && s->n_outputs > 0 && n_partitions != s->n_output_partitions[0]) {
-            return err_set(e, ERR_CONFIG,
-                           "%s has %u partitions and %s has %u: all series topics need the same number",
-                           topics[i], n_partitions, s->outputs[0], s->n_output_partitions[0]);
+        for (size_t k = 0; k < s->spec->n_copartitioned; k++) {
+            if (n_partitions != s->n_output_partitions[k]) {
+                return err_set(e, ERR_CONFIG,
+                               "%s has %u partitions and %s has %u: all series topics need the same number",
+                               topics[i], n_partitions, s->outputs[k], s->n_output_partitions[k]);
+            }
         }
     }
     return true;

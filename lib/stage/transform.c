@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Beyond commit_max_bytes there is room for what one more record puts out. */
-enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200 };
+enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200, IDLE_EVERY_MS = 1000 };
 
 static struct box *filling(struct stage *s)
 {
@@ -179,12 +179,29 @@ static rd_kafka_topic_partition_list_t *close_offsets(struct stage *s)
     return list;
 }
 
-static void start_transaction(struct stage *s)
+/* What the moved partitions' state has become goes into the box. */
+static bool flush_states(struct stage *s, struct box *b, struct err *e)
+{
+    b->out.n_reserved_bytes = 0;
+    for (struct owned *p = s->partitions; p != NULL && s->spec->flush != NULL; p = p->next) {
+        if (p->assigned && p->moved && !s->spec->flush(s->ctx, &p->pub, &b->out, e)) {
+            e->kind = ERR_FATAL; /* room for it was reserved */
+            return err_wrap(e, "state of %.*s[%d]", SLICE_ARG(p->pub.topic), p->pub.number);
+        }
+    }
+    return true;
+}
+
+static bool start_transaction(struct stage *s, struct err *e)
 {
     struct box *b = filling(s);
+    if (!flush_states(s, b, e)) {
+        return false;
+    }
     b->offsets = close_offsets(s);
     s->transform.filling = 1 - s->transform.filling;
     transaction_start(s->transform.committer, b);
+    return true;
 }
 
 /* Hands the open box over as soon as the committer is free, and waits for that. */
@@ -196,10 +213,7 @@ static bool hand_over(struct stage *s, struct err *e)
         }
         stage_bound_end(s);
     }
-    if (filling(s)->n_inputs > 0) {
-        start_transaction(s);
-    }
-    return true;
+    return filling(s)->n_inputs == 0 || start_transaction(s, e);
 }
 
 void transform_settle(struct stage *s)
@@ -220,12 +234,12 @@ void transform_settle(struct stage *s)
 
 static bool box_is_full(const struct stage *s, const struct box *b)
 {
-    return b->out.n_bytes >= s->commit_max_bytes || b->n_inputs >= s->transform.max_inputs;
+    return b->out.n_bytes + b->out.n_reserved_bytes >= s->commit_max_bytes || b->n_inputs >= s->transform.max_inputs;
 }
 
 /* False: we are no member of the group at the moment (a commit would not be fenced): the record is left, and comes
  * again when the partition is recovered. */
-static bool box_begin(struct stage *s, struct box *b, struct owned *p, const struct record *r)
+static bool box_begin(struct stage *s, struct box *b, struct owned *p, int64_t offset)
 {
     b->group = rd_kafka_consumer_group_metadata(s->consumer);
     if (b->group == NULL || rd_kafka_assignment_lost(s->consumer) ||
@@ -237,7 +251,7 @@ static bool box_begin(struct stage *s, struct box *b, struct owned *p, const str
     }
     b->opened_mono_ms = clock_mono_ms();
     b->first_partition = &p->pub;
-    b->first_offset = r->offset;
+    b->first_offset = offset;
     return true;
 }
 
@@ -259,7 +273,7 @@ static bool step_once(struct stage *s, struct owned *p, const struct record *r, 
 {
     struct box *b = filling(s);
     struct outbox_mark mark = outbox_mark(&b->out);
-    if (b->n_inputs == 0 && !box_begin(s, b, p, r)) {
+    if (b->n_inputs == 0 && !box_begin(s, b, p, r->offset)) {
         return true;
     }
     bool exhausted = p->failing_offset == r->offset && p->n_attempts >= s->max_attempts;
@@ -314,8 +328,46 @@ bool transform_record(struct stage *s, struct owned *p, const struct record *r, 
     return true;
 }
 
+/* What a partition at its end has to say goes with its offset, as if it were a record's output. */
+static bool idle_once(struct stage *s, struct owned *p, struct err *e)
+{
+    struct box *b = filling(s);
+    struct outbox_mark mark = outbox_mark(&b->out);
+    if (b->n_inputs == 0 && !box_begin(s, b, p, p->position)) {
+        return true;
+    }
+    bool ok = s->spec->idle(s->ctx, &p->pub, clock_now_ms(), &b->out, e);
+    if (ok && b->out.n > mark.n) {
+        b->n_inputs++;
+        p->moved = true;
+        return true;
+    }
+    outbox_rewind(&b->out, mark);
+    if (b->n_inputs == 0) {
+        box_reset(b);
+    }
+    return ok || e->kind == ERR_RETRY; /* no room now: a second later there is */
+}
+
+static bool idle_all(struct stage *s, int64_t now_mono_ms, struct err *e)
+{
+    if (s->spec->idle == NULL || now_mono_ms - s->transform.idle_mono_ms < IDLE_EVERY_MS) {
+        return true;
+    }
+    s->transform.idle_mono_ms = now_mono_ms;
+    for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        if (p->assigned && p->ready && p->at_end && p->position >= 0 && !idle_once(s, p, e)) {
+            return err_wrap(e, "%.*s[%d] at its end", SLICE_ARG(p->pub.topic), p->pub.number);
+        }
+    }
+    return true;
+}
+
 bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e)
 {
+    if (!idle_all(s, now_mono_ms, e)) {
+        return false;
+    }
     if (!take_outcome(s, 0, e)) {
         return false;
     }
@@ -324,10 +376,7 @@ bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e)
     cell_set(s->cell_recreated, (double)committer_n_recreated(s->transform.committer));
     bool due = b->n_inputs > 0 &&
                (now_mono_ms - b->opened_mono_ms >= s->commit_interval_ms || box_is_full(s, b));
-    if (due && !transaction_running(s->transform.committer)) {
-        start_transaction(s);
-    }
-    return true;
+    return !due || transaction_running(s->transform.committer) || start_transaction(s, e);
 }
 
 int transform_poll_ms(const struct stage *s, int64_t now_mono_ms)

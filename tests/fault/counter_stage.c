@@ -150,7 +150,7 @@ int main(int argc, char **argv)
         .name = "test-counter",
         .kind = STAGE_TRANSFORM,
         .outputs = outputs,
-        .copartitioned = true,
+        .n_copartitioned = 1,
         .recover = recover,
         .step = step,
         .give_up = give_up,

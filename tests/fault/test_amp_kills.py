@@ -26,7 +26,7 @@ MISDEEDS = [
 def run_with_kills(stack, load, url):
     """Starts validate and amp, kills amp now and then, and waits until all was delivered."""
     stack.worker("validate")
-    amp = stack.worker("amp", url=url, session_timeout_ms=6000, request_timeout_ms=2000, max_backoff_ms=1000)
+    amp = stack.worker("amp", url=url, topics=["metrics.valid"], session_timeout_ms=6000, request_timeout_ms=2000, max_backoff_ms=1000)
     pause = random.Random(3)
     for _ in range(KILLS):
         time.sleep(pause.uniform(1.0, 3.0))

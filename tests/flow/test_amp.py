@@ -32,7 +32,7 @@ class Setting:
     def amp(self, name=None, ready=True, **keys):
         keys = {"url": self.receiver.write_url, "batch_deadline_ms": 50, "min_backoff_ms": 20, "max_backoff_ms": 500,
                 "session_timeout_ms": SESSION_MS, **keys}
-        return self.stack.worker("amp", name=name, ready=ready, **keys)
+        return self.stack.worker("amp", name=name, ready=ready, **{"topics": [TOPIC], **keys})
 
     def put(self, source, points, t_ms, **more):
         self.producer.produce(TOPIC, batches.batch(source, points, t_ms, **more),

@@ -20,6 +20,7 @@ def pipeline(stack):
     stack.create_all_topics()
     stack.prometheus  # started
     stack.validate = stack.worker("validate")
+    stack.limit = stack.worker("limit")
     stack.amp = stack.worker("amp")
     return stack
 

@@ -7,20 +7,13 @@
 
 #include "base/buf.h"
 #include "base/utf8.h"
-#include "dlq_avsc.h"
+#include "stage/dlq.h"
 
 enum {
     MAX_NAME_BYTES = 256,
     FIRST_POINTS = 8,
     LETTER_BYTES = 8 << 20,
-    TEXT_BYTES = 512,
-    HEAD_BYTES = 10
-};
-
-struct dead_point {
-    struct hash128 id;
-    bool has_id;
-    int64_t time_ms;
+    TEXT_BYTES = 512
 };
 
 struct reject {
@@ -32,7 +25,7 @@ struct reject {
     uint64_t n_samples;
     uint32_t n_points;
     uint32_t cap;
-    struct dead_point *points;
+    struct dead_letter_point *points;
 };
 
 void rejects_init(struct rejects *r, size_t max_bytes, uint32_t max_points)
@@ -147,7 +140,7 @@ static bool point_room(struct rejects *r, struct reject *reject)
         return true;
     }
     uint32_t cap = reject->cap == 0 ? FIRST_POINTS : reject->cap * 2;
-    struct dead_point *points = arena_alloc(&r->arena, cap * sizeof *points);
+    struct dead_letter_point *points = arena_alloc(&r->arena, cap * sizeof *points);
     if (points == NULL) {
         return false;
     }
@@ -173,10 +166,10 @@ bool reject_add(struct rejects *r, const struct rejected_point *p, struct err *e
     if (!point_room(r, reject)) {
         return too_large(e);
     }
-    struct dead_point *point = &reject->points[reject->n_points++];
-    *point = (struct dead_point){.has_id = p->id != NULL, .time_ms = p->time_ms};
+    struct dead_letter_point *point = &reject->points[reject->n_points++];
+    *point = (struct dead_letter_point){.has_series = p->id != NULL, .time_ms = p->time_ms};
     if (p->id != NULL) {
-        point->id = *p->id;
+        point->series = *p->id;
     }
     return true;
 }
@@ -190,38 +183,32 @@ struct letter {
     int32_t index;
     uint64_t n_samples;
     uint64_t n_points;
-    const struct dead_point *points;
+    const struct dead_letter_point *points;
 };
 
-/* schemas/dlq.avsc. */
 static void letter_encode(const struct letter_origin *o, const struct letter *l, struct buf *b)
 {
-    buf_put(b, DLQ_HEAD, HEAD_BYTES);
-    buf_zigzag_bytes(b, o->tenant_name);
-    buf_zigzag_bytes(b, SLICE_LITERAL("validate"));
-    buf_zigzag_bytes(b, slice_str(reason_name(l->reason)));
-    buf_zigzag_bytes(b, l->metric);
-    buf_zigzag(b, o->received_ms);
-    buf_zigzag_bytes(b, o->topic);
-    buf_put(b, o->in->partition->topic_id, sizeof o->in->partition->topic_id);
-    buf_zigzag(b, o->in->partition->number);
-    buf_zigzag(b, o->in->offset);
-    buf_zigzag(b, l->index);
-    buf_zigzag(b, (int64_t)l->n_samples);
-    if (l->n_points > 0) {
-        buf_zigzag(b, (int64_t)l->n_points);
-        for (uint64_t i = 0; i < l->n_points; i++) {
-            const struct dead_point *p = &l->points[i];
-            buf_zigzag_bytes(b, p->has_id ? slice_of(&p->id, sizeof p->id) : SLICE_NONE);
-            buf_zigzag(b, p->time_ms);
-        }
-    }
-    buf_zigzag(b, 0);
-    buf_zigzag_bytes(b, l->culprit == NULL ? SLICE_NONE : l->culprit->label);
-    buf_zigzag_bytes(b, l->culprit != NULL && l->culprit->is_masked
-                            ? slice_of(l->culprit->mask, MASK_BYTES)
-                            : SLICE_NONE);
-    buf_zigzag_bytes(b, l->text);
+    const struct culprit *culprit = l->culprit;
+    const struct dead_letter letter = {
+        .tenant = o->tenant_name,
+        .stage = "validate",
+        .reason = reason_name(l->reason),
+        .metric = l->metric,
+        .received_ms = o->received_ms,
+        .topic = o->topic,
+        .topic_id = o->in->partition->topic_id,
+        .partition = o->in->partition->number,
+        .offset = o->in->offset,
+        .index = l->index,
+        .n_samples = (int64_t)l->n_samples,
+        .n_points = (uint32_t)l->n_points,
+        .points = l->points,
+        .label = culprit == NULL ? SLICE_NONE : culprit->label,
+        .masked_value = culprit != NULL && culprit->is_masked ? slice_of(culprit->mask, MASK_BYTES)
+                                                              : SLICE_NONE,
+        .text = l->text,
+    };
+    dead_letter_encode(&letter, b);
 }
 
 static bool count(struct outbox *out, struct cell *cell, uint64_t n, struct err *e)

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/arena.h"
-#include "caps.h"
+#include "stage/dlq_caps.h"
 #include "policy/reason.h"
 #include "series_cache.h"
 #include "stage/record.h"

@@ -23,3 +23,5 @@ void caps_keep(struct caps *c);
 /* Takes up to n; how many were left for it in *granted. */
 bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms,
                uint64_t n, uint64_t *granted, struct err *e) MUST_CHECK;
+/* How many caps_take would grant at most. */
+uint64_t caps_left(const struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms);

@@ -1,0 +1,96 @@
+/* sluice-limit: series budgets, by exact counting. */
+#include "run/log.h"
+#include "run/program.h"
+#include "stage/kafka_client.h"
+#include "stage/stage_config.h"
+#include "limit.h"
+
+enum { TICK_MS = 1000 };
+
+static const struct config_key keys[] = {STAGE_CONFIG(CONFIG_ROW) LIMIT_CONFIG(CONFIG_ROW)};
+
+static bool tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
+{
+    static int64_t last_ms;
+    struct err why = ERR_INIT;
+    (void)s;
+    (void)e;
+    if (now_ms >= last_ms && now_ms - last_ms < TICK_MS) {
+        return true;
+    }
+    last_ms = now_ms;
+    limit_export(ctx);
+    switch (limit_reload(ctx, &why)) {
+    case POLICY_NEW:
+        log_line(LOG_INFO, "a new policy is in force",
+                 LOG_FIELDS(LOG_STR("version", limit_policy_version(ctx))));
+        break;
+    case POLICY_REFUSED:
+        log_err(LOG_ERROR, "the changed policy is refused, the old one stays in force", &why);
+        break;
+    case POLICY_SAME:
+        break;
+    }
+    return true;
+}
+
+/*   metrics.valid ──► limit ──► metrics.admitted, sluice.limit, metrics.dlq   */
+static const char *const outputs[] = {[OUTPUT_ADMITTED] = "admitted_topic",
+                                      [OUTPUT_STATE] = "state_topic",
+                                      [OUTPUT_DLQ] = "dlq_topic",
+                                      NULL};
+static const struct admin_page pages[] = {{"/completeness", limit_print_completeness},
+                                          {"/offenders", limit_print_offenders},
+                                          {NULL, NULL}};
+static const struct stage_spec spec = {
+    .name = "limit",
+    .kind = STAGE_TRANSFORM,
+    .outputs = outputs,
+    .n_copartitioned = OUTPUT_STATE + 1,
+    .recover = limit_recover,
+    .step = limit_step,
+    .give_up = limit_give_up,
+    .flush = limit_flush,
+    .idle = limit_idle,
+    .drop = limit_drop,
+    .tick = tick,
+    .pages = pages,
+};
+
+static int run(const struct config *config, struct metrics *metrics)
+{
+    const struct limit_options options = {
+        .policy_path = config_str(config, "policy"),
+        .state_topic = config_str(config, "state_topic"),
+        .active_ms = config_int(config, "active_ms"),
+        .heartbeat_ms = config_int(config, "heartbeat_ms"),
+        .shed_after_ms = {[CLASS_STANDARD] = config_int(config, "shed_standard_after_ms"),
+                          [CLASS_VERBOSE] = config_int(config, "shed_verbose_after_ms")},
+        .dlq_samples_per_minute = (uint64_t)config_int(config, "dlq_samples_per_minute"),
+        .memory_bytes = (size_t)config_int(config, "memory_limit_mb") << 20,
+    };
+    struct err e = ERR_INIT;
+    struct limit *limit = NULL;
+    int code;
+    hash_seed_init();
+    if (limit_new(&options, metrics, &limit, &e)) {
+        code = stage_run(&spec, limit, config, metrics);
+    } else {
+        log_err(LOG_ERROR, "can't start", &e);
+        code = err_exit_code(&e);
+    }
+    limit_free(limit);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    const struct config_program program = {
+        .name = "sluice-limit",
+        .summary = "keeps every source, metric and tenant inside its series budget",
+        .version = kafka_version_line(),
+        .keys = keys,
+        .n_keys = sizeof keys / sizeof keys[0],
+    };
+    return program_main(&program, argc, argv, run);
+}

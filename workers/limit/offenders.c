@@ -1,0 +1,226 @@
+#include "offenders.h"
+
+#include <stdlib.h>
+
+#include "json_text.h"
+
+enum { FEWEST_VALUES = 16 };
+
+/* Distinct values of a label, as 64-bit hashes: open addressing, 0 = empty. */
+struct values {
+    uint64_t *slots; /* owned */
+    uint32_t n_slots;
+    uint32_t n;
+    bool is_more; /* than were counted */
+};
+
+struct offender_label {
+    char name[129]; /* cut */
+    struct values values;
+};
+
+struct offender {
+    char tenant[129];
+    char metric[257];
+    uint64_t n_new;
+    uint64_t n_refused;
+    uint32_t n_labels;
+    struct offender_label labels[MAX_OFFENDER_LABELS];
+};
+
+static void offender_free(void *value)
+{
+    struct offender *o = value;
+    for (uint32_t i = 0; i < o->n_labels; i++) {
+        free(o->labels[i].values.slots);
+    }
+    free(o);
+}
+
+void offenders_init(struct offenders *o, size_t max_bytes, int64_t now_ms)
+{
+    o->since_ms = now_ms;
+    table_init(&o->table, max_bytes, offender_free);
+}
+
+void offenders_fini(struct offenders *o)
+{
+    table_fini(&o->table);
+}
+
+void offenders_reset(struct offenders *o, int64_t now_ms)
+{
+    table_clear(&o->table);
+    o->since_ms = now_ms;
+}
+
+static void values_insert(uint64_t *slots, uint32_t n_slots, uint64_t hash)
+{
+    uint32_t i = (uint32_t)hash & (n_slots - 1);
+    while (slots[i] != 0 && slots[i] != hash) {
+        i = (i + 1) & (n_slots - 1);
+    }
+    slots[i] = hash;
+}
+
+static bool values_has(const struct values *v, uint64_t hash)
+{
+    uint32_t i = (uint32_t)hash & (v->n_slots - 1);
+    while (v->n_slots > 0 && v->slots[i] != 0) {
+        if (v->slots[i] == hash) {
+            return true;
+        }
+        i = (i + 1) & (v->n_slots - 1);
+    }
+    return false;
+}
+
+/* Up to MAX_VALUES are told apart; without memory for more it says so too. */
+static void values_add(struct values *v, uint64_t hash)
+{
+    hash |= 1; /* never 0 */
+    if (values_has(v, hash)) {
+        return;
+    }
+    if (v->n == MAX_VALUES) {
+        v->is_more = true;
+        return;
+    }
+    if (v->n * 2 >= v->n_slots) {
+        uint32_t n_slots = v->n_slots == 0 ? FEWEST_VALUES : v->n_slots * 2;
+        uint64_t *slots = calloc(n_slots, sizeof *slots);
+        if (slots == NULL) {
+            v->is_more = true;
+            return;
+        }
+        for (uint32_t i = 0; i < v->n_slots; i++) {
+            if (v->slots[i] != 0) {
+                values_insert(slots, n_slots, v->slots[i]);
+            }
+        }
+        free(v->slots);
+        v->slots = slots;
+        v->n_slots = n_slots;
+    }
+    values_insert(v->slots, v->n_slots, hash);
+    v->n++;
+}
+
+static void text_copy(char *out, size_t size, struct slice s)
+{
+    size_t n = s.len < size - 1 ? s.len : size - 1;
+    if (n > 0) {
+        memcpy(out, s.ptr, n);
+    }
+    out[n] = '\0';
+}
+
+static struct offender *offender_of(struct offenders *o, struct slice tenant, struct slice metric)
+{
+    struct hash128 key = hash128_seeded(metric, hash64_seeded(tenant, 4));
+    struct offender *found = table_find(&o->table, key);
+    if (found != NULL) {
+        return found;
+    }
+    found = calloc(1, sizeof *found);
+    if (found == NULL) {
+        return NULL;
+    }
+    text_copy(found->tenant, sizeof found->tenant, tenant);
+    text_copy(found->metric, sizeof found->metric, metric);
+    /* Charged with all that its labels can grow to. */
+    size_t most = sizeof *found + MAX_OFFENDER_LABELS * MAX_VALUES * 2 * sizeof(uint64_t);
+    if (!table_put(&o->table, key, found, most)) {
+        offender_free(found);
+        return NULL;
+    }
+    return found;
+}
+
+static void label_note(struct offender *o, const struct label *l)
+{
+    char name[sizeof o->labels[0].name];
+    text_copy(name, sizeof name, l->name);
+    for (uint32_t i = 0; i < o->n_labels; i++) {
+        if (strcmp(o->labels[i].name, name) == 0) {
+            values_add(&o->labels[i].values, hash64(l->value));
+            return;
+        }
+    }
+    if (o->n_labels < MAX_OFFENDER_LABELS) {
+        struct offender_label *fresh = &o->labels[o->n_labels++];
+        memcpy(fresh->name, name, sizeof name);
+        values_add(&fresh->values, hash64(l->value));
+    }
+}
+
+void offenders_note(struct offenders *o, struct slice tenant, const struct series *s, bool is_refused)
+{
+    struct offender *offender = offender_of(o, tenant, s->metric);
+    if (offender == NULL) {
+        return; /* without memory a number is missing on a page */
+    }
+    *(is_refused ? &offender->n_refused : &offender->n_new) += 1;
+    for (uint32_t i = 0; i < s->n_labels; i++) {
+        label_note(offender, &s->labels[i]);
+    }
+}
+
+static int worse_first(const void *x, const void *y)
+{
+    const struct offender *a = *(const struct offender *const *)x;
+    const struct offender *b = *(const struct offender *const *)y;
+    if (a->n_refused != b->n_refused) {
+        return a->n_refused > b->n_refused ? -1 : 1;
+    }
+    return (a->n_new < b->n_new) - (a->n_new > b->n_new);
+}
+
+static int more_values_first(const void *x, const void *y)
+{
+    const struct offender_label *a = *(const struct offender_label *const *)x;
+    const struct offender_label *b = *(const struct offender_label *const *)y;
+    return (a->values.n < b->values.n) - (a->values.n > b->values.n);
+}
+
+static void offender_print(const struct offender *o, struct buf *out)
+{
+    const struct offender_label *labels[MAX_OFFENDER_LABELS];
+    for (uint32_t i = 0; i < o->n_labels; i++) {
+        labels[i] = &o->labels[i];
+    }
+    qsort(labels, o->n_labels, sizeof labels[0], more_values_first);
+    buf_printf(out, "{\"tenant\":");
+    json_text(out, o->tenant);
+    buf_printf(out, ",\"metric\":");
+    json_text(out, o->metric);
+    buf_printf(out, ",\"refused_series\":%llu,\"new_series\":%llu,\"labels\":[", (unsigned long long)o->n_refused,
+               (unsigned long long)o->n_new);
+    for (uint32_t i = 0; i < o->n_labels; i++) {
+        buf_printf(out, "%s{\"label\":", i == 0 ? "" : ",");
+        json_text(out, labels[i]->name);
+        buf_printf(out, ",\"values\":%u,\"at_least\":%s}", labels[i]->values.n,
+                   labels[i]->values.is_more ? "true" : "false");
+    }
+    buf_printf(out, "]}");
+}
+
+void offenders_print(const struct offenders *o, uint32_t n, struct buf *out)
+{
+    const struct offender **all = calloc(o->table.n + 1, sizeof(const struct offender *));
+    size_t n_all = 0;
+    const struct offender *one;
+    for (size_t at = 0; all != NULL && (one = table_next(&o->table, &at)) != NULL;) {
+        all[n_all++] = one;
+    }
+    if (all != NULL) {
+        qsort(all, n_all, sizeof all[0], worse_first);
+    }
+    buf_printf(out, "{\"since_ms\":%lld,\"offenders\":[", (long long)o->since_ms);
+    for (size_t i = 0; i < n_all && i < n; i++) {
+        buf_printf(out, "%s", i == 0 ? "" : ",");
+        offender_print(all[i], out);
+    }
+    buf_printf(out, "]}\n");
+    free(all);
+}

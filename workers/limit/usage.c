@@ -1,0 +1,142 @@
+#include "usage.h"
+
+#include <stdlib.h>
+
+#include "series_set.h"
+
+static void tenant_free(void *value)
+{
+    struct tenant_use *t = value;
+    free((void *)(uintptr_t)t->name.ptr);
+    free(t);
+}
+
+static struct slice name_copy(struct slice name)
+{
+    uint8_t *p = malloc(name.len + 1);
+    if (p != NULL && name.len > 0) {
+        memcpy(p, name.ptr, name.len);
+    }
+    return (struct slice){p, p == NULL ? 0 : name.len};
+}
+
+void usage_init(struct usage *u)
+{
+    *u = (struct usage){.free_metric = MAX_METRICS};
+    table_init(&u->tenants, 0, tenant_free);
+    table_init(&u->by_name, 0, NULL);
+}
+
+void usage_fini(struct usage *u)
+{
+    for (uint32_t i = 0; i < u->n_metrics; i++) {
+        free((void *)(uintptr_t)u->metrics[i]->name.ptr);
+        free(u->metrics[i]);
+    }
+    free(u->metrics);
+    table_fini(&u->by_name);
+    table_fini(&u->tenants);
+}
+
+struct tenant_use *usage_tenant(struct usage *u, struct slice name, struct tenants *tenants)
+{
+    struct hash128 key = hash128_seeded(name, 0);
+    struct tenant_use *t = table_find(&u->tenants, key);
+    if (t != NULL) {
+        return t;
+    }
+    t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        return NULL;
+    }
+    t->name = name_copy(name);
+    t->tenant = tenants_find(tenants, name);
+    if (t->name.ptr == NULL || !table_put(&u->tenants, key, t, sizeof *t)) {
+        tenant_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+static struct hash128 metric_key(const struct tenant_use *t, struct slice name)
+{
+    return hash128_seeded(name, hash64_seeded(t->name, 1));
+}
+
+struct metric_use *usage_metric_find(struct usage *u, const struct tenant_use *t, struct slice name)
+{
+    return table_find(&u->by_name, metric_key(t, name));
+}
+
+/* A free entry of the array, or a new one. */
+static struct metric_use *entry_take(struct usage *u)
+{
+    if (u->free_metric != MAX_METRICS) {
+        struct metric_use *m = u->metrics[u->free_metric];
+        u->free_metric = m->next_free;
+        return m;
+    }
+    if (u->n_metrics == u->cap_metrics) {
+        uint32_t cap = u->cap_metrics == 0 ? 64 : u->cap_metrics * 2;
+        struct metric_use **grown =
+            cap > MAX_METRICS ? NULL : reallocarray(u->metrics, cap, sizeof(struct metric_use *));
+        if (grown == NULL) {
+            return NULL;
+        }
+        u->metrics = grown;
+        u->cap_metrics = cap;
+    }
+    struct metric_use *m = calloc(1, sizeof *m);
+    if (m != NULL) {
+        m->index = u->n_metrics;
+        u->metrics[u->n_metrics++] = m;
+    }
+    return m;
+}
+
+static void entry_give(struct usage *u, struct metric_use *m)
+{
+    free((void *)(uintptr_t)m->name.ptr);
+    m->name = SLICE_NONE;
+    m->next_free = u->free_metric;
+    u->free_metric = m->index;
+}
+
+struct metric_use *usage_metric(struct usage *u, struct tenant_use *t, struct slice name)
+{
+    struct hash128 key = metric_key(t, name);
+    struct metric_use *m = table_find(&u->by_name, key);
+    if (m != NULL) {
+        return m;
+    }
+    m = entry_take(u);
+    if (m == NULL) {
+        return NULL;
+    }
+    m->name = name_copy(name);
+    m->tenant = t;
+    m->n_active = 0;
+    if (m->name.ptr == NULL || !table_put(&u->by_name, key, m, sizeof *m)) {
+        entry_give(u, m);
+        return NULL;
+    }
+    return m;
+}
+
+void usage_move(struct usage *u, struct metric_use *m, int64_t n)
+{
+    m->n_active += n;
+    m->tenant->n_active += n;
+    if (m->n_active == 0) {
+        (void)table_remove(&u->by_name, metric_key(m->tenant, m->name));
+        entry_give(u, m);
+    }
+}
+
+void usage_rebind(struct usage *u, struct tenants *tenants)
+{
+    struct tenant_use *t;
+    for (size_t at = 0; (t = table_next(&u->tenants, &at)) != NULL;) {
+        t->tenant = tenants_find(tenants, t->name);
+    }
+}
