@@ -5,6 +5,7 @@ import json
 import struct
 
 import fastavro
+import xxhash
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from deploy.local.places import ROOT
@@ -61,7 +62,8 @@ def _shape(source, points):
     return encode("shape", {"symbols": list(symbols), "source": source, "series": series})
 
 
-def batch(source, points, t_ms, received_ms=None, times=None, tenant="demo", offset=0):
+def batch(source, points, t_ms, received_ms=None, times=None, tenant="demo", offset=0, index=0, redriven=0,
+          class_="standard"):
     """points: what counter, gauge and native gave. times: a time per point, in the order given."""
     order = sorted(range(len(points)), key=lambda i: _order(points[i]))
     points_in_order = [points[i] for i in order]
@@ -69,20 +71,26 @@ def batch(source, points, t_ms, received_ms=None, times=None, tenant="demo", off
         ("values", ("counter", "gauge")), ("exponential_histograms", ("exponential_histogram",)))}
     deltas = [] if times is None else [times[i] - t_ms for i in order]
     return encode("batch", {
-        "tenant": tenant, "class": "standard", "source": hash_of(source), "received_ms": received_ms or t_ms,
+        "tenant": tenant, "class": class_, "source": as_long(source_id(source, tenant)),
+        "received_ms": received_ms or t_ms,
         "origin": {"topic": "metrics.ingest." + tenant, "topic_id": b"\x07" * 16, "partition": 0, "offset": offset,
-                   "index": 0},
-        "redriven": 0, "shape": _shape(source, points_in_order), "times": {"base": t_ms, "deltas": deltas},
+                   "index": index},
+        "redriven": redriven, "shape": _shape(source, points_in_order), "times": {"base": t_ms, "deltas": deltas},
         "starts": {"base": 0, "deltas": []}, "classic_histograms": b"", **columns})
 
 
-def hash_of(source):
-    """Any 63 bits that are the same each time."""
-    return sum(ord(c) * 1_000_003 ** (i + 1) for i, c in enumerate(source)) % (1 << 63)
+def source_id(source, tenant="demo"):
+    """XXH3-64 of tenant and source name, each with its length as 32 bits in front."""
+    return xxhash.xxh3_64_intdigest(b"".join(struct.pack("<I", len(t)) + t for t in (tenant.encode(), source.encode())))
 
 
-def partition_of(source, n_partitions):
-    return hash_of(source) % n_partitions
+def as_long(number):
+    """64 bits as Avro's signed long."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def partition_of(source, n_partitions, tenant="demo"):
+    return source_id(source, tenant) % n_partitions
 
 
 def heartbeat(t_ms, tenant="demo"):

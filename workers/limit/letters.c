@@ -91,10 +91,16 @@ struct runs {
     const struct tenant *tenant;
     const int64_t *times;
     struct dead_letter_point *points;
-    int64_t index;
 };
 
-static bool run_put(const struct letters *l, struct runs *runs, const struct run *r, struct err *e)
+/* An ingest record has several batches, each with letters of its own: of 31 bits, 16 tell the batch
+ * and 15 where the run begins in it. */
+static int64_t letter_index(const struct batch *b, const struct run *r)
+{
+    return (int64_t)((uint32_t)b->origin.index & 0xffff) << 15 | (r->first & 0x7fff);
+}
+
+static bool run_put(const struct letters *l, const struct runs *runs, const struct run *r, struct err *e)
 {
     const struct batch *b = runs->batch;
     uint64_t granted = 0;
@@ -118,7 +124,7 @@ static bool run_put(const struct letters *l, struct runs *runs, const struct run
         .topic_id = b->origin.topic_id,
         .partition = b->origin.partition,
         .offset = b->origin.offset,
-        .index = runs->index++,
+        .index = letter_index(b, r),
         .n_samples = r->n_points,
         .n_points = points_fill(runs->verdict, runs->shape, r, runs->times, granted, runs->points),
         .points = runs->points,
@@ -190,7 +196,7 @@ bool letters_put(const struct letters *l, struct judge *j, const struct batch *b
     if (!batch_times_decode(&b->times, shape.n_series, times, e)) {
         return false;
     }
-    struct runs runs = {b, v, &shape, tenant, times, points, 0};
+    struct runs runs = {b, v, &shape, tenant, times, points};
     for (struct run r = {0}; run_next(v, &shape, &r);) {
         if (!run_put(l, &runs, &r, e)) {
             return false;
