@@ -8,48 +8,6 @@
 
 enum { CALL_MS = 5000 };
 
-/* The end of a partition, transactions that are still open included: reading only to the last
- * stable offset would miss rows that are committed a moment later (KAFKA-10167). */
-static bool end_uncommitted(rd_kafka_t *rk, const char *topic, int32_t number, int64_t *end, struct err *e)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, number)->offset = RD_KAFKA_OFFSET_SPEC_LATEST;
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-    char text[128];
-    (void)rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, text, sizeof text);
-    rd_kafka_error_t *ignored =
-        rd_kafka_AdminOptions_set_isolation_level(options, RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED);
-    if (ignored != NULL) {
-        rd_kafka_error_destroy(ignored);
-    }
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_ListOffsets(rk, list, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS + 1000);
-    const rd_kafka_ListOffsets_result_t *result =
-        event == NULL ? NULL : rd_kafka_event_ListOffsets_result(event);
-    bool ok = false;
-    if (result != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        size_t n;
-        const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(result, &n);
-        const rd_kafka_topic_partition_t *at =
-            n == 1 ? rd_kafka_ListOffsetsResultInfo_topic_partition(infos[0]) : NULL;
-        ok = at != NULL && at->err == RD_KAFKA_RESP_ERR_NO_ERROR && at->offset >= 0;
-        if (ok) {
-            *end = at->offset;
-        }
-    }
-    if (!ok) {
-        (void)err_set(e, ERR_RETRY, "the end of %s[%d] is not to be had yet", topic, number);
-    }
-    if (event != NULL) {
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_topic_partition_list_destroy(list);
-    return ok;
-}
-
 /* Hands the record on; position moves behind it. False: stop, e is set. */
 static bool restore_message(const rd_kafka_message_t *m, struct partition *p, int64_t *position,
                             restore_fn each, void *ctx, struct err *e)
@@ -105,7 +63,7 @@ bool stage_restore(struct stage *s, const char *topic, int32_t partition, int64_
     if (s->reader == NULL && !kafka_open(KAFKA_READER, &s->kafka, NULL, &s->reader, e)) {
         return false;
     }
-    if (!end_uncommitted(s->reader, topic, partition, &end, e)) {
+    if (!topic_end_uncommitted(s->reader, topic, partition, &end, e)) {
         return err_wrap(e, "restore");
     }
     int64_t low;

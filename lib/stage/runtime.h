@@ -8,6 +8,7 @@
 
 #include "run/admin.h"
 #include "stage/stage.h"
+#include "stage/topics.h"
 #include "stage/tracker.h"
 #include "stage/transaction.h"
 
@@ -147,6 +148,4 @@ void sink_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_par
 void stage_bound_end(struct stage *s);
 
 /* topics.c */
-/* Partition count and id of a topic; ERR_CONFIG names a topic that does not exist. */
-bool topic_describe(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, uint8_t id[16], struct err *e);
 bool topics_check(struct stage *s, struct err *e);

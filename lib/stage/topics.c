@@ -1,10 +1,12 @@
+#include "stage/topics.h"
+
 #include "stage/runtime.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 10000, TRIES = 8, TRY_AGAIN_MS = 500 };
+enum { TIMEOUT_MS = 10000, END_TIMEOUT_MS = 5000, TRIES = 8, TRY_AGAIN_MS = 500 };
 
 static bool description_read(const rd_kafka_TopicDescription_t *d, const char *topic,
                              uint32_t *n_partitions, uint8_t id[16], struct err *e)
@@ -64,8 +66,7 @@ bool topic_describe(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, u
     return ok;
 }
 
-/* A topic that was made a moment ago is not known to every broker yet. */
-static bool describe_patiently(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, struct err *e)
+bool topic_describe_patiently(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, struct err *e)
 {
     uint8_t id[16];
     for (int i = 0; i < TRIES; i++) {
@@ -77,10 +78,50 @@ static bool describe_patiently(rd_kafka_t *rk, const char *topic, uint32_t *n_pa
     return false;
 }
 
+bool topic_end_uncommitted(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t *end, struct err *e)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_SPEC_LATEST;
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    char text[128];
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, END_TIMEOUT_MS, text, sizeof text);
+    rd_kafka_error_t *ignored =
+        rd_kafka_AdminOptions_set_isolation_level(options, RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED);
+    if (ignored != NULL) {
+        rd_kafka_error_destroy(ignored);
+    }
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_ListOffsets(rk, list, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, END_TIMEOUT_MS + 1000);
+    const rd_kafka_ListOffsets_result_t *result =
+        event == NULL ? NULL : rd_kafka_event_ListOffsets_result(event);
+    bool ok = false;
+    if (result != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t n;
+        const rd_kafka_ListOffsetsResultInfo_t **infos = rd_kafka_ListOffsets_result_infos(result, &n);
+        const rd_kafka_topic_partition_t *at =
+            n == 1 ? rd_kafka_ListOffsetsResultInfo_topic_partition(infos[0]) : NULL;
+        ok = at != NULL && at->err == RD_KAFKA_RESP_ERR_NO_ERROR && at->offset >= 0;
+        if (ok) {
+            *end = at->offset;
+        }
+    }
+    if (!ok) {
+        (void)err_set(e, ERR_RETRY, "the end of %s[%d] is not to be had yet", topic, partition);
+    }
+    if (event != NULL) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_topic_partition_list_destroy(list);
+    return ok;
+}
+
 bool topics_check(struct stage *s, struct err *e)
 {
     for (size_t i = 0; i < s->n_outputs; i++) {
-        if (!describe_patiently(s->consumer, s->outputs[i], &s->n_output_partitions[i], e)) {
+        if (!topic_describe_patiently(s->consumer, s->outputs[i], &s->n_output_partitions[i], e)) {
             return false;
         }
     }
@@ -91,7 +132,7 @@ bool topics_check(struct stage *s, struct err *e)
         if (topics[i][0] == '^') {
             continue;
         }
-        if (!describe_patiently(s->consumer, topics[i], &n_partitions, e)) {
+        if (!topic_describe_patiently(s->consumer, topics[i], &n_partitions, e)) {
             return false;
         }
         for (size_t k = 0; k < s->spec->n_copartitioned; k++) {
