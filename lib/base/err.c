@@ -65,6 +65,7 @@ int err_exit_code(const struct err *e)
         return 3;
     case ERR_BAD_INPUT:
     case ERR_RETRY:
+    case ERR_WAIT:
     case ERR_ABORT:
     case ERR_FATAL:
         return 1;

@@ -10,6 +10,7 @@ enum err_kind {
     ERR_NONE = 0,
     ERR_BAD_INPUT, /* dead-letter it, count it, go on */
     ERR_RETRY,     /* try the same call again */
+    ERR_WAIT,      /* not now: hold the input back and call again a little later */
     ERR_ABORT,     /* abort the transaction and rewind */
     ERR_FATAL,     /* exit 1 */
     ERR_CONFIG,    /* exit 2 */

@@ -41,7 +41,7 @@ static const struct rules default_rules = {
     .max_future_ms = 600000,
     .max_series = 20000,
     .max_labels = 64,
-    .budgets = {.source = {.max_series = 300}},
+    .budgets = {.source = {.max = 300}},
 };
 
 static bool tenant_name_valid(const char *name)

@@ -40,16 +40,16 @@ struct class_rules {
     const struct class_rule *items; /* the first that matches */
 };
 
-/* How many series may be active at a time; 0 = no budget. */
 struct budget {
-    int64_t max_series;
+    int64_t max; /* 0 = no budget */
     bool shadow; /* over it: count what would be refused, refuse nothing */
 };
 
 struct budgets {
-    struct budget source; /* each source */
-    struct budget metric; /* each of the tenant's metrics */
-    struct budget tenant; /* the whole tenant */
+    struct budget source; /* series of each source that may be active at a time */
+    struct budget metric; /* the same for each of the tenant's metrics */
+    struct budget tenant; /* and for the whole tenant */
+    struct budget rate;   /* the tenant's samples per second */
 };
 
 struct rules {

@@ -318,12 +318,14 @@ static const char *const over_choices[] = {"drop", "shadow", NULL};
 static const struct key limit_keys[] = {
     {"series_per_message", VALUE_INT, AT(max_series), 1, 20000, NULL, NULL},
     {"labels_per_series", VALUE_INT, AT(max_labels), 1, 64, NULL, NULL},
-    {"series_per_source", VALUE_INT, AT(budgets.source.max_series), 1, 20000, NULL, NULL},
-    {"series_per_metric", VALUE_INT, AT(budgets.metric.max_series), 0, MAX_BUDGET, NULL, NULL},
-    {"series_per_tenant", VALUE_INT, AT(budgets.tenant.max_series), 0, MAX_BUDGET, NULL, NULL},
+    {"series_per_source", VALUE_INT, AT(budgets.source.max), 1, 20000, NULL, NULL},
+    {"series_per_metric", VALUE_INT, AT(budgets.metric.max), 0, MAX_BUDGET, NULL, NULL},
+    {"series_per_tenant", VALUE_INT, AT(budgets.tenant.max), 0, MAX_BUDGET, NULL, NULL},
+    {"samples_per_second", VALUE_INT, AT(budgets.rate.max), 0, MAX_BUDGET, NULL, NULL},
     {"over_source", VALUE_CHOICE, AT(budgets.source.shadow), 0, 0, over_choices, NULL},
     {"over_metric", VALUE_CHOICE, AT(budgets.metric.shadow), 0, 0, over_choices, NULL},
     {"over_tenant", VALUE_CHOICE, AT(budgets.tenant.shadow), 0, 0, over_choices, NULL},
+    {"over_samples", VALUE_CHOICE, AT(budgets.rate.shadow), 0, 0, over_choices, NULL},
     {0},
 };
 

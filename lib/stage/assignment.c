@@ -70,6 +70,7 @@ static void owned_free(struct owned *p)
 
 static void state_drop(struct stage *s, struct owned *p)
 {
+    held_forget(s, p);
     if (s->spec->drop != NULL) {
         s->spec->drop(s->ctx, &p->pub);
     }
@@ -178,6 +179,7 @@ void assignment_rewind(struct stage *s)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
         p->moved = false; /* a failed one too: what it brought is given up with the rest */
+        held_forget(s, p);
         if (p->assigned && p->failed) {
             p->position = p->committed;
         }
@@ -343,7 +345,8 @@ static bool recover_all(struct stage *s, rd_kafka_topic_partition_list_t *list, 
 
 void assignment_recover(struct stage *s, int64_t now_mono_ms)
 {
-    if (atomic_load(&s->n_not_ready) == 0 || now_mono_ms < s->recover_after_ms) {
+    bool is_blind = s->follower != NULL && !follower_caught_up(s->follower);
+    if (atomic_load(&s->n_not_ready) == 0 || now_mono_ms < s->recover_after_ms || is_blind) {
         return;
     }
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);

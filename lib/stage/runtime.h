@@ -1,16 +1,20 @@
 /* The inside of a running stage; private to lib/stage.
  *
  *   stage.c       set-up, loop, end        assignment.c  rebalances, recovery, rewinding
+ *   held.c        records that wait        follow.c      topics that all read whole
  *   transform.c   boxes and transactions   sink.c        in-order completion, offset commits
  *   transaction.c the committer            restore.c     reading state back
  *   topics.c      what the cluster has     kafka_client.c  handles */
 #pragma once
 
 #include "run/admin.h"
+#include "stage/follow.h"
 #include "stage/stage.h"
 #include "stage/topics.h"
 #include "stage/tracker.h"
 #include "stage/transaction.h"
+
+enum { HELD_EVERY_MS = 20 };
 
 /* A partition while it is ours; the stage sees pub. Never reused: a pointer is an assignment. */
 struct owned {
@@ -27,6 +31,8 @@ struct owned {
     int64_t failing_offset; /* the record that failed last, and how often */
     int64_t n_attempts;
     int n_seeks_refused;
+    rd_kafka_message_t *held; /* owned: its step said ERR_WAIT; the partition is paused meanwhile */
+    bool waits;               /* the step at hand said so */
     struct tracker tracker; /* sinks */
     struct cell *lag;
     struct cell *position_cell;
@@ -38,7 +44,9 @@ struct transform {
     int filling;       /* index of the box that the loop fills; the other is the committer's */
     size_t max_inputs; /* per box: halved when the brokers refuse a record, to find it */
     int64_t n_aborts_in_a_row;
-    int64_t idle_mono_ms; /* when partitions at their end were last asked */
+    int64_t pulse_mono_ms;
+    int64_t held_mono_ms; /* when the records held were last tried */
+    int n_held;
 };
 
 struct sink {
@@ -70,6 +78,7 @@ struct stage {
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue; /* the consumer's */
     rd_kafka_t *reader;      /* restore's; NULL until needed */
+    struct follower *follower; /* NULL: nothing is followed */
     struct owned *partitions;
     int64_t recover_after_ms; /* back-off */
     int n_bad_recoveries;     /* in a row, that were not just a matter of time */
@@ -132,6 +141,14 @@ bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e);
 void transform_finish(struct stage *s);
 int transform_poll_ms(const struct stage *s, int64_t now_mono_ms);
 
+/* held.c */
+/* The message's step said ERR_WAIT: it stays here, its partition is paused. */
+void held_keep(struct stage *s, struct owned *p, rd_kafka_message_t *m);
+/* Tries the records held once more, when it is time. */
+bool held_retry(struct stage *s, int64_t now_mono_ms, struct err *e);
+/* The partition is rewound or gone. */
+void held_forget(struct stage *s, struct owned *p);
+
 /* sink.c */
 bool sink_open(struct stage *s, struct err *e);
 void sink_close(struct stage *s);
@@ -144,6 +161,7 @@ void sink_commit_now(struct stage *s);
 void sink_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *stage);
 
 /* stage.c */
+void stage_read_record(struct owned *p, const rd_kafka_message_t *m, struct record *r);
 /* Once a stop was asked for, the time to an end is bounded, wherever the loop waits. */
 void stage_bound_end(struct stage *s);
 

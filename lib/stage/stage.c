@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { GAUGES_EVERY_MS = 1000, MAX_BATCH_OF_POLLS = 1000 };
+enum { GAUGES_EVERY_MS = 1000, MAX_BATCH_OF_POLLS = 1000, FOLLOW_MS = 50 };
 
 /* --- what the admin server asks, on its own thread --- */
 
@@ -153,6 +153,16 @@ static bool subscribe(struct stage *s, struct err *e)
            err_set_code(e, ERR_CONFIG, code, "subscribe: %s", rd_kafka_err2str(code));
 }
 
+static bool open_follower(struct stage *s, struct err *e)
+{
+    const char *topics[MAX_OUTPUTS];
+    size_t n = 0;
+    for (size_t i = 0; s->spec->followed != NULL && s->spec->followed[i] != NULL; i++) {
+        topics[n++] = config_str(s->config, s->spec->followed[i]);
+    }
+    return n == 0 || follower_open(&s->kafka, topics, n, &s->follower, e);
+}
+
 static void on_consumer_error(rd_kafka_t *rk, int code, const char *reason, void *stage)
 {
     (void)stage;
@@ -181,7 +191,7 @@ static bool stage_open(struct stage *s, struct err *e)
         return false;
     }
     bool ok = s->spec->kind == STAGE_TRANSFORM ? transform_open(s, e) : sink_open(s, e);
-    if (!ok || !subscribe(s, e)) {
+    if (!ok || !open_follower(s, e) || !subscribe(s, e)) {
         return false;
     }
     log_line(LOG_INFO, "started",
@@ -207,23 +217,42 @@ static void read_headers(const rd_kafka_message_t *m, struct record *r)
     }
 }
 
-static bool take_record(struct stage *s, const rd_kafka_message_t *m, struct err *e)
+void stage_read_record(struct owned *p, const rd_kafka_message_t *m, struct record *r)
 {
-    struct owned *p = assignment_find(s, rd_kafka_topic_name(m->rkt), m->partition);
-    if (p == NULL || !p->ready || m->offset < p->position) {
-        return true; /* fetched before a rewind or a rebalance */
-    }
-    struct record r = {
+    *r = (struct record){
         .partition = &p->pub,
         .offset = m->offset,
         .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
         .key = slice_of(m->key, m->key_len),
         .value = slice_of(m->payload, m->len),
     };
+    read_headers(m, r);
+}
+
+/* May keep the message: *m is NULL then. */
+static bool take_record(struct stage *s, rd_kafka_message_t **m, struct err *e)
+{
+    struct owned *p = assignment_find(s, rd_kafka_topic_name((*m)->rkt), (*m)->partition);
+    struct record r;
+    if (p == NULL || !p->ready || (*m)->offset < p->position) {
+        return true; /* fetched before a rewind or a rebalance */
+    }
+    if (p->held != NULL) {
+        return err_set(e, ERR_FATAL, "%s[%d]: offset %lld came from a paused partition", rd_kafka_topic_name((*m)->rkt),
+                       (*m)->partition, (long long)(*m)->offset);
+    }
+    stage_read_record(p, *m, &r);
     p->at_end = false;
-    read_headers(m, &r);
     atomic_store_explicit(&s->age_ms, clock_now_ms() - r.timestamp_ms, memory_order_relaxed);
-    return s->spec->kind == STAGE_TRANSFORM ? transform_record(s, p, &r, e) : sink_record(s, p, &r, e);
+    if (s->spec->kind == STAGE_SINK) {
+        return sink_record(s, p, &r, e);
+    }
+    bool ok = transform_record(s, p, &r, e);
+    if (ok && p->waits) {
+        held_keep(s, p, *m);
+        *m = NULL;
+    }
+    return ok;
 }
 
 static bool take_error(struct stage *s, const rd_kafka_message_t *m, struct err *e)
@@ -266,8 +295,10 @@ static bool poll_once(struct stage *s, int timeout_ms, bool *got, struct err *e)
     if (m == NULL) {
         return s->fatal.kind == ERR_NONE;
     }
-    bool ok = m->err == RD_KAFKA_RESP_ERR_NO_ERROR ? take_record(s, m, e) : take_error(s, m, e);
-    rd_kafka_message_destroy(m);
+    bool ok = m->err == RD_KAFKA_RESP_ERR_NO_ERROR ? take_record(s, &m, e) : take_error(s, m, e);
+    if (m != NULL) {
+        rd_kafka_message_destroy(m);
+    }
     return ok && s->fatal.kind == ERR_NONE;
 }
 
@@ -315,11 +346,25 @@ static bool sink_loop(struct stage *s, int64_t now, struct err *e)
     return sink_turn(s, now, got, e);
 }
 
+/* What has come on the topics that all read whole. Until their ends were reached once no record
+ * is processed, so there is time to wait for it. */
+static bool follow(struct stage *s, struct err *e)
+{
+    if (s->follower == NULL) {
+        return true;
+    }
+    int timeout_ms = follower_caught_up(s->follower) ? 0 : FOLLOW_MS;
+    return follower_poll(s->follower, timeout_ms, s->spec->follow, s->ctx, e);
+}
+
 static bool stage_loop(struct stage *s, struct err *e)
 {
     while (!signals_stop_requested()) {
         int64_t now = clock_mono_ms();
         atomic_store(&s->loop_mono_ms, now);
+        if (!follow(s, e)) {
+            return false;
+        }
         assignment_recover(s, now);
         bool ok = s->spec->kind == STAGE_TRANSFORM ? transform_loop(s, now, e) : sink_loop(s, now, e);
         if (ok && s->spec->tick != NULL) {
@@ -372,6 +417,7 @@ static void stage_close(struct stage *s)
     if (s->reader != NULL) {
         rd_kafka_destroy(s->reader);
     }
+    follower_close(s->follower);
     if (s->consumer != NULL) {
         rd_kafka_destroy(s->consumer);
     }

@@ -35,7 +35,8 @@ struct stage_spec {
     /* One record in, records out. Pure in a transform: no Kafka, no I/O, no clock but now_ms (and
      * that only for what the design allows). ERR_BAD_INPUT is not for here: a bad record is the
      * step's own output (DLQ), and true. A sink takes the record in and calls stage_release when
-     * its effect is there. */
+     * its effect is there. ERR_WAIT (transforms): the partition is paused and the step called again
+     * with this record, some fifty times a second. */
     bool (*step)(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                  struct outbox *out, struct err *e);
     /* Called when a record's output was refused too often (too large, …): the reason is text.
@@ -46,10 +47,14 @@ struct stage_spec {
      * goes out with it (records of a compacted topic). What a step announced by outbox_reserve has
      * room. May be NULL. */
     bool (*flush)(void *ctx, struct partition *p, struct outbox *out, struct err *e);
-    /* Transforms: the partition stands at its end; called about once a second while it does. What
-     * is put out is committed with the partition's offset, unchanged. May be NULL. */
-    bool (*idle)(void *ctx, struct partition *p, int64_t now_ms, struct outbox *out,
-                 struct err *e);
+    /* Transforms: called a few times a second for each partition, at_end or not. What is put out is
+     * committed with the partition's offset, be it unchanged: the fence against zombies. May be NULL. */
+    bool (*pulse)(void *ctx, struct partition *p, bool at_end, int64_t now_ms, struct outbox *out,
+                  struct err *e);
+    /* Topics of one partition that every process reads whole (config keys, NULL-ended): to their
+     * ends before the first record is processed, and on as they grow. May be NULL. */
+    const char *const *followed;
+    bool (*follow)(void *ctx, size_t topic, const struct record *r, struct err *e);
     /* Which offset to commit, if not the true position. May be NULL. */
     void (*checkpoint)(void *ctx, struct partition *p, int64_t position, struct checkpoint *out);
     /* The partition goes (or is rewound: recover follows). Frees partition->state. May be NULL. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Beyond commit_max_bytes there is room for what one more record puts out. */
-enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200, IDLE_EVERY_MS = 1000 };
+enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200, PULSE_EVERY_MS = 250 };
 
 static struct box *filling(struct stage *s)
 {
@@ -300,7 +300,13 @@ static bool step_once(struct stage *s, struct owned *p, const struct record *r, 
 
 bool transform_record(struct stage *s, struct owned *p, const struct record *r, struct err *e)
 {
+    p->waits = false;
     while (!step_once(s, p, r, e)) {
+        if (e->kind == ERR_WAIT) {
+            p->waits = true;
+            p->position = r->offset; /* all below it is done */
+            return true;
+        }
         if (e->kind != ERR_RETRY) {
             return err_wrap(e, "%.*s[%d]@%lld", SLICE_ARG(p->pub.topic), p->pub.number, (long long)r->offset);
         }
@@ -328,15 +334,15 @@ bool transform_record(struct stage *s, struct owned *p, const struct record *r, 
     return true;
 }
 
-/* What a partition at its end has to say goes with its offset, as if it were a record's output. */
-static bool idle_once(struct stage *s, struct owned *p, struct err *e)
+/* What a partition has to say of itself goes with its offset, as if it were a record's output. */
+static bool pulse_once(struct stage *s, struct owned *p, struct err *e)
 {
     struct box *b = filling(s);
     struct outbox_mark mark = outbox_mark(&b->out);
     if (b->n_inputs == 0 && !box_begin(s, b, p, p->position)) {
         return true;
     }
-    bool ok = s->spec->idle(s->ctx, &p->pub, clock_now_ms(), &b->out, e);
+    bool ok = s->spec->pulse(s->ctx, &p->pub, p->at_end, clock_now_ms(), &b->out, e);
     if (ok && b->out.n > mark.n) {
         b->n_inputs++;
         p->moved = true;
@@ -346,18 +352,18 @@ static bool idle_once(struct stage *s, struct owned *p, struct err *e)
     if (b->n_inputs == 0) {
         box_reset(b);
     }
-    return ok || e->kind == ERR_RETRY; /* no room now: a second later there is */
+    return ok || e->kind == ERR_RETRY; /* no room now: a moment later there is */
 }
 
-static bool idle_all(struct stage *s, int64_t now_mono_ms, struct err *e)
+static bool pulse_all(struct stage *s, int64_t now_mono_ms, struct err *e)
 {
-    if (s->spec->idle == NULL || now_mono_ms - s->transform.idle_mono_ms < IDLE_EVERY_MS) {
+    if (s->spec->pulse == NULL || now_mono_ms - s->transform.pulse_mono_ms < PULSE_EVERY_MS) {
         return true;
     }
-    s->transform.idle_mono_ms = now_mono_ms;
+    s->transform.pulse_mono_ms = now_mono_ms;
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
-        if (p->assigned && p->ready && p->at_end && p->position >= 0 && !idle_once(s, p, e)) {
-            return err_wrap(e, "%.*s[%d] at its end", SLICE_ARG(p->pub.topic), p->pub.number);
+        if (p->assigned && p->ready && p->position >= 0 && !pulse_once(s, p, e)) {
+            return err_wrap(e, "%.*s[%d] between records", SLICE_ARG(p->pub.topic), p->pub.number);
         }
     }
     return true;
@@ -365,7 +371,7 @@ static bool idle_all(struct stage *s, int64_t now_mono_ms, struct err *e)
 
 bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e)
 {
-    if (!idle_all(s, now_mono_ms, e)) {
+    if (!held_retry(s, now_mono_ms, e) || !pulse_all(s, now_mono_ms, e)) {
         return false;
     }
     if (!take_outcome(s, 0, e)) {
@@ -382,6 +388,9 @@ bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e)
 int transform_poll_ms(const struct stage *s, int64_t now_mono_ms)
 {
     const struct box *b = &s->transform.boxes[s->transform.filling];
+    if (s->transform.n_held > 0) {
+        return HELD_EVERY_MS;
+    }
     if (b->n_inputs == 0) {
         return 100;
     }

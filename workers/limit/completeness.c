@@ -98,7 +98,8 @@ static void tenants_show(struct look *l, struct tenants *tenants)
     }
 }
 
-void completeness_look(struct holding *h, struct tenants *tenants, uint32_t max_silent, struct buf *out)
+void completeness_look(struct holding *h, struct tenants *tenants, uint32_t max_silent,
+                       struct buf *out)
 {
     struct look l = {.max_listed = max_silent};
     table_init(&l.sums, 0, free);
@@ -113,9 +114,11 @@ void completeness_look(struct holding *h, struct tenants *tenants, uint32_t max_
     for (size_t at = 0; (s = table_next(&l.sums, &at)) != NULL; is_first = false) {
         buf_printf(out, "%s{\"tenant\":", is_first ? "" : ",");
         json_slice(out, s->name);
-        buf_printf(out, ",\"active_series\":%llu,\"seen\":%llu,\"completeness\":%.6f,\"silent_sources\":%llu}",
-                   (unsigned long long)s->n_active, (unsigned long long)s->n_seen, ratio(s),
-                   (unsigned long long)s->n_silent);
+        buf_printf(
+            out,
+            ",\"active_series\":%llu,\"seen\":%llu,\"completeness\":%.6f,\"silent_sources\":%llu}",
+            (unsigned long long)s->n_active, (unsigned long long)s->n_seen, ratio(s),
+            (unsigned long long)s->n_silent);
     }
     buf_printf(out, "],\"silent_sources\":[");
     buf_put_slice(out, buf_slice(&l.silent));

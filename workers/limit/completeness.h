@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "holding.h"
 
-
 /* Looks at all series of the partitions listed from h on; sets the tenants' cells and prints JSON
  * with at most max_silent sources. */
-void completeness_look(struct holding *h, struct tenants *tenants, uint32_t max_silent, struct buf *out);
+void completeness_look(struct holding *h, struct tenants *tenants, uint32_t max_silent,
+                       struct buf *out);

@@ -76,8 +76,8 @@ static bool columns_filter(const struct batch *b, const struct verdict *v, struc
     return ok && !cursor_more(&values) && !cursor_more(&exp) && !cursor_more(&classic);
 }
 
-bool filter_batch(const struct batch *b, const struct verdict *v, struct arena *scratch, struct buf *out,
-                  struct err *e)
+bool filter_batch(const struct batch *b, const struct verdict *v, struct arena *scratch,
+                  struct buf *out, struct err *e)
 {
     struct batch kept = *b;
     struct kept_columns k;

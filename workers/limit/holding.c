@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "allocator.h"
+
 /* Of a state record besides its names. */
 enum { SOURCE_BYTES = 64, GROUP_BYTES = 40 };
 
@@ -17,21 +19,26 @@ static void source_free_value(void *value)
     source_free(value);
 }
 
-bool holding_new(int64_t active_ms, uint32_t number, uint32_t n_partitions, uint64_t *draw, struct holding **out,
-                 struct err *e)
+bool holding_new(const struct holding_options *o, struct holding **out, struct err *e)
 {
     struct holding *h = calloc(1, sizeof *h);
-    if (h == NULL) {
+    struct allocator *a = o->number == 0 ? calloc(1, sizeof *a) : NULL;
+    if (h == NULL || (o->number == 0 && a == NULL)) {
+        free(h);
+        free(a);
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    h->step_ms = active_ms / STEPS_ACTIVE;
-    h->draw = draw;
-    h->epoch = ++*draw;
-    h->number = number;
-    h->n_partitions = n_partitions;
+    h->step_ms = o->active_ms / STEPS_ACTIVE;
+    h->draw = o->draw;
+    h->epoch = ++*o->draw;
+    h->number = o->number;
     table_init(&h->sources, 0, source_free_value);
-    usage_init(&h->usage);
+    usage_init(&h->usage, o->board, o->number, o->n_partitions);
     highs_init(&h->highs);
+    h->allocator = a;
+    if (a != NULL) {
+        allocator_init(a, o->n_partitions);
+    }
     *out = h;
     return true;
 }
@@ -54,6 +61,10 @@ void holding_free(struct holding *h)
     table_fini(&h->sources);
     highs_fini(&h->highs);
     usage_fini(&h->usage);
+    if (h->allocator != NULL) {
+        allocator_fini(h->allocator);
+        free(h->allocator);
+    }
     free(h);
 }
 
@@ -67,7 +78,8 @@ struct source *holding_source(const struct holding *h, uint64_t id, struct slice
     return table_find(&((struct holding *)(uintptr_t)h)->sources, source_key(id, tenant));
 }
 
-struct source *holding_source_add(struct holding *h, uint64_t id, struct tenant_use *tenant, struct slice name)
+struct source *holding_source_add(struct holding *h, uint64_t id, struct tenant_use *tenant,
+                                  struct slice name)
 {
     struct source *s = calloc(1, sizeof *s);
     uint8_t *copy = malloc(name.len + 1);
@@ -95,16 +107,17 @@ static size_t set_bytes(const struct source *s)
     return s->set.n_slots * sizeof *s->set.slots;
 }
 
-uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, struct metric_use *m, uint32_t weight,
-                     enum over over, int64_t step)
+uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, struct metric_use *m,
+                     uint32_t weight, enum over over, int64_t step)
 {
-    const struct series_slot slot = {id, slot_what(m->index, weight, over), (uint16_t)step, holding_minute(h)};
+    const struct series_slot slot = {id, slot_what(m->index, weight, over),
+                                     (uint16_t)(step & SLOT_STEPS), holding_minute(h)};
     size_t before = set_bytes(s);
     uint32_t i = series_set_add(&s->set, &slot, ++*h->draw);
     if (i != SERIES_NONE) {
         h->n_set_bytes += set_bytes(s) - before;
         s->n_active += weight;
-        usage_move(&h->usage, m, weight);
+        usage_move(&h->usage, m, weight, weight);
     }
     return i;
 }
@@ -139,7 +152,7 @@ struct leaving {
 
 static bool is_active(const struct holding *h, const struct series_slot *slot)
 {
-    return (uint16_t)((uint16_t)h->step - slot->step) <= STEPS_ACTIVE;
+    return slot_steps_ago(slot, h->step) <= STEPS_ACTIVE;
 }
 
 static bool keep_active(void *ctx, const struct series_slot *slot)
@@ -155,9 +168,10 @@ static void count_leaving(struct leaving *l)
         const struct series_slot *slot = &l->s->set.slots[i];
         if (slot_used(slot) && !is_active(h, slot)) {
             struct metric_use *m = h->usage.metrics[slot_metric(slot)];
-            cell_add(m->tenant->tenant->expired, slot_weight(slot));
-            l->s->n_active -= slot_weight(slot);
-            usage_move(&h->usage, m, -(int64_t)slot_weight(slot));
+            int64_t weight = slot_weight(slot);
+            cell_add(m->tenant->tenant->expired, (double)weight);
+            l->s->n_active -= weight;
+            usage_move(&h->usage, m, slot_lapsed(slot) ? 0 : -weight, -weight);
             h->n_expired++;
         }
     }
@@ -221,6 +235,7 @@ bool holding_sweep(struct holding *h, struct err *e)
     struct source *s;
     h->n_expired = 0;
     h->epoch = ++*h->draw;
+    leases_forget(&h->usage.leases, holding_minute(h));
     for (size_t at = 0; (s = table_next(&h->sources, &at)) != NULL;) {
         if (!source_sweep(h, s, e)) {
             return false;
@@ -233,8 +248,9 @@ bool holding_sweep(struct holding *h, struct err *e)
     return sources_bury(h, first_dead, e);
 }
 
-bool holding_advance(struct holding *h, int64_t received_ms, struct err *e)
+bool holding_advance(struct holding *h, int64_t received_ms, int64_t appended_ms, struct err *e)
 {
+    h->appended_ms = appended_ms > h->appended_ms ? appended_ms : h->appended_ms;
     if (received_ms <= h->time_ms) {
         return true;
     }
@@ -242,13 +258,61 @@ bool holding_advance(struct holding *h, int64_t received_ms, struct err *e)
     bool is_new = step > h->step;
     bool is_far = step - h->step > STEPS_ACTIVE; /* nobody was seen that lately */
     if (is_new && is_far) {
-        h->step += STEPS_ACTIVE + 1; /* so that 16 bits of a step tell who leaves */
+        h->step += STEPS_ACTIVE + 1; /* so that the bits of a step tell who leaves */
         h->time_ms = h->step * h->step_ms;
         if (!holding_sweep(h, e)) {
             return false;
         }
     }
     h->time_ms = received_ms;
+    h->scope_ms = h->scope_ms > received_ms ? h->scope_ms : received_ms;
     h->step = step;
     return !is_new || is_far || holding_sweep(h, e);
+}
+
+/* --- lapsing --- */
+
+static void source_lapse(struct holding *h, struct source *s, int64_t step)
+{
+    bool has_lapsed = false;
+    for (uint32_t i = 0; i < s->set.n_slots; i++) {
+        struct series_slot *slot = &s->set.slots[i];
+        if (slot_used(slot) && !slot_lapsed(slot) &&
+            step - h->step + slot_steps_ago(slot, h->step) > STEPS_ACTIVE) {
+            usage_move(&h->usage, h->usage.metrics[slot_metric(slot)], -(int64_t)slot_weight(slot),
+                       0);
+            slot->seen |= SLOT_LAPSED;
+            has_lapsed = true;
+        }
+    }
+    if (has_lapsed) {
+        s->set.version = ++*h->draw; /* verdicts on it have to ask again */
+        holding_touch(h, s);
+    }
+}
+
+void holding_silence(struct holding *h, int64_t tick_ms)
+{
+    int64_t silent_ms = h->appended_ms == 0 ? 0 : tick_ms - h->appended_ms;
+    if (silent_ms <= 0 || h->time_ms + silent_ms <= h->scope_ms) {
+        return;
+    }
+    h->scope_ms = h->time_ms + silent_ms;
+    leases_forget(&h->usage.leases, (uint16_t)(h->scope_ms / MINUTE_MS));
+    int64_t step = h->scope_ms / h->step_ms;
+    if (step == h->lapsed_step) {
+        return;
+    }
+    h->lapsed_step = step;
+    struct source *s;
+    for (size_t at = 0; (s = table_next(&h->sources, &at)) != NULL;) {
+        source_lapse(h, s, step);
+    }
+}
+
+void holding_revive(struct holding *h, struct source *s, uint32_t slot)
+{
+    struct series_slot *x = &s->set.slots[slot];
+    x->seen = (uint16_t)(h->step & SLOT_STEPS);
+    usage_move(&h->usage, h->usage.metrics[slot_metric(x)], slot_weight(x), 0);
 }

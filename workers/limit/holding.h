@@ -16,50 +16,68 @@ struct source {
     struct tenant_use *tenant;
     struct slice name; /* owned */
     struct series_set set;
-    int64_t n_active;    /* by weight */
-    int64_t last_ms;     /* log time of the last batch; not kept in the state */
-    bool is_dirty;       /* to be written with the next transaction */
+    int64_t n_active; /* by weight, the lapsed ones too */
+    int64_t last_ms;  /* log time of the last batch; not kept in the state */
+    bool is_dirty;    /* to be written with the next transaction */
     struct source *next_dirty;
 };
 
 struct holding {
     int64_t step_ms;
-    int64_t time_ms;  /* log time: the highest received_ms so far */
-    int64_t step;     /* of time_ms */
-    uint64_t epoch;   /* moves when a refused series might be let in: series left, or new rules */
-    uint64_t *draw;   /* the process's source of numbers that are never used twice */
-    uint32_t number;       /* of the partition */
-    uint32_t n_partitions; /* of the topic */
+    int64_t time_ms; /* log time: the highest received_ms so far */
+    int64_t step;    /* of time_ms */
+    int64_t
+        appended_ms; /* when the last record of the partition was appended, by the broker's clock */
+    int64_t scope_ms;    /* time for tenants' and metrics' budgets: goes on while the partition is
+                            silent */
+    int64_t lapsed_step; /* of scope_ms, when it was last looked who lapses */
+    uint64_t epoch;  /* moves when a refused series might be let in: series left, or new rules */
+    uint64_t *draw;  /* the process's source of numbers that are never used twice */
+    uint32_t number; /* of the partition */
     struct table sources;
     struct usage usage;
     struct highs highs;
-    struct source *dirty;  /* touched since the last flush */
-    struct source **dead;  /* owned: without series, to be tombstoned */
+    struct allocator *allocator; /* owned; partition 0 alone */
+    struct source *dirty;        /* touched since the last flush */
+    struct source **dead;        /* owned: without series, to be tombstoned */
     size_t n_dead;
     size_t cap_dead;
-    size_t n_set_bytes;    /* of all sets */
-    int64_t heartbeat_ms;  /* wall clock of the last one, or of the last batch */
-    struct holding *next;  /* of the process's partitions */
-    uint64_t n_expired;    /* by the last sweep */
+    size_t n_set_bytes;   /* of all sets */
+    int64_t heartbeat_ms; /* wall clock of the last one, or of the last batch */
+    struct holding *next; /* of the process's partitions */
+    uint64_t n_expired;   /* by the last sweep */
 };
 
-/* number, n_partitions: of the partition and its topic. */
-bool holding_new(int64_t active_ms, uint32_t number, uint32_t n_partitions, uint64_t *draw, struct holding **out,
-                 struct err *e) MUST_CHECK;
+struct holding_options {
+    int64_t active_ms;
+    uint32_t number; /* of the partition */
+    uint32_t n_partitions;
+    uint64_t *draw; /* borrowed, as the board */
+    struct board *board;
+};
+
+bool holding_new(const struct holding_options *o, struct holding **out, struct err *e) MUST_CHECK;
 void holding_free(struct holding *h);
 
 /* Log time goes on: at a step's end idle series leave. False: out of memory. */
-bool holding_advance(struct holding *h, int64_t received_ms, struct err *e) MUST_CHECK;
+bool holding_advance(struct holding *h, int64_t received_ms, int64_t appended_ms,
+                     struct err *e) MUST_CHECK;
+/* The partition has nothing to read, at this time by the broker's clock: by as much as it has been
+ * silent, time goes on for tenants' and metrics' budgets, and their idle series lapse. */
+void holding_silence(struct holding *h, int64_t tick_ms);
+/* A lapsed series counts again. */
+void holding_revive(struct holding *h, struct source *s, uint32_t slot);
 /* Idle series leave; after a restore as well. */
 bool holding_sweep(struct holding *h, struct err *e) MUST_CHECK;
 
 struct source *holding_source(const struct holding *h, uint64_t id, struct slice tenant);
 /* Adds one without series. NULL: out of memory. */
-struct source *holding_source_add(struct holding *h, uint64_t id, struct tenant_use *tenant, struct slice name);
+struct source *holding_source_add(struct holding *h, uint64_t id, struct tenant_use *tenant,
+                                  struct slice name);
 /* A series becomes active: last seen at step, now as far as minutes go. Its index, SERIES_NONE
  * when out of memory. */
-uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, struct metric_use *m, uint32_t weight,
-                     enum over over, int64_t step);
+uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, struct metric_use *m,
+                     uint32_t weight, enum over over, int64_t step);
 void holding_touch(struct holding *h, struct source *s);
 /* Bytes that the source's state record will take at most. */
 size_t holding_source_bytes(const struct holding *h, const struct source *s);
@@ -67,11 +85,4 @@ size_t holding_source_bytes(const struct holding *h, const struct source *s);
 static inline uint16_t holding_minute(const struct holding *h)
 {
     return (uint16_t)(h->time_ms / MINUTE_MS);
-}
-
-/* The partition's even share of a budget over all partitions; the shares add up to it. */
-static inline int64_t holding_share(const struct holding *h, int64_t max_series)
-{
-    int64_t n = h->n_partitions == 0 ? 1 : h->n_partitions;
-    return max_series / n + (h->number < max_series % n);
 }

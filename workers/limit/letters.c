@@ -9,11 +9,12 @@ enum { LETTER_BYTES = 8 << 20 };
 
 static bool count(struct outbox *out, struct cell *cell, uint64_t n, struct err *e)
 {
-    return n == 0 || tally_add(&out->tally, cell, (double)n) || err_set(e, ERR_RETRY, "no memory for a count");
+    return n == 0 || tally_add(&out->tally, cell, (double)n) ||
+           err_set(e, ERR_RETRY, "no memory for a count");
 }
 
-static bool letter_put(const struct letters *l, const struct dead_letter *letter, const struct tenant *tenant,
-                       enum reason reason, struct err *e)
+static bool letter_put(const struct letters *l, const struct dead_letter *letter,
+                       const struct tenant *tenant, enum reason reason, struct err *e)
 {
     struct buf b;
     buf_init(&b, LETTER_BYTES);
@@ -42,20 +43,27 @@ static enum reason reason_of(const struct verdict *v, uint32_t i)
     return v->columns[i].refusal == 0 ? REASON_NONE : FIRST_REFUSAL + v->columns[i].refusal - 1;
 }
 
+/* Has the series a letter of its own coming? */
+static bool is_lettered(const struct verdict *v, uint32_t i)
+{
+    return reason_of(v, i) != REASON_NONE && reason_info(reason_of(v, i))->redrivable;
+}
+
 /* The next series that are refused for one reason and are of one metric, which stand together. */
 static bool run_next(const struct verdict *v, const struct shape *shape, struct run *r)
 {
     uint32_t i = r->end;
-    while (i < v->n_series && reason_of(v, i) == REASON_NONE) {
+    while (i < v->n_series && !is_lettered(v, i)) {
         i++;
     }
     if (i == v->n_series) {
         return false;
     }
     *r = (struct run){.reason = reason_of(v, i), .first = i, .end = i};
-    while (r->end < v->n_series && slice_eq(shape->series[r->end].metric, shape->series[i].metric) &&
-           (reason_of(v, r->end) == r->reason || reason_of(v, r->end) == REASON_NONE)) {
-        r->n_points += reason_of(v, r->end) != REASON_NONE;
+    while (r->end < v->n_series &&
+           slice_eq(shape->series[r->end].metric, shape->series[i].metric) &&
+           (reason_of(v, r->end) == r->reason || !is_lettered(v, r->end))) {
+        r->n_points += is_lettered(v, r->end);
         r->end++;
     }
     return true;
@@ -66,22 +74,28 @@ static uint32_t points_fill(const struct verdict *v, const struct shape *shape, 
 {
     uint32_t n = 0;
     for (uint32_t i = r->first; i < r->end && n < max; i++) {
-        if (reason_of(v, i) != REASON_NONE) {
+        if (is_lettered(v, i)) {
             out[n++] = (struct dead_letter_point){shape->series[i].id, true, times[i]};
         }
     }
     return n;
 }
 
-static void text_of(const struct tenant *tenant, const struct shape *shape, enum reason reason, char *out, size_t size)
+static int64_t budget_of(const struct letters *l, const struct tenant *tenant, enum reason reason,
+                         struct slice metric)
 {
-    const struct budgets *b = tenant->budgets;
-    int64_t budget = reason == REASON_OVER_SOURCE_BUDGET   ? b->source.max_series
-                     : reason == REASON_OVER_METRIC_BUDGET ? b->metric.max_series
-                                                           : b->tenant.max_series;
+    return reason == REASON_OVER_SOURCE_BUDGET ? tenant->budgets.source.max
+           : reason == REASON_OVER_METRIC_BUDGET
+               ? tenants_metric_budget(l->tenants, tenant, metric).max
+               : tenant->budgets.tenant.max;
+}
+
+static void text_of(int64_t budget, const struct shape *shape, enum reason reason, char *out,
+                    size_t size)
+{
     struct slice name = slice_of(shape->source_name.ptr, utf8_fit(shape->source_name, 200));
-    (void)snprintf(out, size, "source %.*s, budget %lld series: %s", SLICE_ARG(name), (long long)budget,
-                   reason_info(reason)->help);
+    (void)snprintf(out, size, "source %.*s, budget %lld series: %s", SLICE_ARG(name),
+                   (long long)budget, reason_info(reason)->help);
 }
 
 struct runs {
@@ -100,12 +114,14 @@ static int64_t letter_index(const struct batch *b, const struct run *r)
     return (int64_t)((uint32_t)b->origin.index & 0xffff) << 15 | (r->first & 0x7fff);
 }
 
-static bool run_put(const struct letters *l, const struct runs *runs, const struct run *r, struct err *e)
+static bool run_put(const struct letters *l, const struct runs *runs, const struct run *r,
+                    struct err *e)
 {
     const struct batch *b = runs->batch;
     uint64_t granted = 0;
     char text[640];
-    struct cell *suppressed = tenant_reason_cell(l->tenants, runs->tenant, M_DLQ_SUPPRESSED, r->reason);
+    struct cell *suppressed =
+        tenant_reason_cell(l->tenants, runs->tenant, M_DLQ_SUPPRESSED, r->reason);
     if (!caps_take(l->caps, b->tenant, r->reason, b->received_ms, r->n_points, &granted, e) ||
         !count(l->out, suppressed, r->n_points - granted, e)) {
         return false;
@@ -113,12 +129,14 @@ static bool run_put(const struct letters *l, const struct runs *runs, const stru
     if (granted == 0) {
         return true;
     }
-    text_of(runs->tenant, runs->shape, r->reason, text, sizeof text);
+    struct slice metric = runs->shape->series[r->first].metric;
+    text_of(budget_of(l, runs->tenant, r->reason, metric), runs->shape, r->reason, text,
+            sizeof text);
     const struct dead_letter letter = {
         .tenant = b->tenant,
         .stage = "limit",
         .reason = reason_name(r->reason),
-        .metric = runs->shape->series[r->first].metric,
+        .metric = metric,
         .received_ms = b->received_ms,
         .topic = b->origin.topic,
         .topic_id = b->origin.topic_id,
@@ -133,12 +151,13 @@ static bool run_put(const struct letters *l, const struct runs *runs, const stru
     return letter_put(l, &letter, runs->tenant, r->reason, e);
 }
 
-static bool counts_put(const struct letters *l, const struct verdict *v, const struct tenant *tenant, struct err *e)
+static bool counts_put(const struct letters *l, const struct verdict *v,
+                       const struct tenant *tenant, struct err *e)
 {
     for (int i = 0; i < N_REFUSALS; i++) {
         if (v->n_by_refusal[i] > 0) {
-            struct cell *cell =
-                tenant_reason_cell(l->tenants, tenant, M_SAMPLES_REJECTED, (enum reason)(FIRST_REFUSAL + i));
+            struct cell *cell = tenant_reason_cell(l->tenants, tenant, M_SAMPLES_REJECTED,
+                                                   (enum reason)(FIRST_REFUSAL + i));
             if (!count(l->out, cell, v->n_by_refusal[i], e)) {
                 return false;
             }
@@ -151,7 +170,7 @@ static bool counts_put(const struct letters *l, const struct verdict *v, const s
 static bool any_allowed(const struct letters *l, const struct batch *b, const struct verdict *v)
 {
     for (int i = 0; i < N_REFUSALS; i++) {
-        if (v->n_by_refusal[i] > 0 &&
+        if (v->n_by_refusal[i] > 0 && reason_info((enum reason)(FIRST_REFUSAL + i))->redrivable &&
             caps_left(l->caps, b->tenant, (enum reason)(FIRST_REFUSAL + i), b->received_ms) > 0) {
             return true;
         }
@@ -159,21 +178,22 @@ static bool any_allowed(const struct letters *l, const struct batch *b, const st
     return false;
 }
 
-static bool suppressed_put(const struct letters *l, const struct verdict *v, const struct tenant *tenant,
-                           struct err *e)
+static bool suppressed_put(const struct letters *l, const struct verdict *v,
+                           const struct tenant *tenant, struct err *e)
 {
     for (int i = 0; i < N_REFUSALS; i++) {
-        struct cell *cell =
-            tenant_reason_cell(l->tenants, tenant, M_DLQ_SUPPRESSED, (enum reason)(FIRST_REFUSAL + i));
-        if (v->n_by_refusal[i] > 0 && !count(l->out, cell, v->n_by_refusal[i], e)) {
+        struct cell *cell = tenant_reason_cell(l->tenants, tenant, M_DLQ_SUPPRESSED,
+                                               (enum reason)(FIRST_REFUSAL + i));
+        if (v->n_by_refusal[i] > 0 && reason_info((enum reason)(FIRST_REFUSAL + i))->redrivable &&
+            !count(l->out, cell, v->n_by_refusal[i], e)) {
             return false;
         }
     }
     return true;
 }
 
-bool letters_put(const struct letters *l, struct judge *j, const struct batch *b, const struct verdict *v,
-                 const struct tenant *tenant, struct err *e)
+bool letters_put(const struct letters *l, struct judge *j, const struct batch *b,
+                 const struct verdict *v, const struct tenant *tenant, struct err *e)
 {
     struct shape shape;
     if (v->n_refused == 0) {
@@ -189,7 +209,8 @@ bool letters_put(const struct letters *l, struct judge *j, const struct batch *b
         return false;
     }
     int64_t *times = ARENA_ARRAY(&j->arena, int64_t, shape.n_series);
-    struct dead_letter_point *points = ARENA_ARRAY(&j->arena, struct dead_letter_point, shape.n_series);
+    struct dead_letter_point *points =
+        ARENA_ARRAY(&j->arena, struct dead_letter_point, shape.n_series);
     if (times == NULL || points == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
@@ -207,15 +228,16 @@ bool letters_put(const struct letters *l, struct judge *j, const struct batch *b
 
 /* --- records --- */
 
-bool letters_put_record(const struct letters *l, const struct record *r, enum reason reason, const char *text,
-                        struct err *e)
+bool letters_put_record(const struct letters *l, const struct record *r, enum reason reason,
+                        const char *text, struct err *e)
 {
     const struct partition *p = r->partition;
     const struct tenant *nobody = &l->tenants->nobody;
     uint64_t granted = 0;
     if (!count(l->out, tenant_reason_cell(l->tenants, nobody, M_RECORDS_REJECTED, reason), 1, e) ||
         !caps_take(l->caps, SLICE_NONE, reason, r->timestamp_ms, 1, &granted, e) ||
-        !count(l->out, tenant_reason_cell(l->tenants, nobody, M_DLQ_SUPPRESSED, reason), 1 - granted, e)) {
+        !count(l->out, tenant_reason_cell(l->tenants, nobody, M_DLQ_SUPPRESSED, reason),
+               1 - granted, e)) {
         return false;
     }
     if (granted == 0) {

@@ -14,8 +14,8 @@ struct letters {
 };
 
 /* Letters and counts of the series that the verdict refuses. */
-bool letters_put(const struct letters *l, struct judge *j, const struct batch *b, const struct verdict *v,
-                 const struct tenant *tenant, struct err *e) MUST_CHECK;
+bool letters_put(const struct letters *l, struct judge *j, const struct batch *b,
+                 const struct verdict *v, const struct tenant *tenant, struct err *e) MUST_CHECK;
 /* A record that could not be read, by its own place; text says why. */
-bool letters_put_record(const struct letters *l, const struct record *r, enum reason reason, const char *text,
-                        struct err *e) MUST_CHECK;
+bool letters_put_record(const struct letters *l, const struct record *r, enum reason reason,
+                        const char *text, struct err *e) MUST_CHECK;

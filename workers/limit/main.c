@@ -5,42 +5,19 @@
 #include "stage/stage_config.h"
 #include "limit.h"
 
-enum { TICK_MS = 1000 };
-
 static const struct config_key keys[] = {STAGE_CONFIG(CONFIG_ROW) LIMIT_CONFIG(CONFIG_ROW)};
-
-static bool tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
-{
-    static int64_t last_ms;
-    struct err why = ERR_INIT;
-    (void)s;
-    (void)e;
-    if (now_ms >= last_ms && now_ms - last_ms < TICK_MS) {
-        return true;
-    }
-    last_ms = now_ms;
-    limit_export(ctx);
-    switch (limit_reload(ctx, &why)) {
-    case POLICY_NEW:
-        log_line(LOG_INFO, "a new policy is in force",
-                 LOG_FIELDS(LOG_STR("version", limit_policy_version(ctx))));
-        break;
-    case POLICY_REFUSED:
-        log_err(LOG_ERROR, "the changed policy is refused, the old one stays in force", &why);
-        break;
-    case POLICY_SAME:
-        break;
-    }
-    return true;
-}
 
 /*   metrics.valid ──► limit ──► metrics.admitted, sluice.limit, metrics.dlq   */
 static const char *const outputs[] = {[OUTPUT_ADMITTED] = "admitted_topic",
                                       [OUTPUT_STATE] = "state_topic",
+                                      [OUTPUT_LEASES] = "leases_topic",
                                       [OUTPUT_DLQ] = "dlq_topic",
                                       NULL};
+static const char *const followed[] = {
+    [FOLLOW_LEASES] = "leases_topic", [FOLLOW_CONTROL] = "control_topic", NULL};
 static const struct admin_page pages[] = {{"/completeness", limit_print_completeness},
                                           {"/offenders", limit_print_offenders},
+                                          {"/budgets", limit_print_budgets},
                                           {NULL, NULL}};
 static const struct stage_spec spec = {
     .name = "limit",
@@ -51,9 +28,11 @@ static const struct stage_spec spec = {
     .step = limit_step,
     .give_up = limit_give_up,
     .flush = limit_flush,
-    .idle = limit_idle,
+    .pulse = limit_pulse,
     .drop = limit_drop,
-    .tick = tick,
+    .tick = limit_tick,
+    .followed = followed,
+    .follow = limit_follow,
     .pages = pages,
 };
 
@@ -64,6 +43,8 @@ static int run(const struct config *config, struct metrics *metrics)
         .state_topic = config_str(config, "state_topic"),
         .active_ms = config_int(config, "active_ms"),
         .heartbeat_ms = config_int(config, "heartbeat_ms"),
+        .lease_wait_ms = config_int(config, "lease_wait_ms"),
+        .rate_burst_ms = config_int(config, "rate_burst_ms"),
         .shed_after_ms = {[CLASS_STANDARD] = config_int(config, "shed_standard_after_ms"),
                           [CLASS_VERBOSE] = config_int(config, "shed_verbose_after_ms")},
         .dlq_samples_per_minute = (uint64_t)config_int(config, "dlq_samples_per_minute"),

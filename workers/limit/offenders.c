@@ -154,7 +154,8 @@ static void label_note(struct offender *o, const struct label *l)
     }
 }
 
-void offenders_note(struct offenders *o, struct slice tenant, const struct series *s, bool is_refused)
+void offenders_note(struct offenders *o, struct slice tenant, const struct series *s,
+                    bool is_refused)
 {
     struct offender *offender = offender_of(o, tenant, s->metric);
     if (offender == NULL) {
@@ -194,8 +195,8 @@ static void offender_print(const struct offender *o, struct buf *out)
     json_text(out, o->tenant);
     buf_printf(out, ",\"metric\":");
     json_text(out, o->metric);
-    buf_printf(out, ",\"refused_series\":%llu,\"new_series\":%llu,\"labels\":[", (unsigned long long)o->n_refused,
-               (unsigned long long)o->n_new);
+    buf_printf(out, ",\"refused_series\":%llu,\"new_series\":%llu,\"labels\":[",
+               (unsigned long long)o->n_refused, (unsigned long long)o->n_new);
     for (uint32_t i = 0; i < o->n_labels; i++) {
         buf_printf(out, "%s{\"label\":", i == 0 ? "" : ",");
         json_text(out, labels[i]->name);

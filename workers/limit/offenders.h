@@ -18,6 +18,7 @@ void offenders_init(struct offenders *o, size_t max_bytes, int64_t now_ms);
 void offenders_fini(struct offenders *o);
 /* Starts counting anew. */
 void offenders_reset(struct offenders *o, int64_t now_ms);
-void offenders_note(struct offenders *o, struct slice tenant, const struct series *s, bool is_refused);
+void offenders_note(struct offenders *o, struct slice tenant, const struct series *s,
+                    bool is_refused);
 /* JSON: the n worst metrics, by series refused, then new. */
 void offenders_print(const struct offenders *o, uint32_t n, struct buf *out);

@@ -46,7 +46,8 @@ static bool keep_all(void *ctx, const struct series_slot *slot)
     return true;
 }
 
-bool series_set_filter(struct series_set *s, bool (*keep)(void *ctx, const struct series_slot *slot), void *ctx,
+bool series_set_filter(struct series_set *s,
+                       bool (*keep)(void *ctx, const struct series_slot *slot), void *ctx,
                        uint32_t n_kept, uint64_t version)
 {
     uint32_t n_slots = slots_for(n_kept);
@@ -75,4 +76,25 @@ uint32_t series_set_add(struct series_set *s, const struct series_slot *slot, ui
     s->slots[i] = *slot;
     s->n++;
     return i;
+}
+
+uint32_t series_set_remove(struct series_set *s, struct hash128 id)
+{
+    uint32_t hole = series_set_find(s, id);
+    if (hole == SERIES_NONE) {
+        return 0;
+    }
+    uint32_t weight = slot_weight(&s->slots[hole]);
+    uint32_t mask = s->n_slots - 1;
+    /* Those behind it move up, so that no search meets the hole before it has met them. */
+    for (uint32_t i = (hole + 1) & mask; slot_used(&s->slots[i]); i = (i + 1) & mask) {
+        uint32_t home = (uint32_t)s->slots[i].id.lo & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            s->slots[hole] = s->slots[i];
+            hole = i;
+        }
+    }
+    s->slots[hole] = (struct series_slot){0};
+    s->n--;
+    return weight;
 }

@@ -4,13 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "allocator.h"
 #include "base/buf.h"
 #include "base/cursor.h"
 #include "limit_partition_avsc.h"
 #include "limit_source_avsc.h"
 #include "wire/avro_blocks.h"
 
-enum { MAX_KEY_BYTES = 256, MAX_RECORD_BYTES = 8 << 20, MAX_TOMBSTONES = 1000, FEWEST_GROUP_BYTES = 5 };
+enum {
+    MAX_KEY_BYTES = 256,
+    MAX_RECORD_BYTES = 8 << 20,
+    MAX_TOMBSTONES = 1000,
+    FEWEST_GROUP_BYTES = 6
+};
 
 static const char partition_key[] = "partition";
 
@@ -29,24 +35,25 @@ static int slot_order(const void *x, const void *y)
     if (a->what != b->what) {
         return a->what < b->what ? -1 : 1;
     }
-    if (a->step != b->step) {
-        return a->step < b->step ? -1 : 1;
+    if (a->seen != b->seen) {
+        return a->seen < b->seen ? -1 : 1;
     }
     return (a->id.lo > b->id.lo) - (a->id.lo < b->id.lo);
 }
 
-/* The step of a slot in full: it lies at most 2^16 steps back. */
 static int64_t step_of(const struct holding *h, const struct series_slot *slot)
 {
-    return h->step - (uint16_t)((uint16_t)h->step - slot->step);
+    return h->step - slot_steps_ago(slot, h->step);
 }
 
-static void group_put(const struct holding *h, const struct series_slot *const *slots, uint32_t n, struct buf *out)
+static void group_put(const struct holding *h, const struct series_slot *const *slots, uint32_t n,
+                      struct buf *out)
 {
     const struct metric_use *m = h->usage.metrics[slot_metric(slots[0])];
     buf_zigzag_bytes(out, m->name);
     buf_zigzag(out, slot_weight(slots[0]));
     buf_zigzag(out, (int64_t)slot_over(slots[0]));
+    buf_zigzag(out, slot_lapsed(slots[0]));
     buf_zigzag(out, step_of(h, slots[0]) * h->step_ms);
     buf_zigzag(out, (int64_t)n * (int64_t)sizeof(struct hash128));
     for (uint32_t i = 0; i < n; i++) {
@@ -58,7 +65,7 @@ static void group_put(const struct holding *h, const struct series_slot *const *
 static uint32_t group_length(const struct series_slot *const *slots, uint32_t n)
 {
     uint32_t i = 1;
-    while (i < n && slots[i]->what == slots[0]->what && slots[i]->step == slots[0]->step) {
+    while (i < n && slots[i]->what == slots[0]->what && slots[i]->seen == slots[0]->seen) {
         i++;
     }
     return i;
@@ -92,21 +99,24 @@ static bool source_encode(const struct holding *h, const struct source *s, struc
     return buf_ok(out);
 }
 
-static bool record_put(const struct holding *h, int output, struct slice key, struct slice value, struct outbox *out,
-                       struct err *e)
+static bool record_put(const struct holding *h, int output, struct slice key, struct slice value,
+                       struct outbox *out, struct err *e)
 {
-    const struct outgoing r = {.output = output, .partition = (int32_t)h->number, .key = key, .value = value};
+    const struct outgoing r = {
+        .output = output, .partition = (int32_t)h->number, .key = key, .value = value};
     return outbox_put(out, &r, e);
 }
 
-static bool sources_put(struct holding *h, int output, struct buf *scratch, struct outbox *out, struct err *e)
+static bool sources_put(struct holding *h, int output, struct buf *scratch, struct outbox *out,
+                        struct err *e)
 {
     char key[MAX_KEY_BYTES];
     while (h->dirty != NULL) {
         struct source *s = h->dirty;
         buf_reset(scratch);
         if (!source_encode(h, s, scratch)) {
-            return err_set(e, ERR_FATAL, "the state of a source takes more than %d bytes", MAX_RECORD_BYTES);
+            return err_set(e, ERR_FATAL, "the state of a source takes more than %d bytes",
+                           MAX_RECORD_BYTES);
         }
         if (!record_put(h, output, source_key(s, key), buf_slice(scratch), out, e)) {
             return false;
@@ -144,6 +154,7 @@ static void partition_encode(const struct holding *h, struct buf *out)
 {
     buf_put(out, LIMIT_PARTITION_HEAD, AVRO_HEAD_BYTES);
     buf_zigzag(out, h->time_ms);
+    buf_zigzag(out, h->appended_ms);
     const struct high *high;
     for (size_t at = 0; (high = table_next(&h->highs.table, &at)) != NULL;) {
         buf_zigzag(out, 1);
@@ -164,8 +175,9 @@ bool state_put(struct holding *h, int output, struct outbox *out, struct err *e)
     if (ok) {
         buf_reset(&scratch);
         partition_encode(h, &scratch);
-        ok = buf_ok(&scratch) ? record_put(h, output, slice_str(partition_key), buf_slice(&scratch), out, e)
-                              : err_set(e, ERR_FATAL, "out of memory");
+        ok = buf_ok(&scratch)
+                 ? record_put(h, output, slice_str(partition_key), buf_slice(&scratch), out, e)
+                 : err_set(e, ERR_FATAL, "out of memory");
     }
     buf_fini(&scratch);
     return ok;
@@ -181,6 +193,7 @@ static bool malformed(const struct cursor *c, struct err *e)
 static bool partition_take(struct holding *h, struct cursor *c, struct err *e)
 {
     int64_t time_ms = cursor_zigzag(c);
+    int64_t appended_ms = cursor_zigzag(c);
     for (struct blocks b = {0}; blocks_next(c, &b, TOPIC_ID_BYTES + 4);) {
         struct origin o = {.topic = cursor_zigzag_bytes(c)};
         struct slice id = cursor_take(c, TOPIC_ID_BYTES);
@@ -194,9 +207,10 @@ static bool partition_take(struct holding *h, struct cursor *c, struct err *e)
             return err_set(e, ERR_FATAL, "out of memory");
         }
     }
-    if (!cursor_ok(c) || cursor_more(c) || time_ms < 0) {
+    if (!cursor_ok(c) || cursor_more(c) || time_ms < 0 || appended_ms < 0) {
         return malformed(c, e);
     }
+    h->appended_ms = appended_ms > h->appended_ms ? appended_ms : h->appended_ms;
     if (time_ms > h->time_ms) {
         h->time_ms = time_ms;
     }
@@ -210,6 +224,7 @@ struct group {
     struct slice metric;
     int32_t weight;
     int32_t over;
+    int32_t lapsed;
     int64_t step;
     struct slice ids;
 };
@@ -219,10 +234,12 @@ static bool group_read(const struct holding *h, struct cursor *c, struct group *
     g->metric = cursor_zigzag_bytes(c);
     g->weight = avro_int(c);
     g->over = avro_int(c);
+    g->lapsed = avro_int(c);
     g->step = cursor_zigzag(c) / h->step_ms;
     g->ids = cursor_zigzag_bytes(c);
-    return cursor_ok(c) && g->weight >= 1 && g->weight <= MAX_WEIGHT && g->over >= 0 && g->over <= OVER_TENANT &&
-           g->step >= 0 && g->ids.len > 0 && g->ids.len % sizeof(struct hash128) == 0;
+    return cursor_ok(c) && g->weight >= 1 && g->weight <= MAX_WEIGHT && g->over >= 0 &&
+           g->over <= OVER_TENANT && (g->lapsed == 0 || g->lapsed == 1) && g->step >= 0 &&
+           g->ids.len > 0 && g->ids.len % sizeof(struct hash128) == 0;
 }
 
 static bool group_take(struct holding *h, struct source *s, const struct group *g, struct err *e)
@@ -232,9 +249,18 @@ static bool group_take(struct holding *h, struct source *s, const struct group *
         struct hash128 id = {.lo = cursor_le64(&c)};
         id.hi = cursor_le64(&c);
         struct metric_use *m = usage_metric(&h->usage, s->tenant, g->metric);
-        if (m == NULL || series_set_find(&s->set, id) != SERIES_NONE ||
-            holding_add(h, s, id, m, (uint32_t)g->weight, (enum over)g->over, g->step) == SERIES_NONE) {
-            return err_set(e, ERR_FATAL, m == NULL ? "out of memory" : "a state record names a series twice");
+        if (m != NULL && series_set_find(&s->set, id) != SERIES_NONE) {
+            return err_set(e, ERR_FATAL, "a state record names a series twice");
+        }
+        uint32_t slot =
+            m == NULL ? SERIES_NONE
+                      : holding_add(h, s, id, m, (uint32_t)g->weight, (enum over)g->over, g->step);
+        if (slot == SERIES_NONE) {
+            return err_set(e, ERR_FATAL, "out of memory");
+        }
+        if (g->lapsed == 1) {
+            s->set.slots[slot].seen |= SLOT_LAPSED;
+            usage_move(&h->usage, m, -(int64_t)g->weight, 0);
         }
     }
     if (g->step > h->step) {
@@ -250,7 +276,9 @@ static void source_forget(struct holding *h, struct source *s)
     for (uint32_t i = 0; i < s->set.n_slots; i++) {
         const struct series_slot *slot = &s->set.slots[i];
         if (slot_used(slot)) {
-            usage_move(&h->usage, h->usage.metrics[slot_metric(slot)], -(int64_t)slot_weight(slot));
+            int64_t weight = slot_weight(slot);
+            usage_move(&h->usage, h->usage.metrics[slot_metric(slot)],
+                       slot_lapsed(slot) ? 0 : -weight, -weight);
         }
     }
     h->n_set_bytes -= s->set.n_slots * sizeof *s->set.slots;
@@ -297,10 +325,31 @@ static void source_gone(struct holding *h, struct slice key)
         return;
     }
     memcpy(digits, key.ptr + key.len - 16, 16);
-    struct source *s = holding_source(h, strtoull(digits, NULL, 16), slice_of(key.ptr, key.len - 17));
+    struct source *s =
+        holding_source(h, strtoull(digits, NULL, 16), slice_of(key.ptr, key.len - 17));
     if (s != NULL) {
         source_forget(h, s); /* without series it is buried by the sweep */
     }
+}
+
+static bool lease_take(struct holding *h, struct slice value, struct err *e)
+{
+    struct lease_record r;
+    bool ok = lease_record_read(value, &r, e) && leases_restore(&h->usage.leases, &r, e);
+    e->kind = ok ? e->kind : ERR_FATAL; /* state must not be guessed at */
+    return ok;
+}
+
+static bool grants_take(struct holding *h, struct slice value, struct err *e)
+{
+    int64_t granted[MAX_LEASE_PARTITIONS];
+    struct grants_record r;
+    if (h->allocator == NULL) {
+        return err_set(e, ERR_FATAL, "grants outside partition 0");
+    }
+    bool ok = grants_record_read(value, granted, &r, e) && allocator_restore(h->allocator, &r, e);
+    e->kind = ok ? e->kind : ERR_FATAL;
+    return ok;
 }
 
 bool state_take(struct holding *h, struct tenants *tenants, const struct record *r, struct err *e)
@@ -316,6 +365,12 @@ bool state_take(struct holding *h, struct tenants *tenants, const struct record 
     }
     if (slice_eq(head, slice_of(LIMIT_PARTITION_HEAD, AVRO_HEAD_BYTES))) {
         return partition_take(h, &c, e);
+    }
+    if (lease_record_kind(r->value) == RECORD_LEASE) {
+        return lease_take(h, r->value, e);
+    }
+    if (lease_record_kind(r->value) == RECORD_GRANTS) {
+        return grants_take(h, r->value, e);
     }
     return err_set(e, ERR_FATAL, "a state record has a schema that this version does not know");
 }

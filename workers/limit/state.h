@@ -9,4 +9,5 @@
 bool state_put(struct holding *h, int output, struct outbox *out, struct err *e) MUST_CHECK;
 /* One record read back, in any order. ERR_FATAL: a record that is not ours: state must not be
  * guessed at. */
-bool state_take(struct holding *h, struct tenants *tenants, const struct record *r, struct err *e) MUST_CHECK;
+bool state_take(struct holding *h, struct tenants *tenants, const struct record *r,
+                struct err *e) MUST_CHECK;

@@ -20,9 +20,10 @@ static struct slice name_copy(struct slice name)
     return (struct slice){p, p == NULL ? 0 : name.len};
 }
 
-void usage_init(struct usage *u)
+void usage_init(struct usage *u, struct board *board, uint32_t partition, uint32_t n_partitions)
 {
     *u = (struct usage){.free_metric = MAX_METRICS};
+    leases_init(&u->leases, board, partition, n_partitions);
     table_init(&u->tenants, 0, tenant_free);
     table_init(&u->by_name, 0, NULL);
 }
@@ -36,6 +37,7 @@ void usage_fini(struct usage *u)
     free(u->metrics);
     table_fini(&u->by_name);
     table_fini(&u->tenants);
+    leases_fini(&u->leases);
 }
 
 struct tenant_use *usage_tenant(struct usage *u, struct slice name, struct tenants *tenants)
@@ -116,6 +118,8 @@ struct metric_use *usage_metric(struct usage *u, struct tenant_use *t, struct sl
     m->name = name_copy(name);
     m->tenant = t;
     m->n_active = 0;
+    m->n_held = 0;
+    m->lease = usage_metric_lease(u, t, NULL, name);
     if (m->name.ptr == NULL || !table_put(&u->by_name, key, m, sizeof *m)) {
         entry_give(u, m);
         return NULL;
@@ -123,13 +127,78 @@ struct metric_use *usage_metric(struct usage *u, struct tenant_use *t, struct sl
     return m;
 }
 
-void usage_move(struct usage *u, struct metric_use *m, int64_t n)
+void usage_move(struct usage *u, struct metric_use *m, int64_t n_active, int64_t n_held)
 {
-    m->n_active += n;
-    m->tenant->n_active += n;
-    if (m->n_active == 0) {
+    m->n_active += n_active;
+    m->n_held += n_held;
+    m->tenant->n_active += n_active;
+    if (m->lease != NULL) {
+        m->lease->use = m->n_active;
+    }
+    if (m->tenant->lease != NULL) {
+        m->tenant->lease->use = m->tenant->n_active;
+    }
+    if (m->n_held == 0) {
         (void)table_remove(&u->by_name, metric_key(m->tenant, m->name));
         entry_give(u, m);
+    }
+}
+
+/* --- leases --- */
+
+struct lease *usage_tenant_lease(struct usage *u, struct tenant_use *t)
+{
+    if (t->lease == NULL && t->tenant->budgets.tenant.max > 0) {
+        t->lease = leases_add(&u->leases, &(struct scope){SCOPE_TENANT, t->name, SLICE_NONE});
+        if (t->lease != NULL) {
+            t->lease->use = t->n_active;
+        }
+    }
+    return t->lease;
+}
+
+struct lease *usage_rate_lease(struct usage *u, struct tenant_use *t)
+{
+    if (t->rate == NULL && t->tenant->budgets.rate.max > 0) {
+        t->rate = leases_add(&u->leases, &(struct scope){SCOPE_RATE, t->name, SLICE_NONE});
+    }
+    return t->rate;
+}
+
+struct lease *usage_metric_lease(struct usage *u, const struct tenant_use *t,
+                                 const struct metric_use *m, struct slice metric)
+{
+    return m != NULL ? m->lease
+                     : leases_find(&u->leases, &(struct scope){SCOPE_METRIC, t->name, metric});
+}
+
+struct lease *usage_metric_lease_add(struct usage *u, const struct tenant_use *t,
+                                     struct metric_use *m, struct slice metric)
+{
+    struct lease *l = leases_add(&u->leases, &(struct scope){SCOPE_METRIC, t->name, metric});
+    if (m != NULL && l != NULL && m->lease == NULL) {
+        m->lease = l;
+        l->use = m->n_active;
+    }
+    return l;
+}
+
+void usage_bind(struct usage *u)
+{
+    struct tenant_use *t;
+    for (size_t at = 0; (t = table_next(&u->tenants, &at)) != NULL;) {
+        t->lease = leases_find(&u->leases, &(struct scope){SCOPE_TENANT, t->name, SLICE_NONE});
+        t->rate = leases_find(&u->leases, &(struct scope){SCOPE_RATE, t->name, SLICE_NONE});
+        if (t->lease != NULL) {
+            t->lease->use = t->n_active;
+        }
+    }
+    struct metric_use *m;
+    for (size_t at = 0; (m = table_next(&u->by_name, &at)) != NULL;) {
+        m->lease = usage_metric_lease(u, m->tenant, NULL, m->name);
+        if (m->lease != NULL) {
+            m->lease->use = m->n_active;
+        }
     }
 }
 

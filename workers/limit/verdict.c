@@ -9,6 +9,7 @@ static void verdict_free(void *value)
     struct verdict *v = value;
     free(v->slots);
     free(v->columns);
+    free(v->killed);
     free((void *)(uintptr_t)v->kept.ptr);
     free(v);
 }
@@ -32,7 +33,8 @@ bool judge_shape(struct judge *j, const struct batch *b, struct shape *out, stru
     if (!shape_decode(b->shape, b->tenant, &shape_default_caps, &j->arena, out, e)) {
         return false;
     }
-    return out->source == b->source || err_set(e, ERR_BAD_INPUT, "the batch's source is not its shape's");
+    return out->source == b->source ||
+           err_set(e, ERR_BAD_INPUT, "the batch's source is not its shape's");
 }
 
 /* Classic histograms are stored as a series for each bucket, _sum and _count. */
@@ -46,81 +48,267 @@ static uint32_t weight_of(const struct series *s)
 struct trial {
     struct judge *judge;
     struct holding *holding;
-    struct tenants *tenants;
+    const struct tenants *tenants;
     struct tenant_use *tenant;
+    const struct batch *batch;
+    const struct control_rule *kills; /* of the tenant; NULL = none */
     const struct shape *shape;
     struct source *source; /* NULL until something is let in */
     struct verdict *verdict;
+    bool has_waited; /* for leases to grow */
 };
 
-/* Over the budget: refused, or let in and noted. */
-static enum reason over_budget(const struct budget *b, int64_t share, int64_t n_active, uint32_t weight,
-                               enum reason reason, enum over which, enum over *over)
+/* A series that is not active: new, or lapsed (slot tells where it lies). */
+struct candidate {
+    const struct series *series;
+    uint32_t weight;
+    uint32_t slot;
+    struct metric_use *metric; /* NULL: nothing of it is held */
+    struct lease *metric_lease;
+    struct lease *tenant_lease;
+};
+
+/* What a trial without effect has let in so far. */
+struct pending {
+    int64_t n_source;
+    int64_t n_tenant;
+    int64_t n_metric;
+    struct slice metric;
+};
+
+static struct candidate candidate_of(const struct trial *t, const struct series *s, uint32_t slot)
 {
-    if (b->max_series == 0 || n_active + weight <= share) {
-        return REASON_NONE;
-    }
-    if (!b->shadow) {
-        return reason;
-    }
-    *over = *over == OVER_NONE ? which : *over;
-    return REASON_NONE;
+    struct usage *u = &t->holding->usage;
+    struct candidate c = {.series = s, .weight = weight_of(s), .slot = slot};
+    c.metric = usage_metric_find(u, t->tenant, s->metric);
+    c.metric_lease = usage_metric_lease(u, t->tenant, c.metric, s->metric);
+    c.tenant_lease = usage_tenant_lease(u, t->tenant);
+    return c;
 }
 
-static enum reason refusal_of(const struct trial *t, const struct series *s, uint32_t weight, enum over *over)
+static int64_t metric_room(const struct trial *t, const struct candidate *c, const struct budget *b)
 {
-    const struct budgets *b = t->tenant->tenant->budgets;
+    int64_t base = lease_base(&t->holding->usage.leases, c->metric_lease, SCOPE_METRIC, b->max);
+    return c->metric_lease != NULL ? lease_room(c->metric_lease, base)
+                                   : base - (c->metric == NULL ? 0 : c->metric->n_active);
+}
+
+/* Over the budget: refused, or let in and noted. */
+static enum reason over_budget(const struct budget *b, int64_t room, uint32_t weight,
+                               enum over which, enum over *over)
+{
+    static const enum reason reasons[] = {REASON_NONE, REASON_OVER_SOURCE_BUDGET,
+                                          REASON_OVER_METRIC_BUDGET, REASON_OVER_TENANT_BUDGET};
+    if (b->max == 0 || weight <= room) {
+        return REASON_NONE;
+    }
+    if (b->shadow) {
+        *over = *over == OVER_NONE ? which : *over;
+        return REASON_NONE;
+    }
+    *over = which;
+    return reasons[which];
+}
+
+static enum reason refusal_of(const struct trial *t, const struct candidate *c,
+                              const struct pending *p, enum over *over)
+{
+    const struct budgets *b = &t->tenant->tenant->budgets;
+    const struct budget metric =
+        tenants_metric_budget(t->tenants, t->tenant->tenant, c->series->metric);
     const struct holding *h = t->holding;
-    const struct metric_use *m = usage_metric_find(&t->holding->usage, t->tenant, s->metric);
-    enum reason reason = over_budget(&b->source, b->source.max_series, t->source == NULL ? 0 : t->source->n_active,
-                                     weight, REASON_OVER_SOURCE_BUDGET, OVER_SOURCE, over);
-    if (reason == REASON_NONE) {
-        reason = over_budget(&b->metric, holding_share(h, b->metric.max_series), m == NULL ? 0 : m->n_active, weight,
-                             REASON_OVER_METRIC_BUDGET, OVER_METRIC, over);
+    int64_t source_room =
+        b->source.max - p->n_source - (t->source == NULL ? 0 : t->source->n_active);
+    enum reason reason = c->slot != SERIES_NONE
+                             ? REASON_NONE
+                             : over_budget(&b->source, source_room, c->weight, OVER_SOURCE, over);
+    if (reason == REASON_NONE && metric.max > 0) {
+        reason = over_budget(&metric, metric_room(t, c, &metric) - p->n_metric, c->weight,
+                             OVER_METRIC, over);
     }
-    if (reason == REASON_NONE) {
-        reason = over_budget(&b->tenant, holding_share(h, b->tenant.max_series), t->tenant->n_active, weight,
-                             REASON_OVER_TENANT_BUDGET, OVER_TENANT, over);
+    if (reason == REASON_NONE && c->tenant_lease != NULL) {
+        reason = over_budget(&b->tenant, lease_room(c->tenant_lease, 0) - p->n_tenant, c->weight,
+                             OVER_TENANT, over);
     }
-    if (reason == REASON_NONE && h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes) {
+    if (reason == REASON_NONE &&
+        h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes) {
         reason = REASON_LIMITER_FULL;
     }
     return reason;
 }
 
-static bool let_in(struct trial *t, const struct series *s, uint32_t weight, enum over over, struct err *e)
+/* The lease that was too small, if that is why. */
+static struct lease *short_lease(const struct trial *t, struct candidate *c, enum over over)
+{
+    if (over == OVER_METRIC) {
+        c->metric_lease =
+            usage_metric_lease_add(&t->holding->usage, t->tenant, c->metric, c->series->metric);
+        return c->metric_lease;
+    }
+    return over == OVER_TENANT ? c->tenant_lease : NULL;
+}
+
+static void want(const struct trial *t, struct lease *l, const struct candidate *c)
+{
+    lease_want(&t->holding->usage.leases, l, c->series->id, c->weight, holding_minute(t->holding));
+}
+
+/* Nobody wants what is in. */
+static void unwant(const struct trial *t, const struct candidate *c)
+{
+    struct leases *leases = &t->holding->usage.leases;
+    if (c->tenant_lease != NULL) {
+        lease_unwant(leases, c->tenant_lease, c->series->id);
+    }
+    if (c->metric_lease != NULL) {
+        lease_unwant(leases, c->metric_lease, c->series->id);
+    }
+}
+
+static bool let_in(struct trial *t, struct candidate *c, enum over over, struct err *e)
 {
     struct holding *h = t->holding;
-    struct metric_use *m = usage_metric(&h->usage, t->tenant, s->metric);
+    if (c->slot != SERIES_NONE) {
+        holding_revive(h, t->source, c->slot);
+        return true;
+    }
+    struct metric_use *m = usage_metric(&h->usage, t->tenant, c->series->metric);
     if (m != NULL && t->source == NULL) {
         t->source = holding_source_add(h, t->shape->source, t->tenant, t->shape->source_name);
     }
     if (m == NULL || t->source == NULL ||
-        holding_add(h, t->source, s->id, m, weight, over, h->step) == SERIES_NONE) {
+        holding_add(h, t->source, c->series->id, m, c->weight, over, h->step) == SERIES_NONE) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
     return true;
 }
 
+static void refused(const struct trial *t, struct candidate *c, enum over over)
+{
+    struct lease *l = short_lease(t, c, over);
+    if (l != NULL) {
+        want(t, l, c);
+        t->verdict->is_wanted = true;
+    }
+    if (l != NULL && t->has_waited) {
+        lease_despair(l);
+    }
+}
+
+/* SERIES_NONE, or where it lies; *is_active: nothing is to be judged. */
+static uint32_t slot_find(const struct trial *t, const struct series *s, bool *is_active)
+{
+    uint32_t slot = t->source == NULL ? SERIES_NONE : series_set_find(&t->source->set, s->id);
+    *is_active = slot != SERIES_NONE && !slot_lapsed(&t->source->set.slots[slot]);
+    return slot;
+}
+
+/* The kill switch that drops the series, if any does. A sampling one is off for one batch in N. */
+static const struct control_rule *kill_of(const struct trial *t, const struct series *s)
+{
+    const struct control_rule *r = t->kills;
+    while (r != NULL && (control_sample_passes(r, t->batch->source, t->batch->times.base_ms) ||
+                         !control_kill_matches(r, t->batch->tenant, s))) {
+        r = r->next;
+    }
+    return r;
+}
+
+static bool killed_count(const struct trial *t, const struct control_rule *r, struct err *e)
+{
+    struct verdict *v = t->verdict;
+    for (uint32_t i = 0; i < v->n_killed; i++) {
+        if (v->killed[i].rule == r) {
+            v->killed[i].n++;
+            return true;
+        }
+    }
+    struct killed *grown = reallocarray(v->killed, v->n_killed + 1, sizeof *grown);
+    if (grown == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    const struct slice labels[] = {t->tenant->tenant->label, r->id};
+    v->killed = grown;
+    v->killed[v->n_killed++] =
+        (struct killed){r, metrics_cell(t->tenants->metrics, M_KILLED, labels), 1};
+    return true;
+}
+
+static void refuse(struct verdict *v, uint32_t i, enum reason reason)
+{
+    v->columns[i].refusal = (uint8_t)(reason - FIRST_REFUSAL + 1);
+    v->n_by_refusal[reason - FIRST_REFUSAL]++;
+    v->n_refused++;
+}
+
 static bool series_judge(struct trial *t, uint32_t i, struct err *e)
 {
+    static const struct pending none = {0};
     const struct series *s = &t->shape->series[i];
-    uint32_t weight = weight_of(s);
+    struct verdict *v = t->verdict;
     enum over over = OVER_NONE;
-    if (t->source != NULL && series_set_find(&t->source->set, s->id) != SERIES_NONE) {
+    bool is_active;
+    uint32_t slot = slot_find(t, s, &is_active);
+    const struct control_rule *kill = kill_of(t, s);
+    if (kill != NULL) {
+        refuse(v, i, REASON_KILLED);
+        return killed_count(t, kill, e);
+    }
+    if (is_active) {
         return true;
     }
-    enum reason reason = refusal_of(t, s, weight, &over);
+    struct candidate c = candidate_of(t, s, slot);
+    enum reason reason = refusal_of(t, &c, &none, &over);
     if (t->judge->news != NULL) {
         t->judge->news(t->judge->news_ctx, t->tenant, s, reason != REASON_NONE);
     }
     if (reason != REASON_NONE) {
-        t->verdict->columns[i].refusal = (uint8_t)(reason - FIRST_REFUSAL + 1);
-        t->verdict->n_by_refusal[reason - FIRST_REFUSAL]++;
-        t->verdict->n_refused++;
+        refused(t, &c, over);
+        refuse(v, i, reason);
         return true;
     }
-    return let_in(t, s, weight, over, e);
+    unwant(t, &c);
+    return let_in(t, &c, over, e);
+}
+
+/* --- waiting --- */
+
+static void pend(struct pending *p, const struct candidate *c)
+{
+    p->n_tenant += c->weight;
+    p->n_metric += c->weight;
+    p->n_source += c->slot == SERIES_NONE ? c->weight : 0;
+}
+
+/* Without effect but on what is wanted: would a series be refused for want of a lease that is about
+ * to grow? */
+static bool is_worth_waiting(struct trial *t)
+{
+    struct pending p = {0};
+    bool waits = false;
+    for (uint32_t i = 0; i < t->shape->n_series; i++) {
+        const struct series *s = &t->shape->series[i];
+        enum over over = OVER_NONE;
+        bool is_active;
+        uint32_t slot = slot_find(t, s, &is_active);
+        if (!slice_eq(p.metric, s->metric)) { /* series of a metric stand together */
+            p.metric = s->metric;
+            p.n_metric = 0;
+        }
+        if (is_active || kill_of(t, s) != NULL) {
+            continue;
+        }
+        struct candidate c = candidate_of(t, s, slot);
+        enum reason reason = refusal_of(t, &c, &p, &over);
+        struct lease *lease = reason == REASON_NONE ? NULL : short_lease(t, &c, over);
+        if (lease != NULL) {
+            want(t, lease, &c);
+            waits |= lease_may_grow(lease);
+        } else if (reason == REASON_NONE) {
+            pend(&p, &c);
+        }
+    }
+    return waits;
 }
 
 /* Where the series stand once all are in: adding may have moved them. */
@@ -128,8 +316,9 @@ static void slots_find(const struct trial *t)
 {
     struct verdict *v = t->verdict;
     for (uint32_t i = 0; i < v->n_series; i++) {
-        v->slots[i] = v->columns[i].refusal != 0 ? SERIES_NONE
-                                                 : series_set_find(&t->source->set, t->shape->series[i].id);
+        v->slots[i] = v->columns[i].refusal != 0
+                          ? SERIES_NONE
+                          : series_set_find(&t->source->set, t->shape->series[i].id);
         if (v->slots[i] != SERIES_NONE) {
             v->n_over[slot_over(&t->source->set.slots[v->slots[i]])]++;
         }
@@ -211,14 +400,15 @@ static bool trial_run(struct trial *t, struct err *e)
 static void mark(struct holding *h, struct verdict *v)
 {
     struct source *s = v->source;
-    uint16_t step = (uint16_t)h->step;
+    uint16_t seen = (uint16_t)(h->step & SLOT_STEPS);
     bool is_new_step = false;
     v->minute = holding_minute(h);
+    v->step = h->step;
     for (uint32_t i = 0; i < v->n_series; i++) {
         if (v->slots[i] != SERIES_NONE) {
             struct series_slot *slot = &s->set.slots[v->slots[i]];
-            is_new_step |= slot->step != step;
-            slot->step = step;
+            is_new_step |= slot->seen != seen;
+            slot->seen = seen;
             slot->minute = v->minute;
         }
     }
@@ -229,48 +419,79 @@ static void mark(struct holding *h, struct verdict *v)
 
 static size_t verdict_bytes(const struct verdict *v)
 {
-    return sizeof *v + (v->n_series + 1) * (sizeof *v->slots + (v->columns == NULL ? 0 : sizeof *v->columns)) +
+    return sizeof *v +
+           (v->n_series + 1) * (sizeof *v->slots + (v->columns == NULL ? 0 : sizeof *v->columns)) +
            v->kept.len;
 }
 
-static bool verdict_make(struct judge *j, struct holding *h, struct tenants *tenants, const struct batch *b,
-                         struct hash128 key, struct verdict **out, struct err *e)
+static const struct control_rule *kills_of(const struct judging *g)
 {
+    const struct controls *c = g->tenants->controls;
+    return c->n_rules == 0 ? NULL : controls_kills(c, g->batch->tenant);
+}
+
+static bool verdict_try(struct trial *t, struct verdict **out, struct err *e)
+{
+    t->verdict = verdict_new(t->shape);
+    if (t->verdict == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    if (!trial_run(t, e)) {
+        verdict_free(t->verdict);
+        return false;
+    }
+    t->verdict->epoch = t->holding->epoch;
+    t->verdict->source = t->source;
+    t->verdict->set_version = t->source == NULL ? 0 : t->source->set.version;
+    *out = t->verdict;
+    return true;
+}
+
+static bool verdict_make(struct judge *j, const struct judging *g, struct hash128 key,
+                         struct verdict **out, struct err *e)
+{
+    const struct batch *b = g->batch;
+    struct holding *h = g->holding;
     struct shape shape;
     if (!judge_shape(j, b, &shape, e) || !batch_check_shape(b, &shape, e)) {
         return false;
     }
     struct trial t = {.judge = j,
                       .holding = h,
-                      .tenants = tenants,
-                      .tenant = usage_tenant(&h->usage, b->tenant, tenants),
+                      .tenants = g->tenants,
+                      .batch = b,
+                      .kills = kills_of(g),
+                      .tenant = usage_tenant(&h->usage, b->tenant, g->tenants),
                       .shape = &shape,
                       .source = holding_source(h, b->source, b->tenant),
-                      .verdict = verdict_new(&shape)};
-    if (t.tenant == NULL || t.verdict == NULL || !trial_run(&t, e)) {
-        if (t.verdict != NULL) {
-            verdict_free(t.verdict);
-        }
-        return t.tenant != NULL && t.verdict != NULL ? false : err_set(e, ERR_FATAL, "out of memory");
-    }
-    t.verdict->epoch = h->epoch;
-    t.verdict->source = t.source;
-    t.verdict->set_version = t.source == NULL ? 0 : t.source->set.version;
-    if (!table_put(&j->verdicts, key, t.verdict, verdict_bytes(t.verdict))) {
-        verdict_free(t.verdict);
+                      .has_waited = !g->may_wait};
+    if (t.tenant == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
+    if (g->may_wait && is_worth_waiting(&t)) {
+        return err_set(e, ERR_WAIT, "a lease is about to grow");
+    }
+    if (!verdict_try(&t, out, e)) {
+        return false;
+    }
+    if (!table_put(&j->verdicts, key, *out, verdict_bytes(*out))) {
+        verdict_free(*out);
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    (*out)->minute = holding_minute(h);
     if (t.source != NULL) {
         holding_touch(h, t.source); /* whatever is new in it is to be written */
-        mark(h, t.verdict);
+        mark(h, *out);
     }
-    *out = t.verdict;
     return true;
 }
 
 /* Does it still hold? One without refusals holds as long as its series stay where they are. */
 static bool holds(const struct verdict *v, const struct holding *h, const struct batch *b)
 {
+    if (v->is_wanted && v->minute != holding_minute(h)) {
+        return false;
+    }
     if (v->epoch == h->epoch) {
         return v->source == NULL || v->source->set.version == v->set_version;
     }
@@ -280,28 +501,59 @@ static bool holds(const struct verdict *v, const struct holding *h, const struct
 
 static bool columns_agree(const struct verdict *v, const struct batch *b)
 {
-    return b->values.len == (size_t)v->n_scalars * sizeof(double) && (b->exp.len > 0) == (v->n_exp > 0) &&
-           (b->classic.len > 0) == (v->n_classic > 0);
+    return b->values.len == (size_t)v->n_scalars * sizeof(double) &&
+           (b->exp.len > 0) == (v->n_exp > 0) && (b->classic.len > 0) == (v->n_classic > 0);
 }
 
-bool judge_batch(struct judge *j, struct holding *h, struct tenants *tenants, const struct batch *b,
-                 struct verdict **out, bool *is_new, struct err *e)
+/* A verdict under kill switches is another one, and so is one of a batch that a sampling one lets
+ * pass. */
+static struct hash128 key_of(const struct judging *g)
 {
-    struct hash128 key = hash128_seeded(b->shape, hash64_seeded(b->tenant, 3));
+    const struct batch *b = g->batch;
+    uint64_t salt = 3;
+    const struct control_rule *kills = kills_of(g);
+    for (const struct control_rule *r = kills; r != NULL; r = r->next) {
+        salt = salt * 31 + control_sample_passes(r, b->source, b->times.base_ms);
+    }
+    return hash128_seeded(
+        b->shape,
+        hash64_seeded(b->tenant, kills == NULL ? salt : salt ^ g->tenants->controls->version << 8));
+}
+
+bool judge_batch(struct judge *j, const struct judging *g, struct verdict **out, bool *is_new,
+                 struct err *e)
+{
+    struct holding *h = g->holding;
+    struct hash128 key = key_of(g);
     struct verdict *v = table_find(&j->verdicts, key);
-    *is_new = v == NULL || !holds(v, h, b);
+    *is_new = v == NULL || !holds(v, h, g->batch);
     if (*is_new) {
         j->n_misses++;
-        return verdict_make(j, h, tenants, b, key, out, e);
+        return verdict_make(j, g, key, out, e);
     }
-    if (!columns_agree(v, b)) {
+    if (!columns_agree(v, g->batch)) {
         return err_set(e, ERR_BAD_INPUT, "the batch's columns are not its shape's");
     }
     j->n_hits++;
     v->epoch = h->epoch;
-    if (v->source != NULL && v->minute != holding_minute(h)) {
+    if (v->source != NULL && (v->minute != holding_minute(h) || v->step != h->step)) {
         mark(h, v);
     }
     *out = v;
+    return true;
+}
+
+bool judge_count(struct judge *j, const struct judging *g, uint64_t *n, struct err *e)
+{
+    const struct verdict *v = table_find(&j->verdicts, key_of(g));
+    struct shape shape;
+    if (v != NULL) {
+        *n = v->n_series;
+        return true;
+    }
+    if (!judge_shape(j, g->batch, &shape, e)) {
+        return false;
+    }
+    *n = shape.n_series;
     return true;
 }

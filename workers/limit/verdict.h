@@ -8,21 +8,30 @@
 
 enum {
     FIRST_REFUSAL = REASON_OVER_SOURCE_BUDGET,
-    N_REFUSALS = REASON_LIMITER_FULL - REASON_OVER_SOURCE_BUDGET + 1
+    N_REFUSALS = REASON_KILLED - REASON_OVER_SOURCE_BUDGET + 1
 };
 
 /* How a series stands in the batch's columns, and whether it stays there. */
 struct column {
-    uint8_t kind; /* enum series_kind */
+    uint8_t kind;    /* enum series_kind */
     uint8_t refusal; /* 0, or the reason - FIRST_REFUSAL + 1 */
     uint16_t n_bounds;
 };
 
+/* Samples that a kill switch drops. */
+struct killed {
+    const struct control_rule *rule; /* only while the verdict is made */
+    struct cell *cell;
+    uint32_t n;
+};
+
 struct verdict {
-    uint64_t epoch;       /* the holding's when it was made; never that of another holding */
-    uint64_t set_version; /* the source's set's, so that slots are right */
+    uint64_t epoch;        /* the holding's when it was made; never that of another holding */
+    uint64_t set_version;  /* the source's set's, so that slots are right */
     struct source *source; /* NULL: nothing was let in. Right while epoch is the holding's */
-    uint16_t minute;
+    uint16_t minute;       /* last marked */
+    int64_t step;
+    bool is_wanted; /* refused for want of a lease: asked again each minute */
     uint32_t n_series;
     uint32_t n_scalars;
     uint32_t n_exp;
@@ -30,9 +39,11 @@ struct verdict {
     uint32_t n_refused;
     uint32_t n_by_refusal[N_REFUSALS];
     uint32_t n_over[OVER_TENANT + 1]; /* let in by a budget in shadow mode */
+    struct killed *killed;            /* owned; by rule */
+    uint32_t n_killed;
     uint32_t *slots;        /* owned; SERIES_NONE = refused */
     struct column *columns; /* owned; NULL when nothing is refused */
-    struct slice kept;      /* owned: the shape without the refused ones; NULL = the shape as it is */
+    struct slice kept; /* owned: the shape without the refused ones; NULL = the shape as it is */
 };
 
 struct judge {
@@ -50,10 +61,20 @@ struct judge {
 void judge_init(struct judge *j, size_t max_cache_bytes, size_t max_set_bytes);
 void judge_fini(struct judge *j);
 
+struct judging {
+    struct holding *holding;
+    struct tenants *tenants;
+    const struct batch *batch;
+    bool may_wait;
+};
+
 /* The verdict on the batch's shape; series that the budgets let in are active from here on. Lives
  * until the next call. *is_new: it was made just now. ERR_BAD_INPUT: the shape, or columns that are
- * not the shape's. */
-bool judge_batch(struct judge *j, struct holding *h, struct tenants *tenants, const struct batch *b,
-                 struct verdict **out, bool *is_new, struct err *e) MUST_CHECK;
+ * not the shape's. ERR_WAIT (only where it may): a lease is about to grow. */
+bool judge_batch(struct judge *j, const struct judging *g, struct verdict **out, bool *is_new,
+                 struct err *e) MUST_CHECK;
+/* How many samples a batch has, by the cached verdict where there is one. */
+bool judge_count(struct judge *j, const struct judging *g, uint64_t *n, struct err *e) MUST_CHECK;
 /* The shape decoded, for those who need the names; lives until the next call of judge_*. */
-bool judge_shape(struct judge *j, const struct batch *b, struct shape *out, struct err *e) MUST_CHECK;
+bool judge_shape(struct judge *j, const struct batch *b, struct shape *out,
+                 struct err *e) MUST_CHECK;

@@ -1,0 +1,269 @@
+#include "lease.h"
+
+#include <stdlib.h>
+
+enum { WANT_MINUTES = 2 };
+
+static void lease_free(void *value)
+{
+    struct lease *l = value;
+    scope_free(&l->scope);
+    series_set_fini(&l->wants);
+    free(l);
+}
+
+void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions)
+{
+    *ls = (struct leases){.board = board, .partition = partition, .n_partitions = n_partitions};
+    table_init(&ls->by_scope, 0, lease_free);
+}
+
+void leases_fini(struct leases *ls)
+{
+    table_fini(&ls->by_scope);
+    ls->first = NULL;
+}
+
+struct lease *leases_find(struct leases *ls, const struct scope *s)
+{
+    return ls->first == NULL ? NULL : table_find(&ls->by_scope, scope_key(s));
+}
+
+static bool learn(const struct leases *ls, struct lease *l)
+{
+    const struct posted *posted = board_find(ls->board, &l->scope);
+    bool was_over = l->posted != NULL && l->posted->room == ROOM_OVER;
+    int64_t granted = posted_granted(posted, ls->partition);
+    bool has_grown = granted > l->granted;
+    l->posted = posted;
+    l->granted = has_grown ? granted : l->granted;
+    return has_grown || (was_over && posted->room != ROOM_OVER);
+}
+
+struct lease *leases_add(struct leases *ls, const struct scope *s)
+{
+    struct lease *l = leases_find(ls, s);
+    if (l != NULL) {
+        return l;
+    }
+    l = calloc(1, sizeof *l);
+    if (l == NULL || !scope_copy(s, &l->scope)) {
+        free(l);
+        return NULL;
+    }
+    if (!table_put(&ls->by_scope, scope_key(s), l, sizeof *l)) {
+        lease_free(l);
+        return NULL;
+    }
+    (void)learn(ls, l);
+    l->has_headroom = true;
+    l->next = ls->first;
+    ls->first = l;
+    return l;
+}
+
+bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e)
+{
+    struct lease *l = leases_add(ls, &r->scope);
+    if (l == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    l->granted = r->granted > l->granted ? r->granted : l->granted;
+    l->returned = r->returned;
+    l->told = *r;
+    l->told.scope = l->scope;
+    l->is_told = true;
+    return true;
+}
+
+bool leases_learn(struct leases *ls)
+{
+    bool is_better = false;
+    if (ls->board_version == ls->board->version) {
+        return false;
+    }
+    ls->board_version = ls->board->version;
+    for (struct lease *l = ls->first; l != NULL; l = l->next) {
+        is_better |= learn(ls, l);
+    }
+    return is_better;
+}
+
+/* The allocator's word on the budget, else the policy's. */
+static int64_t value_in_force(const struct lease *l, int64_t policy_value)
+{
+    return l != NULL && l->posted != NULL && l->posted->number > 0 ? l->posted->value
+                                                                   : policy_value;
+}
+
+int64_t lease_base(const struct leases *ls, const struct lease *l, enum scope_kind kind,
+                   int64_t policy_value)
+{
+    uint32_t n = ls->n_partitions == 0 ? 1 : ls->n_partitions;
+    return kind == SCOPE_TENANT ? 0 : value_in_force(l, policy_value) / (2 * (int64_t)n);
+}
+
+static bool is_over(const struct lease *l)
+{
+    return l->posted != NULL && l->posted->number > 0 && l->posted->room == ROOM_OVER;
+}
+
+int64_t lease_room(const struct lease *l, int64_t base)
+{
+    return is_over(l) ? 0 : base + l->granted - l->returned - l->use;
+}
+
+int64_t lease_per_second(const struct lease *l, int64_t base)
+{
+    return base + l->granted - l->returned;
+}
+
+bool lease_may_grow(const struct lease *l)
+{
+    if (l->posted == NULL || l->posted->number == 0) {
+        return l->waited_version == 0;
+    }
+    return l->posted->room >= ROOM_SOME && l->waited_version != l->posted->version;
+}
+
+void lease_despair(struct lease *l)
+{
+    l->waited_version = l->posted == NULL ? 1 : l->posted->version;
+}
+
+/* --- what was refused --- */
+
+void lease_want(struct leases *ls, struct lease *l, struct hash128 id, uint32_t weight,
+                uint16_t minute)
+{
+    uint32_t i = series_set_find(&l->wants, id);
+    if (i != SERIES_NONE) {
+        l->wants.slots[i].minute = minute;
+        return;
+    }
+    const struct series_slot slot = {
+        .id = id, .what = slot_what(0, weight, OVER_NONE), .minute = minute};
+    if (ls->n_wants < MAX_WANTED && series_set_add(&l->wants, &slot, 0) != SERIES_NONE) {
+        ls->n_wants++;
+        l->n_wanted += weight;
+    }
+}
+
+void lease_unwant(struct leases *ls, struct lease *l, struct hash128 id)
+{
+    uint32_t weight = l->wants.n == 0 ? 0 : series_set_remove(&l->wants, id);
+    if (weight > 0) {
+        ls->n_wants--;
+        l->n_wanted -= weight;
+    }
+}
+
+static bool is_late(void *ctx, const struct series_slot *slot)
+{
+    const uint16_t *minute = ctx;
+    return (uint16_t)(*minute - slot->minute) < WANT_MINUTES;
+}
+
+static void forget(struct leases *ls, struct lease *l, uint16_t minute)
+{
+    uint32_t n = 0;
+    int64_t n_wanted = 0;
+    for (uint32_t i = 0; i < l->wants.n_slots; i++) {
+        const struct series_slot *slot = &l->wants.slots[i];
+        if (slot_used(slot) && is_late(&minute, slot)) {
+            n++;
+            n_wanted += slot_weight(slot);
+        }
+    }
+    uint32_t n_before = l->wants.n;
+    if (n == 0) {
+        series_set_fini(&l->wants);
+    } else if (n < n_before && !series_set_filter(&l->wants, is_late, &minute, n, 0)) {
+        return; /* no memory: they are forgotten the next time */
+    }
+    ls->n_wants -= n_before - n;
+    l->n_wanted = n_wanted;
+}
+
+void leases_forget(struct leases *ls, uint16_t minute)
+{
+    for (struct lease *l = ls->first; l != NULL && ls->n_wants > 0; l = l->next) {
+        forget(ls, l, minute);
+    }
+}
+
+/* --- what is said --- */
+
+static void headroom_decide(struct lease *l)
+{
+    if (l->posted == NULL || l->posted->number == 0 || l->posted->room == ROOM_AMPLE) {
+        l->has_headroom = true;
+    } else if (l->posted->room <= ROOM_SHORT) {
+        l->has_headroom = false;
+    }
+}
+
+/* Over the budget: what is used, so that all free room goes back. */
+static int64_t need_of(const struct leases *ls, struct lease *l, int64_t policy_value)
+{
+    int64_t value = value_in_force(l, policy_value);
+    int64_t base = lease_base(ls, l, l->scope.kind, policy_value);
+    headroom_decide(l);
+    int64_t n = l->use + (is_over(l) ? 0 : l->n_wanted);
+    if (l->has_headroom && n > base - headroom_of(value, ls->n_partitions)) {
+        int64_t unit = headroom_of(value, ls->n_partitions);
+        n = (n + 2 * unit - 1) / unit *
+            unit; /* in whole units, so that not each series is a request */
+    }
+    return n > base ? n - base : 0;
+}
+
+void leases_advance(struct leases *ls, int64_t now_ms)
+{
+    for (struct lease *l = ls->first; l != NULL; l = l->next) {
+        if (l->scope.kind == SCOPE_RATE) {
+            rate_advance(&l->rate, now_ms);
+            l->use = l->rate.per_second;
+        }
+    }
+}
+
+static bool is_news(const struct lease *l, const struct lease_record *r)
+{
+    return !l->is_told || r->granted != l->told.granted || r->returned != l->told.returned ||
+           r->use != l->told.use || r->need != l->told.need;
+}
+
+static bool put(struct leases *ls, struct lease *l, int64_t policy_value,
+                const struct lease_outputs *o, struct err *e)
+{
+    int64_t need = policy_value == 0 ? 0 : need_of(ls, l, policy_value);
+    int64_t lease = l->granted - l->returned;
+    l->returned += lease > need ? lease - need : 0;
+    const struct lease_record r = {.scope = l->scope,
+                                   .partition = (int32_t)ls->partition,
+                                   .granted = l->granted,
+                                   .returned = l->returned,
+                                   .use = l->use,
+                                   .need = need};
+    if (!is_news(l, &r)) {
+        return true;
+    }
+    l->told = r;
+    l->is_told = lease_record_put(o, &r, e);
+    return l->is_told;
+}
+
+bool leases_put(struct leases *ls, budget_fn budget, void *ctx, const struct lease_outputs *o,
+                struct err *e)
+{
+    for (struct lease *l = ls->first; l != NULL; l = l->next) {
+        if (!put(ls, l, budget(ctx, &l->scope), o, e)) {
+            for (l = ls->first; l != NULL; l = l->next) {
+                l->is_told = false; /* what was put is taken back, too */
+            }
+            return false;
+        }
+    }
+    return true;
+}

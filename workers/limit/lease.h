@@ -1,0 +1,86 @@
+/* One partition's leases on the budgets that span partitions. A lease is granted − returned: two
+ * counters that only grow, each with one writer: the allocator, and the owner of this partition.
+ * What is used never exceeds it, so that the sum over all partitions never exceeds the budget
+ * (limit_model.py). */
+#pragma once
+
+#include "board.h"
+#include "rate.h"
+#include "series_set.h"
+
+/* Series lately refused, all leases of a partition together: beyond it a need is understated,
+ * which only makes a lease grow in more than one go. */
+enum { MAX_WANTED = 16384 };
+
+struct lease {
+    struct scope scope;          /* owned */
+    const struct posted *posted; /* the board's; NULL = nothing is known yet */
+    int64_t granted;
+    int64_t returned;
+    int64_t use; /* active series, or samples per second offered */
+    bool has_headroom;
+    uint64_t waited_version; /* posted's when waiting for more was in vain */
+    struct series_set wants; /* lately refused; not in the state */
+    int64_t n_wanted;        /* by weight */
+    struct rate rate;        /* SCOPE_RATE */
+    /* What the last record of it said. */
+    bool is_told;
+    struct lease_record told;
+    struct lease *next;
+};
+
+struct leases {
+    struct table by_scope;
+    struct lease *first;
+    struct board *board;
+    uint32_t partition;
+    uint32_t n_partitions;
+    uint64_t board_version; /* as of the last leases_learn */
+    uint32_t n_wants;       /* slots, over all leases */
+};
+
+void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
+void leases_fini(struct leases *ls);
+struct lease *leases_find(struct leases *ls, const struct scope *s);
+/* Finds or creates; NULL: out of memory. */
+struct lease *leases_add(struct leases *ls, const struct scope *s);
+/* One read back from the state. */
+bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e) MUST_CHECK;
+
+/* Takes from the board what is new. True: a lease has grown, or a budget is no longer over: what
+ * was refused may now pass. */
+bool leases_learn(struct leases *ls);
+
+/* What may be used without a lease: of a metric's budget, and of a rate, half is spread evenly. */
+int64_t lease_base(const struct leases *ls, const struct lease *l, enum scope_kind kind,
+                   int64_t policy_value);
+/* How much more may be used; 0 while the budget is over. */
+int64_t lease_room(const struct lease *l, int64_t base);
+/* Of a rate: what may pass per second, even while the budget is over. */
+int64_t lease_per_second(const struct lease *l, int64_t base);
+/* Does the allocator's last word, or none, leave hope for more? */
+bool lease_may_grow(const struct lease *l);
+/* Waiting for more was in vain: no more of it until the allocator says something new. */
+void lease_despair(struct lease *l);
+
+/* A series was refused for this lease, at this minute; and it was let in after all. */
+void lease_want(struct leases *ls, struct lease *l, struct hash128 id, uint32_t weight,
+                uint16_t minute);
+void lease_unwant(struct leases *ls, struct lease *l, struct hash128 id);
+/* What was refused before the last two minutes is forgotten. */
+void leases_forget(struct leases *ls, uint16_t minute);
+
+/* What a scope's budget is by policy and control; 0 = none. */
+typedef int64_t (*budget_fn)(void *ctx, const struct scope *s);
+/* Log time goes on for the rates. */
+void leases_advance(struct leases *ls, int64_t now_ms);
+/* Gives back what exceeds the need, and puts out what has changed. */
+bool leases_put(struct leases *ls, budget_fn budget, void *ctx, const struct lease_outputs *o,
+                struct err *e) MUST_CHECK;
+
+/* What a holder keeps beyond its use while room is ample. */
+static inline int64_t headroom_of(int64_t value, uint32_t n_partitions)
+{
+    int64_t n = value / (32 * (int64_t)(n_partitions == 0 ? 1 : n_partitions));
+    return n < 1 ? 1 : n > 256 ? 256 : n;
+}
