@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Beyond commit_max_bytes there is room for what one more record puts out. */
-enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200, PULSE_EVERY_MS = 250 };
+enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200, PULSE_EVERY_MS = 100 };
 
 static struct box *filling(struct stage *s)
 {

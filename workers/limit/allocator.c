@@ -53,7 +53,9 @@ bool allocator_restore(struct allocator *a, const struct grants_record *r, struc
     }
     x->number = r->number;
     x->value = r->value;
+    x->base = r->base;
     x->room = r->room;
+    x->is_over = r->is_over;
     for (uint32_t i = 0; i < r->n; i++) {
         x->granted[i] = r->granted[i];
     }
@@ -74,20 +76,23 @@ static int smallest_first(const void *x, const void *y)
     return (a->n > b->n) - (a->n < b->n);
 }
 
-/* What exceeds the leases that are out; a stale report only overstates them. */
-static int64_t free_of(const struct allocator *a, const struct allocation *x,
-                       const struct posted *p, int64_t *leased)
+static int64_t even_half(const struct allocator *a, int64_t value)
 {
-    int64_t pool = x->value;
-    if (x->scope.kind != SCOPE_TENANT) {
-        pool -= x->value / (2 * (int64_t)a->n_partitions) * (int64_t)a->n_partitions;
-    }
+    return value / (2 * (int64_t)a->n_partitions);
+}
+
+/* What exceeds the leases that are out; a stale report only overstates them. Where a budget is new,
+ * more may be used than was ever leased. */
+static int64_t free_of(const struct allocator *a, const struct allocation *x, const struct posted *p, int64_t *leased)
+{
+    bool is_rate = x->scope.kind == SCOPE_RATE; /* half of it is not leased */
     *leased = 0;
     for (uint32_t q = 0; q < a->n_partitions; q++) {
         int64_t lease = x->granted[q] - (q < p->n ? p->reports[q].returned : 0);
-        *leased += lease > 0 ? lease : 0;
+        int64_t use = q < p->n && !is_rate ? p->reports[q].use : 0;
+        *leased += lease > use ? lease : use;
     }
-    return pool - *leased;
+    return x->value - (is_rate ? even_half(a, x->value) * (int64_t)a->n_partitions : 0) - *leased;
 }
 
 static uint32_t wishes_of(const struct allocator *a, const struct allocation *x,
@@ -104,56 +109,106 @@ static uint32_t wishes_of(const struct allocator *a, const struct allocation *x,
     return n;
 }
 
-/* Equal shares of what is free, but to nobody more than it wants. */
-static bool share_out(struct allocation *x, int64_t available, const struct wish *wishes,
-                      uint32_t n, uint32_t n_all)
+/* Equal shares of what is free, but to nobody more than it wants. True: something was granted. */
+static bool share_out(struct allocation *x, int64_t available, const struct wish *wishes, uint32_t n)
 {
     bool has_granted = false;
-    bool is_short = false;
     for (uint32_t i = 0; i < n; i++) {
         int64_t share = available / (int64_t)(n - i);
         int64_t given = wishes[i].n < share ? wishes[i].n : share;
-        is_short |= given < wishes[i].n;
         has_granted |= given > 0;
         x->granted[wishes[i].partition] += given;
         available -= given;
     }
-    int64_t ample = 2 * (int64_t)n_all * headroom_of(x->value, n_all);
-    x->room = is_short || available <= 0 ? ROOM_SHORT : available > ample ? ROOM_AMPLE : ROOM_SOME;
     return has_granted;
 }
 
+/* Does the demand fit, does everybody's headroom? What a holder keeps on top is two units at most, or
+ * what its counters started with (lease.c). */
+static enum room room_of(const struct allocator *a, const struct allocation *x, const struct posted *p, int64_t start)
+{
+    int64_t unit = headroom_of(x->value, a->n_partitions);
+    int64_t demand = 0;
+    int64_t with_headroom = 0;
+    for (uint32_t q = 0; q < a->n_partitions; q++) {
+        int64_t n = q < p->n ? p->reports[q].demand : 0;
+        demand += n;
+        with_headroom += n + 2 * unit > start ? n + 2 * unit : start;
+    }
+    return demand > x->value ? ROOM_SHORT : with_headroom > x->value ? ROOM_TIGHT : ROOM_AMPLE;
+}
+
+static struct allocation *tenant_of(struct allocator *a, const struct scope *s)
+{
+    return table_find(&a->by_scope, scope_key(&(struct scope){SCOPE_TENANT, s->tenant, SLICE_NONE}));
+}
+
+/* A metric's counters start at its tenant's base, so none has to ask for its first series. The base is
+ * set once, before any metric has counters. True: now. */
+static bool base_set(struct allocator *a, struct allocation *x, int64_t metric_budget)
+{
+    const struct allocation *other;
+    if (x->scope.kind != SCOPE_TENANT || x->base > 0 || even_half(a, metric_budget) == 0) {
+        return false;
+    }
+    for (size_t at = 0; (other = table_next(&a->by_scope, &at)) != NULL;) {
+        if (other->scope.kind == SCOPE_METRIC && slice_eq(other->scope.tenant, x->scope.tenant)) {
+            return false;
+        }
+    }
+    x->base = even_half(a, metric_budget);
+    return true;
+}
+
+static int64_t start_of(struct allocator *a, const struct allocation *x)
+{
+    const struct allocation *tenant = x->scope.kind == SCOPE_METRIC ? tenant_of(a, &x->scope) : NULL;
+    return tenant == NULL ? 0 : tenant->base;
+}
+
+static void counters_start(const struct allocator *a, struct allocation *x, int64_t start)
+{
+    for (uint32_t q = 0; q < a->n_partitions; q++) {
+        x->granted[q] = x->granted[q] > start ? x->granted[q] : start;
+    }
+}
+
 /* True: there is something new to say. */
-static bool allocate(struct allocator *a, struct allocation *x, const struct posted *p,
-                     int64_t value, struct wish *wishes)
+static bool allocate(struct allocator *a, struct allocation *x, const struct posted *p, int64_t value,
+                     struct wish *wishes)
 {
     enum room room_before = x->room;
+    bool was_over = x->is_over;
+    int64_t start = start_of(a, x);
     int64_t leased;
     bool is_new = x->number == 0 || value != x->value;
+    if (x->number == 0) {
+        counters_start(a, x, start);
+    }
     if (is_new) {
         x->number++;
         x->value = value;
     }
     int64_t available = free_of(a, x, p, &leased);
     a->is_leasing |= leased > 0;
-    if (x->value == 0) {
-        x->room = ROOM_AMPLE; /* no budget, no leases */
-    } else if (available < 0) {
-        x->room = ROOM_OVER;
-    } else {
-        is_new |= share_out(x, available, wishes, wishes_of(a, x, p, wishes), a->n_partitions);
+    x->is_over = x->value > 0 && available < 0;
+    x->room = x->value == 0 ? ROOM_AMPLE : room_of(a, x, p, start); /* 0: no budget, no leases */
+    if (x->value > 0 && available > 0) {
+        is_new |= share_out(x, available, wishes, wishes_of(a, x, p, wishes));
     }
-    return is_new || x->room != room_before;
+    return is_new || x->room != room_before || x->is_over != was_over;
 }
 
-static bool one(struct allocator *a, const struct posted *p, int64_t value, struct wish *wishes,
+static bool one(struct allocator *a, const struct posted *p, const struct budget_source *budgets, struct wish *wishes,
                 const struct lease_outputs *o, struct err *e)
 {
     struct allocation *x = allocation_of(a, &p->scope);
     if (x == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    x->is_dirty |= allocate(a, x, p, value, wishes);
+    const struct scope any_metric = {SCOPE_METRIC, p->scope.tenant, SLICE_NONE};
+    x->is_dirty |= base_set(a, x, budgets->of(budgets->ctx, &any_metric));
+    x->is_dirty |= allocate(a, x, p, budgets->of(budgets->ctx, &p->scope), wishes);
     if (!x->is_dirty) {
         return true;
     }
@@ -161,7 +216,9 @@ static bool one(struct allocator *a, const struct posted *p, int64_t value, stru
     const struct grants_record r = {.scope = x->scope,
                                     .number = x->number,
                                     .value = x->value,
+                                    .base = x->base,
                                     .room = x->room,
+                                    .is_over = x->is_over,
                                     .n = a->n_partitions,
                                     .granted = x->granted};
     x->is_dirty = !grants_record_put(o, &r, e);
@@ -177,8 +234,8 @@ static void all_dirty(struct allocator *a)
     a->rules_version = UINT64_MAX;
 }
 
-bool allocator_run(struct allocator *a, struct board *board, budget_fn budget, void *ctx,
-                   uint64_t rules_version, const struct lease_outputs *o, struct err *e)
+bool allocator_run(struct allocator *a, struct board *board,
+                   const struct budget_source *budgets, uint64_t rules_version, const struct lease_outputs *o, struct err *e)
 {
     if (a->board_version == board->version && a->rules_version == rules_version) {
         return true;
@@ -187,8 +244,11 @@ bool allocator_run(struct allocator *a, struct board *board, budget_fn budget, v
     bool ok = wishes != NULL || err_set(e, ERR_FATAL, "out of memory");
     const struct posted *p;
     a->is_leasing = false;
-    for (size_t at = 0; ok && (p = table_next(&board->posts, &at)) != NULL;) {
-        ok = one(a, p, budget(ctx, &p->scope), wishes, o, e);
+    for (int pass = 0; pass < 2; pass++) { /* tenants first: they say where their metrics start */
+        for (size_t at = 0; ok && (p = table_next(&board->posts, &at)) != NULL;) {
+            bool is_metric = p->scope.kind == SCOPE_METRIC;
+            ok = is_metric != (pass == 1) || one(a, p, budgets, wishes, o, e);
+        }
     }
     free(wishes);
     if (ok) {

@@ -8,7 +8,9 @@ struct allocation {
     struct scope scope; /* owned */
     int64_t number;     /* of the budget in force */
     int64_t value;
+    int64_t base; /* of the tenant's metrics */
     enum room room;
+    bool is_over;
     int64_t *granted; /* owned, per partition; only grows */
     bool is_dirty;    /* to be put out */
 };
@@ -28,8 +30,8 @@ void allocator_fini(struct allocator *a);
 bool allocator_restore(struct allocator *a, const struct grants_record *r,
                        struct err *e) MUST_CHECK;
 /* Answers what the board tells, when it or the rules have changed. */
-bool allocator_run(struct allocator *a, struct board *board, budget_fn budget, void *ctx,
-                   uint64_t rules_version, const struct lease_outputs *o, struct err *e) MUST_CHECK;
+bool allocator_run(struct allocator *a, struct board *board,
+                   const struct budget_source *budgets, uint64_t rules_version, const struct lease_outputs *o, struct err *e) MUST_CHECK;
 /* A tick, when the last one is every_ms old and somebody holds a lease. */
 bool allocator_tick(struct allocator *a, int64_t now_ms, int64_t every_ms,
                     const struct lease_outputs *o, struct err *e) MUST_CHECK;

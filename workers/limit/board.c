@@ -70,7 +70,7 @@ static struct posted *posted_wide(struct board *b, const struct scope *s, uint32
         (void)err_set(e, ERR_FATAL, "out of memory");
         return NULL;
     }
-    p->version = ++b->version;
+    b->version++;
     return p;
 }
 
@@ -87,6 +87,7 @@ static bool lease_take(struct board *b, struct slice value, struct err *e)
     struct reported *report = &p->reports[r.partition];
     report->returned = r.returned > report->returned ? r.returned : report->returned;
     report->use = r.use;
+    report->demand = r.demand;
     report->need = r.need;
     return true;
 }
@@ -101,13 +102,16 @@ static bool grants_take(struct board *b, struct slice value, struct err *e)
     if (p == NULL) {
         return false;
     }
+    p->version = b->version;
     for (uint32_t i = 0; i < r.n; i++) {
         p->granted[i] = r.granted[i] > p->granted[i] ? r.granted[i] : p->granted[i];
     }
     if (r.number >= p->number) {
         p->number = r.number;
         p->value = r.value;
+        p->base = r.base;
         p->room = r.room;
+        p->is_over = r.is_over;
     }
     return true;
 }

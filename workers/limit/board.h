@@ -10,6 +10,7 @@
 struct reported {
     int64_t returned;
     int64_t use;
+    int64_t demand;
     int64_t need;
 };
 
@@ -17,11 +18,13 @@ struct posted {
     struct scope scope; /* owned */
     int64_t number;     /* of the budget in force; 0 = no word from the allocator yet */
     int64_t value;
+    int64_t base; /* of its metrics, for SCOPE_TENANT */
     enum room room;
+    bool is_over;
     uint32_t n;               /* partitions heard of */
     int64_t *granted;         /* owned, one per partition */
     struct reported *reports; /* owned, one per partition */
-    uint64_t version;         /* the board's when this changed last */
+    uint64_t version;         /* the board's when the allocator spoke last */
     int64_t use_before;       /* growth: all partitions' use a minute ago, and now */
     int64_t use_now;
 };

@@ -44,8 +44,8 @@ static void cells_set(const struct tenants *ts, const struct posted *p, int64_t 
 
 static const char *room_name(const struct posted *p)
 {
-    static const char *const names[N_ROOMS] = {"over", "short", "some", "ample"};
-    return p->number == 0 ? "unknown" : names[p->room];
+    static const char *const names[N_ROOMS] = {"short", "tight", "ample"};
+    return p->number == 0 ? "unknown" : p->is_over ? "over" : names[p->room];
 }
 
 static void posted_print(const struct posted *p, struct buf *out)

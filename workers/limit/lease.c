@@ -29,15 +29,28 @@ struct lease *leases_find(struct leases *ls, const struct scope *s)
     return ls->first == NULL ? NULL : table_find(&ls->by_scope, scope_key(s));
 }
 
+/* Where a metric's counters start on each partition, by the allocator's word on its tenant. */
+static int64_t start_of(const struct leases *ls, const struct scope *s)
+{
+    const struct scope tenant = {SCOPE_TENANT, s->tenant, SLICE_NONE};
+    const struct posted *p = s->kind == SCOPE_METRIC ? board_find(ls->board, &tenant) : NULL;
+    return p == NULL ? 0 : p->base;
+}
+
 static bool learn(const struct leases *ls, struct lease *l)
 {
     const struct posted *posted = board_find(ls->board, &l->scope);
-    bool was_over = l->posted != NULL && l->posted->room == ROOM_OVER;
+    bool was_over = l->posted != NULL && l->was_over;
     int64_t granted = posted_granted(posted, ls->partition);
-    bool has_grown = granted > l->granted;
+    int64_t start = start_of(ls, &l->scope);
+    granted = granted > start ? granted : start;
+    int64_t base = posted == NULL ? 0 : posted->base;
+    bool has_grown = granted > l->granted || base > l->base;
     l->posted = posted;
-    l->granted = has_grown ? granted : l->granted;
-    return has_grown || (was_over && posted->room != ROOM_OVER);
+    l->base = base;
+    l->was_over = posted != NULL && posted->number > 0 && posted->is_over;
+    l->granted = granted > l->granted ? granted : l->granted;
+    return has_grown || (was_over && !l->was_over);
 }
 
 struct lease *leases_add(struct leases *ls, const struct scope *s)
@@ -56,7 +69,6 @@ struct lease *leases_add(struct leases *ls, const struct scope *s)
         return NULL;
     }
     (void)learn(ls, l);
-    l->has_headroom = true;
     l->next = ls->first;
     ls->first = l;
     return l;
@@ -76,6 +88,16 @@ bool leases_restore(struct leases *ls, const struct lease_record *r, struct err 
     return true;
 }
 
+static void join_short_metrics(struct leases *ls)
+{
+    const struct posted *p;
+    for (size_t at = 0; (p = table_next(&ls->board->posts, &at)) != NULL;) {
+        if (p->scope.kind == SCOPE_METRIC && p->number > 0 && p->room != ROOM_AMPLE) {
+            (void)leases_add(ls, &p->scope); /* without memory at the next change */
+        }
+    }
+}
+
 bool leases_learn(struct leases *ls)
 {
     bool is_better = false;
@@ -83,47 +105,66 @@ bool leases_learn(struct leases *ls)
         return false;
     }
     ls->board_version = ls->board->version;
+    join_short_metrics(ls);
     for (struct lease *l = ls->first; l != NULL; l = l->next) {
         is_better |= learn(ls, l);
     }
     return is_better;
 }
 
+bool lease_has_word(const struct lease *l)
+{
+    return l->posted != NULL && l->posted->number > 0;
+}
+
 /* The allocator's word on the budget, else the policy's. */
 static int64_t value_in_force(const struct lease *l, int64_t policy_value)
 {
-    return l != NULL && l->posted != NULL && l->posted->number > 0 ? l->posted->value
-                                                                   : policy_value;
-}
-
-int64_t lease_base(const struct leases *ls, const struct lease *l, enum scope_kind kind,
-                   int64_t policy_value)
-{
-    uint32_t n = ls->n_partitions == 0 ? 1 : ls->n_partitions;
-    return kind == SCOPE_TENANT ? 0 : value_in_force(l, policy_value) / (2 * (int64_t)n);
+    return lease_has_word(l) ? l->posted->value : policy_value;
 }
 
 static bool is_over(const struct lease *l)
 {
-    return l->posted != NULL && l->posted->number > 0 && l->posted->room == ROOM_OVER;
+    return lease_has_word(l) && l->posted->is_over;
 }
 
-int64_t lease_room(const struct lease *l, int64_t base)
+/* Half of the budget, spread evenly. */
+static int64_t even_half(const struct leases *ls, int64_t value)
 {
-    return is_over(l) ? 0 : base + l->granted - l->returned - l->use;
+    return value / (2 * (int64_t)(ls->n_partitions == 0 ? 1 : ls->n_partitions));
 }
 
-int64_t lease_per_second(const struct lease *l, int64_t base)
+static int64_t least(int64_t a, int64_t b)
 {
-    return base + l->granted - l->returned;
+    return a < b ? a : b;
+}
+
+int64_t lease_room(const struct leases *ls, const struct lease *l, int64_t policy_value)
+{
+    int64_t lease = l->granted - l->returned;
+    if (l->scope.kind == SCOPE_METRIC && !lease_has_word(l)) {
+        lease = least(lease, even_half(ls, policy_value)); /* the budget may have been lowered since */
+    }
+    return is_over(l) ? 0 : lease - l->use;
+}
+
+int64_t leases_start_room(const struct leases *ls, struct slice tenant, int64_t n_active, int64_t policy_value)
+{
+    const struct scope s = {SCOPE_METRIC, tenant, SLICE_NONE};
+    return least(start_of(ls, &s), even_half(ls, policy_value)) - n_active;
+}
+
+int64_t lease_per_second(const struct leases *ls, const struct lease *l, int64_t policy_value)
+{
+    return even_half(ls, value_in_force(l, policy_value)) + l->granted - l->returned;
 }
 
 bool lease_may_grow(const struct lease *l)
 {
-    if (l->posted == NULL || l->posted->number == 0) {
+    if (!lease_has_word(l)) {
         return l->waited_version == 0;
     }
-    return l->posted->room >= ROOM_SOME && l->waited_version != l->posted->version;
+    return l->posted->room != ROOM_SHORT && l->waited_version != l->posted->version;
 }
 
 void lease_despair(struct lease *l)
@@ -194,28 +235,32 @@ void leases_forget(struct leases *ls, uint16_t minute)
 
 /* --- what is said --- */
 
-static void headroom_decide(struct lease *l)
+static bool has_headroom(const struct lease *l)
 {
-    if (l->posted == NULL || l->posted->number == 0 || l->posted->room == ROOM_AMPLE) {
-        l->has_headroom = true;
-    } else if (l->posted->room <= ROOM_SHORT) {
-        l->has_headroom = false;
-    }
+    return !lease_has_word(l) || (l->posted->room == ROOM_AMPLE && !l->posted->is_over);
 }
 
-/* Over the budget: what is used, so that all free room goes back. */
-static int64_t need_of(const struct leases *ls, struct lease *l, int64_t policy_value)
+static int64_t demand_of(const struct lease *l)
+{
+    return l->use + l->n_wanted;
+}
+
+/* While more is leased than there is and the demand exceeds it: what is used, so that all free room
+ * goes back. */
+static int64_t need_of(const struct leases *ls, const struct lease *l, int64_t policy_value)
 {
     int64_t value = value_in_force(l, policy_value);
-    int64_t base = lease_base(ls, l, l->scope.kind, policy_value);
-    headroom_decide(l);
-    int64_t n = l->use + (is_over(l) ? 0 : l->n_wanted);
-    if (l->has_headroom && n > base - headroom_of(value, ls->n_partitions)) {
-        int64_t unit = headroom_of(value, ls->n_partitions);
-        n = (n + 2 * unit - 1) / unit *
-            unit; /* in whole units, so that not each series is a request */
+    int64_t unit = headroom_of(value, ls->n_partitions);
+    int64_t base = l->scope.kind == SCOPE_RATE ? even_half(ls, value) : 0;
+    int64_t n = (is_over(l) && l->posted->room == ROOM_SHORT ? l->use : demand_of(l)) - base;
+    if (!has_headroom(l)) {
+        return n > 0 ? n : 0;
     }
-    return n > base ? n - base : 0;
+    if (n > -unit) {
+        n = (n + 2 * unit - 1) / unit * unit; /* in whole units, so that not each series is a request */
+    }
+    int64_t start = start_of(ls, &l->scope); /* kept while there is room */
+    return n > start ? n : start;
 }
 
 void leases_advance(struct leases *ls, int64_t now_ms)
@@ -231,7 +276,7 @@ void leases_advance(struct leases *ls, int64_t now_ms)
 static bool is_news(const struct lease *l, const struct lease_record *r)
 {
     return !l->is_told || r->granted != l->told.granted || r->returned != l->told.returned ||
-           r->use != l->told.use || r->need != l->told.need;
+           r->use != l->told.use || r->demand != l->told.demand || r->need != l->told.need;
 }
 
 static bool put(struct leases *ls, struct lease *l, int64_t policy_value,
@@ -245,6 +290,7 @@ static bool put(struct leases *ls, struct lease *l, int64_t policy_value,
                                    .granted = l->granted,
                                    .returned = l->returned,
                                    .use = l->use,
+                                   .demand = demand_of(l),
                                    .need = need};
     if (!is_news(l, &r)) {
         return true;
@@ -254,11 +300,11 @@ static bool put(struct leases *ls, struct lease *l, int64_t policy_value,
     return l->is_told;
 }
 
-bool leases_put(struct leases *ls, budget_fn budget, void *ctx, const struct lease_outputs *o,
-                struct err *e)
+bool leases_put(struct leases *ls, const struct budget_source *budgets,
+                const struct lease_outputs *o, struct err *e)
 {
     for (struct lease *l = ls->first; l != NULL; l = l->next) {
-        if (!put(ls, l, budget(ctx, &l->scope), o, e)) {
+        if (!put(ls, l, budgets->of(budgets->ctx, &l->scope), o, e)) {
             for (l = ls->first; l != NULL; l = l->next) {
                 l->is_told = false; /* what was put is taken back, too */
             }

@@ -17,8 +17,9 @@ struct lease {
     const struct posted *posted; /* the board's; NULL = nothing is known yet */
     int64_t granted;
     int64_t returned;
+    int64_t base; /* of a tenant's metrics, as far as it was read */
     int64_t use; /* active series, or samples per second offered */
-    bool has_headroom;
+    bool was_over; /* by the last word read */
     uint64_t waited_version; /* posted's when waiting for more was in vain */
     struct series_set wants; /* lately refused; not in the state */
     int64_t n_wanted;        /* by weight */
@@ -47,17 +48,19 @@ struct lease *leases_add(struct leases *ls, const struct scope *s);
 /* One read back from the state. */
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e) MUST_CHECK;
 
-/* Takes from the board what is new. True: a lease has grown, or a budget is no longer over: what
- * was refused may now pass. */
+/* Takes from the board what is new; a metric that is short elsewhere gets a lease here, so that what
+ * its counters started with is given back. True: a lease has grown, or a budget is no longer over:
+ * what was refused may now pass. */
 bool leases_learn(struct leases *ls);
 
-/* What may be used without a lease: of a metric's budget, and of a rate, half is spread evenly. */
-int64_t lease_base(const struct leases *ls, const struct lease *l, enum scope_kind kind,
-                   int64_t policy_value);
-/* How much more may be used; 0 while the budget is over. */
-int64_t lease_room(const struct lease *l, int64_t base);
-/* Of a rate: what may pass per second, even while the budget is over. */
-int64_t lease_per_second(const struct lease *l, int64_t base);
+/* How much more may be used; policy_value: the budget as this process sees it. 0 while it is over. */
+int64_t lease_room(const struct leases *ls, const struct lease *l, int64_t policy_value);
+/* The same of a metric without a lease: it may use what its counters start with. */
+int64_t leases_start_room(const struct leases *ls, struct slice tenant, int64_t n_active, int64_t policy_value);
+/* Of a rate: what may pass per second. Half of it is spread evenly, the other half leased. */
+int64_t lease_per_second(const struct leases *ls, const struct lease *l, int64_t policy_value);
+/* Has the allocator said anything of it yet? */
+bool lease_has_word(const struct lease *l);
 /* Does the allocator's last word, or none, leave hope for more? */
 bool lease_may_grow(const struct lease *l);
 /* Waiting for more was in vain: no more of it until the allocator says something new. */
@@ -70,17 +73,21 @@ void lease_unwant(struct leases *ls, struct lease *l, struct hash128 id);
 /* What was refused before the last two minutes is forgotten. */
 void leases_forget(struct leases *ls, uint16_t minute);
 
-/* What a scope's budget is by policy and control; 0 = none. */
-typedef int64_t (*budget_fn)(void *ctx, const struct scope *s);
+/* What a scope's budget is by policy and control; 0 = none. A metric without a name: any of them. */
+struct budget_source {
+    int64_t (*of)(void *ctx, const struct scope *s);
+    void *ctx;
+};
 /* Log time goes on for the rates. */
 void leases_advance(struct leases *ls, int64_t now_ms);
 /* Gives back what exceeds the need, and puts out what has changed. */
-bool leases_put(struct leases *ls, budget_fn budget, void *ctx, const struct lease_outputs *o,
+bool leases_put(struct leases *ls, const struct budget_source *budgets, const struct lease_outputs *o,
                 struct err *e) MUST_CHECK;
 
-/* What a holder keeps beyond its use while room is ample. */
+/* What a holder keeps beyond its use while room is ample (a quarter of the budget or more): so much
+ * can come new in one round trip with the allocator, and nobody waits. */
 static inline int64_t headroom_of(int64_t value, uint32_t n_partitions)
 {
-    int64_t n = value / (32 * (int64_t)(n_partitions == 0 ? 1 : n_partitions));
-    return n < 1 ? 1 : n > 256 ? 256 : n;
+    int64_t n = value / (8 * (int64_t)(n_partitions == 0 ? 1 : n_partitions));
+    return n < 1 ? 1 : n;
 }

@@ -27,6 +27,7 @@ static void lease_encode(const struct lease_record *r, struct buf *out)
     buf_zigzag(out, r->granted);
     buf_zigzag(out, r->returned);
     buf_zigzag(out, r->use);
+    buf_zigzag(out, r->demand);
     buf_zigzag(out, r->need);
 }
 
@@ -58,7 +59,9 @@ bool grants_record_put(const struct lease_outputs *o, const struct grants_record
     scope_put(&r->scope, o->scratch);
     buf_zigzag(o->scratch, r->number);
     buf_zigzag(o->scratch, r->value);
+    buf_zigzag(o->scratch, r->base);
     buf_zigzag(o->scratch, (int64_t)r->room);
+    buf_zigzag(o->scratch, r->is_over);
     if (r->n > 0) {
         buf_zigzag(o->scratch, r->n);
     }
@@ -112,9 +115,10 @@ bool lease_record_read(struct slice value, struct lease_record *out, struct err 
     out->granted = cursor_zigzag(&c);
     out->returned = cursor_zigzag(&c);
     out->use = cursor_zigzag(&c);
+    out->demand = cursor_zigzag(&c);
     out->need = cursor_zigzag(&c);
     if (out->partition < 0 || out->partition >= MAX_LEASE_PARTITIONS || out->granted < 0 ||
-        out->returned < 0 || out->use < 0 || out->need < 0) {
+        out->returned < 0 || out->use < 0 || out->demand < 0 || out->need < 0) {
         cursor_fail(&c);
     }
     return is_whole(&c, "lease", e);
@@ -128,7 +132,9 @@ bool grants_record_read(struct slice value, int64_t granted[MAX_LEASE_PARTITIONS
     *out = (struct grants_record){.scope = scope_read(&c), .granted = granted};
     out->number = cursor_zigzag(&c);
     out->value = cursor_zigzag(&c);
+    out->base = cursor_zigzag(&c);
     out->room = (enum room)avro_index(&c, N_ROOMS);
+    out->is_over = avro_index(&c, 2) == 1;
     for (struct blocks b = {0}; blocks_next(&c, &b, 1);) {
         int64_t n = cursor_zigzag(&c);
         if (out->n == MAX_LEASE_PARTITIONS || n < 0) {
@@ -137,7 +143,7 @@ bool grants_record_read(struct slice value, int64_t granted[MAX_LEASE_PARTITIONS
         }
         granted[out->n++] = n;
     }
-    if (out->number < 0 || out->value < 0) {
+    if (out->number < 0 || out->value < 0 || out->base < 0) {
         cursor_fail(&c);
     }
     return is_whole(&c, "grants", e);

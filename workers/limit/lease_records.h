@@ -5,8 +5,9 @@
 #include "scope.h"
 #include "stage/record.h"
 
-/* What the allocator last said of a budget's room, beyond what was asked for. */
-enum room { ROOM_OVER, ROOM_SHORT, ROOM_SOME, ROOM_AMPLE, N_ROOMS };
+/* What the allocator last said of a budget: the demand exceeds it; the demand fits, but not with
+ * everybody's headroom; there is headroom for all. */
+enum room { ROOM_SHORT, ROOM_TIGHT, ROOM_AMPLE, N_ROOMS };
 
 struct lease_record {
     struct scope scope;
@@ -14,14 +15,17 @@ struct lease_record {
     int64_t granted;
     int64_t returned;
     int64_t use;
-    int64_t need;
+    int64_t demand; /* use, and what was lately refused */
+    int64_t need;   /* the lease that the holder would have */
 };
 
 struct grants_record {
     struct scope scope;
     int64_t number;
     int64_t value;
+    int64_t base; /* SCOPE_TENANT: where the counters of its metrics start */
     enum room room;
+    bool is_over; /* more is leased than there is: nothing new is let in until that is given back */
     uint32_t n;
     const int64_t *granted;
 };

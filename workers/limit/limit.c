@@ -348,7 +348,8 @@ static bool leases_say(struct limit *l, struct holding *h, struct outbox *out, s
 {
     const struct lease_outputs o = {OUTPUT_STATE, OUTPUT_LEASES, &l->keys, out};
     leases_advance(&h->usage.leases, h->scope_ms);
-    return leases_put(&h->usage.leases, tenants_budget, &l->rules.tenants, &o, e);
+    const struct budget_source budgets = {tenants_budget, &l->rules.tenants};
+    return leases_put(&h->usage.leases, &budgets, &o, e);
 }
 
 bool limit_flush(void *ctx, struct partition *p, struct outbox *out, struct err *e)
@@ -440,9 +441,8 @@ static bool rate_allows(struct limit *l, struct holding *h, const struct batch *
         return true;
     }
     rate_advance(&lease->rate, h->time_ms);
-    int64_t base = lease_base(&h->usage.leases, lease, SCOPE_RATE, budget->max);
-    *over = !rate_pass(&lease->rate, n, b->class, lease_per_second(lease, base),
-                       l->options.rate_burst_ms);
+    int64_t per_second = lease_per_second(&h->usage.leases, lease, budget->max);
+    *over = !rate_pass(&lease->rate, n, b->class, per_second, l->options.rate_burst_ms);
     return !*over || budget->shadow;
 }
 
@@ -691,8 +691,8 @@ static bool allocator_say(struct limit *l, struct allocator *a, int64_t now_ms, 
                           struct err *e)
 {
     const struct lease_outputs o = {OUTPUT_STATE, OUTPUT_LEASES, &l->keys, out};
-    return allocator_run(a, &l->board, tenants_budget, &l->rules.tenants, l->rules.version, &o,
-                         e) &&
+    const struct budget_source budgets = {tenants_budget, &l->rules.tenants};
+    return allocator_run(a, &l->board, &budgets, l->rules.version, &o, e) &&
            allocator_tick(a, now_ms, tick_every_ms(l), &o, e);
 }
 

@@ -29,6 +29,17 @@ static struct budgets budgets_of(const struct tenants *ts, struct slice tenant,
     return b;
 }
 
+static bool has_metric_limit(const struct controls *c, struct slice tenant)
+{
+    for (uint32_t i = 0; i < c->n_rules; i++) {
+        const struct control_rule *r = c->rules[i];
+        if (r->kind == CONTROL_LIMIT && r->budget == CONTROL_METRIC && slice_eq(r->tenant, tenant)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void tenant_init(const struct tenants *ts, struct tenant *t, struct slice name,
                         const struct budgets *policy)
 {
@@ -46,6 +57,7 @@ static void tenant_init(const struct tenants *ts, struct tenant *t, struct slice
         .completeness = metrics_cell(m, M_COMPLETENESS, &label),
         .silent = metrics_cell(m, M_SOURCES_SILENT, &label),
     };
+    t->has_metric_budgets = t->budgets.metric.max > 0 || has_metric_limit(ts->controls, name);
     budget_show(m, label, "source", &t->budgets.source);
     budget_show(m, label, "metric", &t->budgets.metric);
     budget_show(m, label, "tenant", &t->budgets.tenant);

@@ -12,6 +12,7 @@ struct tenant {
     struct slice name;  /* empty: not in the policy */
     struct slice label; /* the value of the label `tenant` in metrics */
     struct budgets budgets;
+    bool has_metric_budgets; /* the policy's, or some metric's by control */
     struct cell *in;
     struct cell *out;
     struct cell *fresh; /* new series */
@@ -37,7 +38,7 @@ struct tenant *tenants_find(struct tenants *t, struct slice name);
 /* One of its metrics' budget. */
 struct budget tenants_metric_budget(const struct tenants *ts, const struct tenant *t,
                                     struct slice metric);
-/* A budget_fn, with struct tenants as its ctx. */
+/* A budget_source's `of`, with struct tenants as its ctx. */
 int64_t tenants_budget(void *tenants, const struct scope *s);
 /* The cell of (tenant, reason). */
 struct cell *tenant_reason_cell(const struct tenants *t, const struct tenant *tenant,

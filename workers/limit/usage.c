@@ -148,7 +148,7 @@ void usage_move(struct usage *u, struct metric_use *m, int64_t n_active, int64_t
 
 struct lease *usage_tenant_lease(struct usage *u, struct tenant_use *t)
 {
-    if (t->lease == NULL && t->tenant->budgets.tenant.max > 0) {
+    if (t->lease == NULL && (t->tenant->budgets.tenant.max > 0 || t->tenant->has_metric_budgets)) {
         t->lease = leases_add(&u->leases, &(struct scope){SCOPE_TENANT, t->name, SLICE_NONE});
         if (t->lease != NULL) {
             t->lease->use = t->n_active;

@@ -51,7 +51,8 @@ struct metric_use *usage_metric(struct usage *u, struct tenant_use *t, struct sl
 /* So many series more count, so many more are held; an entry that holds none is forgotten. */
 void usage_move(struct usage *u, struct metric_use *m, int64_t n_active, int64_t n_held);
 /* The leases, where there is a budget; created when they are first needed. NULL: none, or out of
- * memory. */
+ * memory. A tenant with metric budgets alone has one too: the allocator's word on it says where
+ * they start. */
 struct lease *usage_tenant_lease(struct usage *u, struct tenant_use *t);
 struct lease *usage_rate_lease(struct usage *u, struct tenant_use *t);
 /* m may be NULL: a metric of which nothing is held. NULL: there is no lease (yet). */

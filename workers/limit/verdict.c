@@ -88,9 +88,10 @@ static struct candidate candidate_of(const struct trial *t, const struct series 
 
 static int64_t metric_room(const struct trial *t, const struct candidate *c, const struct budget *b)
 {
-    int64_t base = lease_base(&t->holding->usage.leases, c->metric_lease, SCOPE_METRIC, b->max);
-    return c->metric_lease != NULL ? lease_room(c->metric_lease, base)
-                                   : base - (c->metric == NULL ? 0 : c->metric->n_active);
+    const struct leases *ls = &t->holding->usage.leases;
+    int64_t n_active = c->metric == NULL ? 0 : c->metric->n_active;
+    return c->metric_lease != NULL ? lease_room(ls, c->metric_lease, b->max)
+                                   : leases_start_room(ls, t->tenant->name, n_active, b->max);
 }
 
 /* Over the budget: refused, or let in and noted. */
@@ -110,6 +111,12 @@ static enum reason over_budget(const struct budget *b, int64_t room, uint32_t we
     return reasons[which];
 }
 
+static int64_t tenant_room(const struct trial *t, const struct candidate *c)
+{
+    int64_t budget = t->tenant->tenant->budgets.tenant.max;
+    return lease_room(&t->holding->usage.leases, c->tenant_lease, budget);
+}
+
 static enum reason refusal_of(const struct trial *t, const struct candidate *c,
                               const struct pending *p, enum over *over)
 {
@@ -127,7 +134,7 @@ static enum reason refusal_of(const struct trial *t, const struct candidate *c,
                              OVER_METRIC, over);
     }
     if (reason == REASON_NONE && c->tenant_lease != NULL) {
-        reason = over_budget(&b->tenant, lease_room(c->tenant_lease, 0) - p->n_tenant, c->weight,
+        reason = over_budget(&b->tenant, tenant_room(t, c) - p->n_tenant, c->weight,
                              OVER_TENANT, over);
     }
     if (reason == REASON_NONE &&
@@ -140,6 +147,9 @@ static enum reason refusal_of(const struct trial *t, const struct candidate *c,
 /* The lease that was too small, if that is why. */
 static struct lease *short_lease(const struct trial *t, struct candidate *c, enum over over)
 {
+    if (over == OVER_METRIC && (c->tenant_lease == NULL || !lease_has_word(c->tenant_lease))) {
+        return c->tenant_lease; /* it is not known yet where the tenant's metrics start */
+    }
     if (over == OVER_METRIC) {
         c->metric_lease =
             usage_metric_lease_add(&t->holding->usage, t->tenant, c->metric, c->series->metric);
@@ -148,10 +158,21 @@ static struct lease *short_lease(const struct trial *t, struct candidate *c, enu
     return over == OVER_TENANT ? c->tenant_lease : NULL;
 }
 
+/* What is refused is kept in mind by the leases that it needs: what the tenant's lease refuses by its
+ * metric's too, so that it keeps its place there; what the metric's refuses not by the tenant's, which
+ * would be held for nothing. */
 static void want(const struct trial *t, struct lease *l, const struct candidate *c)
 {
-    lease_want(&t->holding->usage.leases, l, c->series->id, c->weight, holding_minute(t->holding));
+    struct leases *ls = &t->holding->usage.leases;
+    uint16_t minute = holding_minute(t->holding);
+    lease_want(ls, l, c->series->id, c->weight, minute);
+    if (c->metric_lease != NULL && c->metric_lease != l) {
+        lease_want(ls, c->metric_lease, c->series->id, c->weight, minute);
+    } else if (c->metric_lease == l && c->tenant_lease != NULL) {
+        lease_unwant(ls, c->tenant_lease, c->series->id);
+    }
 }
+
 
 /* Nobody wants what is in. */
 static void unwant(const struct trial *t, const struct candidate *c)
@@ -280,9 +301,9 @@ static void pend(struct pending *p, const struct candidate *c)
     p->n_source += c->slot == SERIES_NONE ? c->weight : 0;
 }
 
-/* Without effect but on what is wanted: would a series be refused for want of a lease that is about
- * to grow? */
-static bool is_worth_waiting(struct trial *t)
+/* Without effect: would a series be refused for want of a lease that is about to grow? With a mark,
+ * all that the batch has new is wanted by the leases that it needs: none of it is in yet. */
+static bool look_ahead(struct trial *t, bool marks)
 {
     struct pending p = {0};
     bool waits = false;
@@ -300,15 +321,21 @@ static bool is_worth_waiting(struct trial *t)
         }
         struct candidate c = candidate_of(t, s, slot);
         enum reason reason = refusal_of(t, &c, &p, &over);
-        struct lease *lease = reason == REASON_NONE ? NULL : short_lease(t, &c, over);
-        if (lease != NULL) {
+        struct lease *lease = reason == REASON_NONE ? c.tenant_lease : short_lease(t, &c, over);
+        if (lease != NULL && marks) {
             want(t, lease, &c);
-            waits |= lease_may_grow(lease);
-        } else if (reason == REASON_NONE) {
+        }
+        waits |= lease != NULL && reason != REASON_NONE && lease_may_grow(lease);
+        if (reason == REASON_NONE) {
             pend(&p, &c);
         }
     }
     return waits;
+}
+
+static bool is_worth_waiting(struct trial *t)
+{
+    return look_ahead(t, false) && look_ahead(t, true);
 }
 
 /* Where the series stand once all are in: adding may have moved them. */
