@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "fleet.h"
 #include "limit.h"
+#include "rulebook.h"
 #include "state.h"
 
 enum {
@@ -60,6 +61,8 @@ static void rig_open(struct rig *r, unsigned series_per_source)
                                     .state_topic = "sluice.limit",
                                     .active_ms = ACTIVE_MS,
                                     .heartbeat_ms = 10000,
+                                    .lease_wait_ms = 1000,
+                                    .rate_burst_ms = 10000,
                                     .dlq_samples_per_minute = 100,
                                     .memory_bytes = (size_t)MEMORY_MB << 20};
     outbox_init(&r->out, OUTBOX_BYTES);
@@ -139,7 +142,7 @@ static void rig_step(struct rig *r, struct slice batch, unsigned server, int64_t
     }
 }
 
-struct rate {
+struct pace {
     double samples_per_s;
     double cpu_s_per_million;
 };
@@ -162,9 +165,9 @@ static void rig_round(struct rig *r, const struct slice *batches, unsigned n, in
     spent->cpu_ns += clock_cpu_ns() - cpu_ns;
 }
 
-static struct rate rate_of(const struct spent *s, double n)
+static struct pace pace_of(const struct spent *s, double n)
 {
-    return (struct rate){n * 1e9 / (double)s->wall_ns, (double)s->cpu_ns / 1e3 / n};
+    return (struct pace){n * 1e9 / (double)s->wall_ns, (double)s->cpu_ns / 1e3 / n};
 }
 
 /* The next scrape: the same batches, a while later, further on in the ingest topic. In place, since
@@ -206,7 +209,7 @@ static void expect(const char *what, double got, double want)
     }
 }
 
-static void report(const char *path, const struct rate *r, const char *goal, bool json)
+static void report(const char *path, const struct pace *r, const char *goal, bool json)
 {
     if (json) {
         (void)printf("{\"bench\": \"limit_step\", \"path\": \"%s\", \"samples_per_s\": %.0f, "
@@ -248,12 +251,12 @@ static void measure_speed(const struct plan *p, struct fleet *f, unsigned n_refu
     expect("new series", counted(&r, M_SERIES_NEW), kept);
     expect("samples in", counted(&r, M_SAMPLES_IN), n_per_round * (p->n_rounds + 1));
     expect("samples out", counted(&r, M_SAMPLES_OUT), kept * (p->n_rounds + 1));
-    struct rate rate = rate_of(&learn, n_per_round);
+    struct pace pace = pace_of(&learn, n_per_round);
     if (is_new_told) {
-        report("new", &rate, " [1 M series/s]", p->json);
+        report("new", &pace, " [1 M series/s]", p->json);
     }
-    rate = rate_of(&known, n_per_round * p->n_rounds);
-    report(n_refused == 0 ? "known" : "refused", &rate, n_refused == 0 ? " [10 M]" : "", p->json);
+    pace = pace_of(&known, n_per_round * p->n_rounds);
+    report(n_refused == 0 ? "known" : "refused", &pace, n_refused == 0 ? " [10 M]" : "", p->json);
     rig_close(&r);
     fleet_batches_free(batches, p->n_servers);
     buf_fini(&scratch);
@@ -328,8 +331,8 @@ static bool state_load(FILE *f, uint8_t *bytes, size_t max_bytes, struct saved *
 
 struct restored {
     struct metrics *metrics;
-    struct policy *policy;
-    struct tenants tenants;
+    struct rulebook rules;
+    struct board board;
     uint64_t draw;
     struct holding *holdings[N_PARTITIONS];
 };
@@ -337,16 +340,15 @@ struct restored {
 static void restored_open(struct restored *r)
 {
     struct err e = ERR_INIT;
-    struct policy_file file;
     char path[64];
     *r = (struct restored){.metrics = metrics_new()};
     policy_write(path, FLEET_SERIES);
-    bench_check(policy_file_open(&file, path, &r->policy, &e) &&
-                    tenants_init(&r->tenants, r->policy, r->metrics, &e),
-                &e);
+    board_init(&r->board);
+    bench_check(rulebook_open(&r->rules, path, &r->draw, r->metrics, &e), &e);
     (void)unlink(path);
     for (uint32_t i = 0; i < N_PARTITIONS; i++) {
-        bench_check(holding_new(ACTIVE_MS, i, N_PARTITIONS, &r->draw, &r->holdings[i], &e), &e);
+        const struct holding_options o = {ACTIVE_MS, i, N_PARTITIONS, &r->draw, &r->board};
+        bench_check(holding_new(&o, &r->holdings[i], &e), &e);
     }
 }
 
@@ -355,8 +357,8 @@ static void restored_close(struct restored *r)
     for (int i = 0; i < N_PARTITIONS; i++) {
         holding_free(r->holdings[i]);
     }
-    tenants_fini(&r->tenants);
-    policy_free(r->policy);
+    board_fini(&r->board);
+    rulebook_close(&r->rules);
     metrics_free(r->metrics);
 }
 
@@ -378,7 +380,7 @@ static void measure_restore(const struct plan *p, FILE *state)
         const struct record in = {.key = slice_of(bytes, head.n_key_bytes),
                                   .value = slice_of(bytes + head.n_key_bytes, head.n_value_bytes)};
         int64_t began_ns = clock_mono_ns();
-        bench_check(state_take(r.holdings[head.partition], &r.tenants, &in, &e), &e);
+        bench_check(state_take(r.holdings[head.partition], &r.rules.tenants, &in, &e), &e);
         spent_ns += clock_mono_ns() - began_ns;
         n_bytes += head.n_key_bytes + head.n_value_bytes;
     }
