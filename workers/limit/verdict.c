@@ -385,6 +385,9 @@ static bool trial_run(struct trial *t, struct err *e)
             return false;
         }
     }
+    if (t->source != NULL) {
+        holding_fit(t->holding, t->source);
+    }
     slots_find(t);
     if (v->n_refused > 0) {
         return kept_encode(t, e);
