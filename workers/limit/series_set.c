@@ -50,9 +50,10 @@ static uint32_t slots_for(uint32_t n)
                                       : (uint32_t)n_slots;
 }
 
-static bool is_full(const struct series_set *s)
+/* How many may be in. */
+static uint32_t room_of(uint32_t n_slots)
 {
-    return s->n >= (uint64_t)s->n_slots * 30 / 32;
+    return (uint32_t)((uint64_t)n_slots * 30 / 32);
 }
 
 static bool keep_all(void *ctx, const struct series_slot *slot)
@@ -93,7 +94,7 @@ bool series_set_filter(struct series_set *s,
 void series_set_fit(struct series_set *s, uint64_t version)
 {
     uint32_t n_slots = slots_for(s->n);
-    if (s->n_slots / 32 * 30 > n_slots) {
+    if (room_of(s->n_slots) > n_slots) {
         (void)slots_move(s, keep_all, NULL, n_slots, version);
     }
 }
@@ -101,7 +102,8 @@ void series_set_fit(struct series_set *s, uint64_t version)
 uint32_t series_set_add(struct series_set *s, const struct series_slot *slot, uint64_t version)
 {
     uint32_t more = s->n / 4 + EXTRA_SLOTS;
-    if (is_full(s) && !slots_move(s, keep_all, NULL, slots_for(s->n + more), version)) {
+    if (s->n >= room_of(s->n_slots) &&
+        !slots_move(s, keep_all, NULL, slots_for(s->n + more), version)) {
         return SERIES_NONE;
     }
     uint32_t i = slot_of(s->slots, s->n_slots, slot->id);
