@@ -163,7 +163,10 @@ static bool conf_build(rd_kafka_conf_t *conf, enum kafka_role role, const struct
         return conf_set_reading(conf, s, e) && conf_set_consumer(conf, s, e);
     case KAFKA_READER:
         /* Reads by assignment; the group is named, but nothing is ever committed. */
+        /* A fetch that waits at a partition's end would hold up the questions about the next partition,
+         * which go through the same connection. */
         return conf_set_reading(conf, s, e) && conf_set(conf, "group.id", s->group, e) &&
+               conf_set(conf, "fetch.wait.max.ms", "10", e) &&
                conf_set(conf, "enable.auto.commit", "false", e) &&
                conf_set(conf, "auto.offset.reset", "earliest", e);
     case KAFKA_TRANSACTIONAL_PRODUCER:

@@ -1,5 +1,6 @@
-"""Benches through real Kafka: CPU seconds per million samples and peak memory of validate and amp, in one run
-beside a bare librdkafka consume → produce of the same bytes with the same commit interval.
+"""Benches through real Kafka: samples/s, CPU seconds per million samples and peak memory of validate, limit and amp,
+in one run beside a bare librdkafka consume → produce of the same bytes with the same commit interval. Rates count
+from the first commit on: starting and joining the group are left out. The share is of the bare one's rate.
 
     PYTHONPATH=. build/venv/bin/python tests/bench/through_kafka.py [--messages N] [--json]"""
 import argparse
@@ -32,32 +33,51 @@ def peak_mb(pid):
     return 0.0
 
 
-def row(name, samples, cpu, wall, rss):
-    return {"name": name, "samples": samples, "cpu_s_per_million": round(cpu / samples * 1e6, 3),
-            "samples_per_s": round(samples / wall), "rss_mb": round(rss)}
+def row(name, samples, cpu, rate, rss, bare=None):
+    made = {"name": name, "samples": samples, "cpu_s_per_million": round(cpu / samples * 1e6, 3),
+            "samples_per_s": round(rate), "rss_mb": round(rss)}
+    return made if bare is None else {**made, "share_of_bare": round(made["samples_per_s"] / bare["samples_per_s"], 2)}
 
 
-def measure_passthrough(stack, messages, codec):
-    stack.create_topic("copy-" + codec, 12, compression_type=codec)
-    began = time.monotonic()
-    out = subprocess.run([str(BIN / "tests/bench/bench-passthrough"), stack.bootstrap, "metrics.ingest.demo",
-                          "copy-" + codec, str(messages), "200", codec], stdout=subprocess.PIPE, text=True, check=True, timeout=600)
-    return row(f"bare consume → produce, {codec}", messages * SERIES, json.loads(out.stdout)["cpu_s"],
-               time.monotonic() - began, 0)
+def measure_passthrough(stack, topic, samples, codec):
+    copy = f"copy-{topic}-{codec}"
+    stack.create_topic(copy, 12, compression_type=codec)
+    out = subprocess.run([str(BIN / "tests/bench/bench-passthrough"), stack.bootstrap, topic, copy, "200", codec],
+                         stdout=subprocess.PIPE, text=True, check=True, timeout=600)
+    told = json.loads(out.stdout)
+    per_record = samples / told["records"]
+    return row(f"bare {topic} → copy, {codec}", samples, told["cpu_s"], told["records_per_s"] * per_record, 0)
 
 
-def measure_worker(stack, worker, name, group, topic, samples):
-    began = time.monotonic()
+class Progress:
+    """How far a group has come, and how fast since its first commit was seen."""
+
+    def __init__(self, stack, group, topic):
+        self.stack, self.group, self.topic = stack, group, topic
+        # Behind the last record: a transaction's marker, which stands after it, is not to be waited for.
+        last = stack.read_committed(topic, {p: max(end - 10, 0) for p, end in stack.ends(topic).items()})
+        self.ends = {m.partition(): m.offset() + 1 for m in last}
+        self.first = None  # (time, offsets)
+
+    def at_end(self):
+        committed = self.stack.committed(self.group, self.topic)
+        done = [min(committed.get(p, (0, ""))[0], end) for p, end in self.ends.items()]
+        if sum(done) > 0 and self.first is None:
+            self.first = time.monotonic(), sum(done)
+        return done == list(self.ends.values())
+
+    def rate(self, samples):
+        seconds = time.monotonic() - self.first[0]
+        total = sum(self.ends.values())
+        return samples * (total - self.first[1]) / total / seconds
+
+
+def measure_worker(stack, worker, name, group, topic, samples, bare=None):
+    progress = Progress(stack, group, topic)
     worker.start()
-    ends = stack.ends(topic)
-
-    def caught_up():
-        committed = stack.committed(group, topic)
-        return all(committed.get(p, (0, ""))[0] >= end for p, end in ends.items() if end > 0)
-
-    wait_for(caught_up, 600, f"{name} to catch up")
-    wall = time.monotonic() - began
-    result = row(name, samples, cpu_s(worker.process.pid), wall, peak_mb(worker.process.pid))
+    wait_for(progress.at_end, 600, f"{name} to catch up")
+    rate = progress.rate(samples)
+    result = row(name, samples, cpu_s(worker.process.pid), rate, peak_mb(worker.process.pid), bare)
     worker.stop()
     return result
 
@@ -75,12 +95,16 @@ def run(messages, servers):
                             "--messages", str(messages), "--seed", "1", "--manifest", str(manifest)], check=True,
                            stdout=subprocess.DEVNULL)
             samples = messages * SERIES
-            rows = [measure_passthrough(stack, messages, codec) for codec in ("zstd", "lz4")]
+            rows = [measure_passthrough(stack, "metrics.ingest.demo", samples, codec) for codec in ("zstd", "lz4")]
             validate = stack.new_worker("validate")
-            rows.append(measure_worker(stack, validate, "validate", "sluice-validate", "metrics.ingest.demo", samples))
+            rows.append(measure_worker(stack, validate, "validate", "sluice-validate", "metrics.ingest.demo", samples,
+                                       rows[0]))
+            rows.append(measure_passthrough(stack, "metrics.valid", samples, "zstd"))
+            limit = stack.new_worker("limit")
+            rows.append(measure_worker(stack, limit, "limit", "sluice-limit", "metrics.valid", samples, rows[-1]))
             receiver = Receiver(count_only=True, binary=str(BIN / "tests/receiver/sluice-test-receiver"))
             amp = stack.new_worker("amp", url=receiver.write_url)
-            rows.append(measure_worker(stack, amp, "amp → counting receiver", "sluice-amp", "metrics.valid", samples))
+            rows.append(measure_worker(stack, amp, "amp → counting receiver", "sluice-amp", "metrics.admitted", samples))
             return rows
         finally:
             if receiver is not None:
@@ -98,9 +122,10 @@ def main():
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    print(f"{'through real Kafka':34} {'CPU-s/1M':>9} {'samples/s':>11} {'RSS MB':>7}")
+    print(f"{'through real Kafka':38} {'CPU-s/1M':>9} {'samples/s':>11} {'of bare':>8} {'RSS MB':>7}")
     for r in rows:
-        print(f"{r['name']:34} {r['cpu_s_per_million']:9.3f} {r['samples_per_s']:11,} {r['rss_mb']:7}")
+        share = f"{r['share_of_bare']:.0%}" if "share_of_bare" in r else ""
+        print(f"{r['name']:38} {r['cpu_s_per_million']:9.3f} {r['samples_per_s']:11,} {share:>8} {r['rss_mb']:7}")
 
 
 if __name__ == "__main__":

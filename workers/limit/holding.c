@@ -122,6 +122,13 @@ uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, str
     return i;
 }
 
+void holding_fit(struct holding *h, struct source *s)
+{
+    size_t before = set_bytes(s);
+    series_set_fit(&s->set, ++*h->draw);
+    h->n_set_bytes -= before - set_bytes(s);
+}
+
 void holding_touch(struct holding *h, struct source *s)
 {
     if (!s->is_dirty) {

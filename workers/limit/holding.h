@@ -78,6 +78,8 @@ struct source *holding_source_add(struct holding *h, uint64_t id, struct tenant_
  * when out of memory. */
 uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, struct metric_use *m,
                      uint32_t weight, enum over over, int64_t step);
+/* After adding: memory that was allotted for nothing goes back. */
+void holding_fit(struct holding *h, struct source *s);
 void holding_touch(struct holding *h, struct source *s);
 /* Bytes that the source's state record will take at most. */
 size_t holding_source_bytes(const struct holding *h, const struct source *s);

@@ -16,6 +16,7 @@ struct values {
 
 struct offender_label {
     char name[129]; /* cut */
+    uint8_t n_name_bytes;
     struct values values;
 };
 
@@ -137,21 +138,30 @@ static struct offender *offender_of(struct offenders *o, struct slice tenant, st
     return found;
 }
 
-static void label_note(struct offender *o, const struct label *l)
+static bool label_is(const struct offender_label *l, struct slice name)
 {
-    char name[sizeof o->labels[0].name];
-    text_copy(name, sizeof name, l->name);
+    return l->n_name_bytes == name.len && memcmp(l->name, name.ptr, name.len) == 0;
+}
+
+/* at: where it may well be, since series of a metric have the same labels. NULL: no room. */
+static struct offender_label *label_of(struct offender *o, struct slice name, uint32_t at)
+{
+    name.len = name.len < sizeof o->labels[0].name - 1 ? name.len : sizeof o->labels[0].name - 1;
+    if (at < o->n_labels && label_is(&o->labels[at], name)) {
+        return &o->labels[at];
+    }
     for (uint32_t i = 0; i < o->n_labels; i++) {
-        if (strcmp(o->labels[i].name, name) == 0) {
-            values_add(&o->labels[i].values, hash64(l->value));
-            return;
+        if (label_is(&o->labels[i], name)) {
+            return &o->labels[i];
         }
     }
-    if (o->n_labels < MAX_OFFENDER_LABELS) {
-        struct offender_label *fresh = &o->labels[o->n_labels++];
-        memcpy(fresh->name, name, sizeof name);
-        values_add(&fresh->values, hash64(l->value));
+    if (o->n_labels == MAX_OFFENDER_LABELS) {
+        return NULL;
     }
+    struct offender_label *fresh = &o->labels[o->n_labels++];
+    text_copy(fresh->name, sizeof fresh->name, name);
+    fresh->n_name_bytes = (uint8_t)name.len;
+    return fresh;
 }
 
 void offenders_note(struct offenders *o, struct slice tenant, const struct series *s,
@@ -163,7 +173,10 @@ void offenders_note(struct offenders *o, struct slice tenant, const struct serie
     }
     *(is_refused ? &offender->n_refused : &offender->n_new) += 1;
     for (uint32_t i = 0; i < s->n_labels; i++) {
-        label_note(offender, &s->labels[i]);
+        struct offender_label *l = label_of(offender, s->labels[i].name, i);
+        if (l != NULL) {
+            values_add(&l->values, hash64(s->labels[i].value));
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
-enum { FEWEST_SLOTS = 8 };
+/* When slots are allotted, 29 of 32 are used: adding may go on to 30. Then a quarter more is
+ * allotted, which series_set_fit takes back if it was for nothing. */
+enum { FEWEST_SLOTS = 4, EXTRA_SLOTS = 32 };
 
 void series_set_fini(struct series_set *s)
 {
@@ -10,12 +12,23 @@ void series_set_fini(struct series_set *s)
     *s = (struct series_set){0};
 }
 
+/* Any number of slots will do, so that memory follows the series closely. */
+static uint32_t home_of(struct hash128 id, uint32_t n_slots)
+{
+    return (uint32_t)(((id.lo & UINT32_MAX) * n_slots) >> 32);
+}
+
+static uint32_t slot_after(uint32_t i, uint32_t n_slots)
+{
+    return i + 1 == n_slots ? 0 : i + 1;
+}
+
 /* The slot that holds id, or the empty one where it belongs. */
 static uint32_t slot_of(const struct series_slot *slots, uint32_t n_slots, struct hash128 id)
 {
-    uint32_t i = (uint32_t)id.lo & (n_slots - 1);
+    uint32_t i = home_of(id, n_slots);
     while (slot_used(&slots[i]) && !hash128_eq(slots[i].id, id)) {
-        i = (i + 1) & (n_slots - 1);
+        i = slot_after(i, n_slots);
     }
     return i;
 }
@@ -29,14 +42,18 @@ uint32_t series_set_find(const struct series_set *s, struct hash128 id)
     return slot_used(&s->slots[i]) ? i : SERIES_NONE;
 }
 
-/* At most seven eighths full. */
 static uint32_t slots_for(uint32_t n)
 {
-    uint32_t n_slots = FEWEST_SLOTS;
-    while (n_slots / 8 * 7 < n) {
-        n_slots *= 2;
-    }
-    return n_slots;
+    uint64_t n_slots = (uint64_t)n * 32 / 29 + 1;
+    return n_slots < FEWEST_SLOTS     ? FEWEST_SLOTS
+           : n_slots > UINT32_MAX / 2 ? UINT32_MAX / 2
+                                      : (uint32_t)n_slots;
+}
+
+/* How many may be in. */
+static uint32_t room_of(uint32_t n_slots)
+{
+    return (uint32_t)((uint64_t)n_slots * 30 / 32);
 }
 
 static bool keep_all(void *ctx, const struct series_slot *slot)
@@ -46,11 +63,11 @@ static bool keep_all(void *ctx, const struct series_slot *slot)
     return true;
 }
 
-bool series_set_filter(struct series_set *s,
+/* Moves those that are kept into n_slots new ones. */
+static bool slots_move(struct series_set *s,
                        bool (*keep)(void *ctx, const struct series_slot *slot), void *ctx,
-                       uint32_t n_kept, uint64_t version)
+                       uint32_t n_slots, uint64_t version)
 {
-    uint32_t n_slots = slots_for(n_kept);
     struct series_slot *slots = calloc(n_slots, sizeof *slots);
     if (slots == NULL) {
         return false;
@@ -67,15 +84,37 @@ bool series_set_filter(struct series_set *s,
     return true;
 }
 
+bool series_set_filter(struct series_set *s,
+                       bool (*keep)(void *ctx, const struct series_slot *slot), void *ctx,
+                       uint32_t n_kept, uint64_t version)
+{
+    return slots_move(s, keep, ctx, slots_for(n_kept), version);
+}
+
+void series_set_fit(struct series_set *s, uint64_t version)
+{
+    uint32_t n_slots = slots_for(s->n);
+    if (room_of(s->n_slots) > n_slots) {
+        (void)slots_move(s, keep_all, NULL, n_slots, version);
+    }
+}
+
 uint32_t series_set_add(struct series_set *s, const struct series_slot *slot, uint64_t version)
 {
-    if (s->n >= s->n_slots / 8 * 7 && !series_set_filter(s, keep_all, NULL, s->n + 1, version)) {
+    uint32_t more = s->n / 4 + EXTRA_SLOTS;
+    if (s->n >= room_of(s->n_slots) &&
+        !slots_move(s, keep_all, NULL, slots_for(s->n + more), version)) {
         return SERIES_NONE;
     }
     uint32_t i = slot_of(s->slots, s->n_slots, slot->id);
     s->slots[i] = *slot;
     s->n++;
     return i;
+}
+
+static uint32_t steps_between(uint32_t from, uint32_t to, uint32_t n_slots)
+{
+    return to >= from ? to - from : to + n_slots - from;
 }
 
 uint32_t series_set_remove(struct series_set *s, struct hash128 id)
@@ -85,11 +124,11 @@ uint32_t series_set_remove(struct series_set *s, struct hash128 id)
         return 0;
     }
     uint32_t weight = slot_weight(&s->slots[hole]);
-    uint32_t mask = s->n_slots - 1;
     /* Those behind it move up, so that no search meets the hole before it has met them. */
-    for (uint32_t i = (hole + 1) & mask; slot_used(&s->slots[i]); i = (i + 1) & mask) {
-        uint32_t home = (uint32_t)s->slots[i].id.lo & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
+    for (uint32_t i = slot_after(hole, s->n_slots); slot_used(&s->slots[i]);
+         i = slot_after(i, s->n_slots)) {
+        uint32_t home = home_of(s->slots[i].id, s->n_slots);
+        if (steps_between(home, i, s->n_slots) >= steps_between(hole, i, s->n_slots)) {
             s->slots[hole] = s->slots[i];
             hole = i;
         }

@@ -23,7 +23,7 @@ struct series_slot {
 
 struct series_set {
     struct series_slot *slots; /* owned */
-    uint32_t n_slots;          /* a power of two, or 0 */
+    uint32_t n_slots;
     uint32_t n;
     uint64_t version;
 };
@@ -71,6 +71,8 @@ uint32_t series_set_find(const struct series_set *s, struct hash128 id);
 /* Adds an id that is absent; its index, or SERIES_NONE when out of memory. version: the next
  * version's number, used when the slots move. */
 uint32_t series_set_add(struct series_set *s, const struct series_slot *slot, uint64_t version);
+/* Gives back slots that adding allotted and did not need; without memory it does not. */
+void series_set_fit(struct series_set *s, uint64_t version);
 /* Takes an id off; slots may move without the version telling. Its weight, 0 when it is absent. */
 uint32_t series_set_remove(struct series_set *s, struct hash128 id);
 /* Keeps those that `keep` says; the rest is gone. False: out of memory, nothing has changed but

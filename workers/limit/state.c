@@ -314,6 +314,7 @@ static bool source_take(struct holding *h, struct tenants *tenants, struct curso
             return false;
         }
     }
+    holding_fit(h, s);
     return (cursor_ok(c) && !cursor_more(c)) || malformed(c, e);
 }
 

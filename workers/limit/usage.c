@@ -67,7 +67,10 @@ static struct hash128 metric_key(const struct tenant_use *t, struct slice name)
 
 struct metric_use *usage_metric_find(struct usage *u, const struct tenant_use *t, struct slice name)
 {
-    return table_find(&u->by_name, metric_key(t, name));
+    if (u->last == NULL || u->last->tenant != t || !slice_eq(u->last->name, name)) {
+        u->last = table_find(&u->by_name, metric_key(t, name));
+    }
+    return u->last;
 }
 
 /* A free entry of the array, or a new one. */
@@ -98,6 +101,7 @@ static struct metric_use *entry_take(struct usage *u)
 
 static void entry_give(struct usage *u, struct metric_use *m)
 {
+    u->last = u->last == m ? NULL : u->last;
     free((void *)(uintptr_t)m->name.ptr);
     m->name = SLICE_NONE;
     m->next_free = u->free_metric;
@@ -106,8 +110,7 @@ static void entry_give(struct usage *u, struct metric_use *m)
 
 struct metric_use *usage_metric(struct usage *u, struct tenant_use *t, struct slice name)
 {
-    struct hash128 key = metric_key(t, name);
-    struct metric_use *m = table_find(&u->by_name, key);
+    struct metric_use *m = usage_metric_find(u, t, name);
     if (m != NULL) {
         return m;
     }
@@ -120,7 +123,7 @@ struct metric_use *usage_metric(struct usage *u, struct tenant_use *t, struct sl
     m->n_active = 0;
     m->n_held = 0;
     m->lease = usage_metric_lease(u, t, NULL, name);
-    if (m->name.ptr == NULL || !table_put(&u->by_name, key, m, sizeof *m)) {
+    if (m->name.ptr == NULL || !table_put(&u->by_name, metric_key(t, name), m, sizeof *m)) {
         entry_give(u, m);
         return NULL;
     }

@@ -36,7 +36,8 @@ struct usage {
     struct metric_use **metrics; /* owned, by index */
     uint32_t n_metrics;
     uint32_t cap_metrics;
-    uint32_t free_metric; /* head of the list of free ones, MAX_METRICS = none */
+    struct metric_use *last; /* looked up; series of a metric come together */
+    uint32_t free_metric;    /* head of the list of free ones, MAX_METRICS = none */
 };
 
 void usage_init(struct usage *u, struct board *board, uint32_t partition, uint32_t n_partitions);

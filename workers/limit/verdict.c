@@ -1,13 +1,16 @@
 #include "verdict.h"
 
+#include <assert.h>
 #include <stdlib.h>
+
+#include "slot_list.h"
 
 enum { SHAPE_BYTES = 192 << 20 };
 
 static void verdict_free(void *value)
 {
     struct verdict *v = value;
-    free(v->slots);
+    free((void *)(uintptr_t)v->slots.ptr);
     free(v->columns);
     free(v->killed);
     free((void *)(uintptr_t)v->kept.ptr);
@@ -339,17 +342,25 @@ static bool is_worth_waiting(struct trial *t)
 }
 
 /* Where the series stand once all are in: adding may have moved them. */
-static void slots_find(const struct trial *t)
+static bool slots_find(const struct trial *t, struct err *e)
 {
     struct verdict *v = t->verdict;
-    for (uint32_t i = 0; i < v->n_series; i++) {
-        v->slots[i] = v->columns[i].refusal != 0
-                          ? SERIES_NONE
-                          : series_set_find(&t->source->set, t->shape->series[i].id);
-        if (v->slots[i] != SERIES_NONE) {
-            v->n_over[slot_over(&t->source->set.slots[v->slots[i]])]++;
+    if (t->source == NULL) {
+        return true;
+    }
+    const struct series_set *set = &t->source->set;
+    size_t n_words = set->n_slots / 64 + 1;
+    uint64_t *bits = arena_calloc(&t->judge->arena, n_words, sizeof *bits);
+    for (uint32_t i = 0; i < v->n_series && bits != NULL; i++) {
+        if (v->columns[i].refusal == 0) {
+            uint32_t slot = series_set_find(set, t->shape->series[i].id);
+            assert(slot != SERIES_NONE);
+            v->n_over[slot_over(&set->slots[slot])]++;
+            bits[slot / 64] |= UINT64_C(1) << slot % 64;
         }
     }
+    return (bits != NULL && slot_list_make(bits, n_words, &v->slots)) ||
+           err_set(e, ERR_FATAL, "out of memory");
 }
 
 /* The shape without the refused series. */
@@ -391,9 +402,8 @@ static struct verdict *verdict_new(const struct shape *shape)
     v->n_scalars = shape->n_scalars;
     v->n_exp = shape->n_exp;
     v->n_classic = shape->n_classic;
-    v->slots = calloc(shape->n_series + 1, sizeof *v->slots);
     v->columns = calloc(shape->n_series + 1, sizeof *v->columns);
-    if (v->slots == NULL || v->columns == NULL) {
+    if (v->columns == NULL) {
         verdict_free(v);
         return NULL;
     }
@@ -412,7 +422,12 @@ static bool trial_run(struct trial *t, struct err *e)
             return false;
         }
     }
-    slots_find(t);
+    if (t->source != NULL) {
+        holding_fit(t->holding, t->source);
+    }
+    if (!slots_find(t, e)) {
+        return false;
+    }
     if (v->n_refused > 0) {
         return kept_encode(t, e);
     }
@@ -431,13 +446,12 @@ static void mark(struct holding *h, struct verdict *v)
     bool is_new_step = false;
     v->minute = holding_minute(h);
     v->step = h->step;
-    for (uint32_t i = 0; i < v->n_series; i++) {
-        if (v->slots[i] != SERIES_NONE) {
-            struct series_slot *slot = &s->set.slots[v->slots[i]];
-            is_new_step |= slot->seen != seen;
-            slot->seen = seen;
-            slot->minute = v->minute;
-        }
+    struct cursor c = cursor_of(v->slots);
+    for (uint32_t at = 0; slot_list_next(&c, &at);) {
+        struct series_slot *slot = &s->set.slots[at];
+        is_new_step |= slot->seen != seen;
+        slot->seen = seen;
+        slot->minute = v->minute;
     }
     if (is_new_step) {
         holding_touch(h, s);
@@ -446,9 +460,8 @@ static void mark(struct holding *h, struct verdict *v)
 
 static size_t verdict_bytes(const struct verdict *v)
 {
-    return sizeof *v +
-           (v->n_series + 1) * (sizeof *v->slots + (v->columns == NULL ? 0 : sizeof *v->columns)) +
-           v->kept.len;
+    return sizeof *v + v->slots.len +
+           (v->columns == NULL ? 0 : (v->n_series + 1) * sizeof *v->columns) + v->kept.len;
 }
 
 static const struct control_rule *kills_of(const struct judging *g)

@@ -41,7 +41,7 @@ struct verdict {
     uint32_t n_over[OVER_TENANT + 1]; /* let in by a budget in shadow mode */
     struct killed *killed;            /* owned; by rule */
     uint32_t n_killed;
-    uint32_t *slots;        /* owned; SERIES_NONE = refused */
+    struct slice slots;     /* owned; slot_list.h: of those that are in */
     struct column *columns; /* owned; NULL when nothing is refused */
     struct slice kept; /* owned: the shape without the refused ones; NULL = the shape as it is */
 };
