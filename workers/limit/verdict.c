@@ -213,6 +213,7 @@ static void mark(struct holding *h, struct verdict *v)
     struct source *s = v->source;
     uint16_t step = (uint16_t)h->step;
     bool is_new_step = false;
+    v->step = step;
     v->minute = holding_minute(h);
     for (uint32_t i = 0; i < v->n_series; i++) {
         if (v->slots[i] != SERIES_NONE) {
@@ -256,6 +257,7 @@ static bool verdict_make(struct judge *j, struct holding *h, struct tenants *ten
     t.verdict->epoch = h->epoch;
     t.verdict->source = t.source;
     t.verdict->set_version = t.source == NULL ? 0 : t.source->set.version;
+    t.verdict->n_held = t.source == NULL ? 0 : t.source->set.n;
     if (!table_put(&j->verdicts, key, t.verdict, verdict_bytes(t.verdict))) {
         verdict_free(t.verdict);
         return err_set(e, ERR_FATAL, "out of memory");
@@ -268,14 +270,26 @@ static bool verdict_make(struct judge *j, struct holding *h, struct tenants *ten
     return true;
 }
 
-/* Does it still hold? One without refusals holds as long as its series stay where they are. */
+/* Does it still hold? One without refusals holds as long as its series stay where they are; one with
+ * refusals while, besides, nothing leaves and nothing new comes in: the same series may be lighter as
+ * another kind. */
 static bool holds(const struct verdict *v, const struct holding *h, const struct batch *b)
 {
-    if (v->epoch == h->epoch) {
-        return v->source == NULL || v->source->set.version == v->set_version;
+    bool is_same_epoch = v->epoch == h->epoch;
+    if (!is_same_epoch && v->n_refused > 0) {
+        return false;
     }
-    const struct source *s = v->n_refused > 0 ? NULL : holding_source(h, b->source, b->tenant);
-    return s != NULL && s->set.version == v->set_version;
+    const struct source *s =
+        is_same_epoch && v->source != NULL ? v->source : holding_source(h, b->source, b->tenant);
+    if (s == NULL) {
+        return v->n_held == 0;
+    }
+    return s->set.version == v->set_version && (v->n_refused == 0 || s->set.n == v->n_held);
+}
+
+static bool is_marked(const struct verdict *v, const struct holding *h)
+{
+    return v->step == (uint16_t)h->step && v->minute == holding_minute(h);
 }
 
 static bool columns_agree(const struct verdict *v, const struct batch *b)
@@ -299,7 +313,7 @@ bool judge_batch(struct judge *j, struct holding *h, struct tenants *tenants, co
     }
     j->n_hits++;
     v->epoch = h->epoch;
-    if (v->source != NULL && v->minute != holding_minute(h)) {
+    if (v->source != NULL && !is_marked(v, h)) {
         mark(h, v);
     }
     *out = v;
