@@ -43,9 +43,20 @@ def native(metric, positive, total, **labels):
     return (metric, "exponential_histogram", labels, client.varint(len(packed)) + packed)
 
 
+def classic(metric, bounds, counts, total, **labels):
+    """counts: per bucket alone, the one of +Inf last."""
+    data = b"\x01" + struct.pack("<d", total) + b"".join(client.varint(n) for n in (sum(counts), *counts))
+    return (metric, "classic_histogram", labels, data, tuple(bounds))
+
+
+def _bounds(point):
+    return list(point[4]) if len(point) > 4 else []
+
+
 def _order(point):
-    metric, kind, labels, _ = point
-    return (metric.encode(), KINDS.index(kind), [(k.encode(), v.encode()) for k, v in sorted(labels.items())])
+    metric, kind, labels = point[:3]
+    return (metric.encode(), KINDS.index(kind), _bounds(point),
+            [(k.encode(), v.encode()) for k, v in sorted(labels.items())])
 
 
 def _shape(source, points):
@@ -55,28 +66,30 @@ def _shape(source, points):
         return symbols.setdefault(text, len(symbols))
 
     series = []
-    for metric, kind, labels, _ in points:
+    for point in points:
+        metric, kind, labels = point[:3]
         row = {"metric": symbol(metric), "kind": kind, "temporality": "cumulative", "unit": symbol(""),
-               "labels": [symbol(text) for pair in sorted(labels.items()) for text in pair], "bounds": []}
+               "labels": [symbol(text) for pair in sorted(labels.items()) for text in pair], "bounds": _bounds(point)}
         series.append(row)
     return encode("shape", {"symbols": list(symbols), "source": source, "series": series})
 
 
 def batch(source, points, t_ms, received_ms=None, times=None, tenant="demo", offset=0, index=0, redriven=0,
-          class_="standard"):
-    """points: what counter, gauge and native gave. times: a time per point, in the order given."""
+          class_="standard", origin_partition=0):
+    """points: what counter, gauge, native and classic gave. times: a time per point, in the order given."""
     order = sorted(range(len(points)), key=lambda i: _order(points[i]))
     points_in_order = [points[i] for i in order]
-    columns = {kind: b"".join(data for _, k, _, data in points_in_order if k in kinds) for kind, kinds in (
-        ("values", ("counter", "gauge")), ("exponential_histograms", ("exponential_histogram",)))}
+    columns = {column: b"".join(p[3] for p in points_in_order if p[1] in kinds) for column, kinds in (
+        ("values", ("counter", "gauge")), ("exponential_histograms", ("exponential_histogram",)),
+        ("classic_histograms", ("classic_histogram",)))}
     deltas = [] if times is None else [times[i] - t_ms for i in order]
     return encode("batch", {
         "tenant": tenant, "class": class_, "source": as_long(source_id(source, tenant)),
         "received_ms": received_ms or t_ms,
-        "origin": {"topic": "metrics.ingest." + tenant, "topic_id": b"\x07" * 16, "partition": 0, "offset": offset,
-                   "index": index},
+        "origin": {"topic": "metrics.ingest." + tenant, "topic_id": b"\x07" * 16,
+                   "partition": origin_partition, "offset": offset, "index": index},
         "redriven": redriven, "shape": _shape(source, points_in_order), "times": {"base": t_ms, "deltas": deltas},
-        "starts": {"base": 0, "deltas": []}, "classic_histograms": b"", **columns})
+        "starts": {"base": 0, "deltas": []}, **columns})
 
 
 def source_id(source, tenant="demo"):

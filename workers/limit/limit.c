@@ -313,7 +313,8 @@ bool limit_recover(void *ctx, struct stage *s, struct partition *p, int64_t comm
     }
     p->state = o;
     struct restoring x = {l, o->holding, 0};
-    if (s != NULL && !stage_restore(s, l->options.state_topic, p->number, 0, restore_one, &x, e)) {
+    bool is_restored = s != NULL && !l->options.fault_no_restore;
+    if (is_restored && !stage_restore(s, l->options.state_topic, p->number, 0, restore_one, &x, e)) {
         limit_drop(l, p);
         return false;
     }

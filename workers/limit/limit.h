@@ -10,6 +10,13 @@
 #include "run/config.h"
 #include "stage/stage.h"
 
+#if SLUICE_FAULTS
+#define LIMIT_FAULT_CONFIG(KEY)                                                                    \
+    KEY("fault.no_restore", BOOL, "false", 0, 0, "TEST: a partition begins without its state")
+#else
+#define LIMIT_FAULT_CONFIG(KEY)
+#endif
+
 #define LIMIT_CONFIG(KEY)                                                                          \
     KEY("topics", LIST, "metrics.valid", 0, 0, "input: batches")                                   \
     KEY("admitted_topic", STRING, "metrics.admitted", 0, 0,                                        \
@@ -33,7 +40,8 @@
     KEY("shed_standard_after_ms", INT, "0", 0, 86400000,                                           \
         "the same for class standard; critical ones are never shed")                               \
     KEY("dlq_samples_per_minute", INT, "10000", 0, 1000000,                                        \
-        "dead letters for at most this many samples of a tenant, reason, partition and minute")
+        "dead letters for at most this many samples of a tenant, reason, partition and minute")     \
+    LIMIT_FAULT_CONFIG(KEY)
 
 struct limit;
 
@@ -50,6 +58,7 @@ struct limit_options {
     int64_t shed_after_ms[N_CLASSES]; /* 0 = never */
     uint64_t dlq_samples_per_minute;
     size_t memory_bytes;
+    bool fault_no_restore;
 };
 
 /* ERR_CONFIG when the policy is refused. */

@@ -49,6 +49,9 @@ static int run(const struct config *config, struct metrics *metrics)
                           [CLASS_VERBOSE] = config_int(config, "shed_verbose_after_ms")},
         .dlq_samples_per_minute = (uint64_t)config_int(config, "dlq_samples_per_minute"),
         .memory_bytes = (size_t)config_int(config, "memory_limit_mb") << 20,
+#if SLUICE_FAULTS
+        .fault_no_restore = config_bool(config, "fault.no_restore"),
+#endif
     };
     struct err e = ERR_INIT;
     struct limit *limit = NULL;

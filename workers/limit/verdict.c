@@ -483,6 +483,7 @@ static bool verdict_try(struct trial *t, struct verdict **out, struct err *e)
     t->verdict->epoch = t->holding->epoch;
     t->verdict->source = t->source;
     t->verdict->set_version = t->source == NULL ? 0 : t->source->set.version;
+    t->verdict->n_held = t->source == NULL ? 0 : t->source->set.n;
     *out = t->verdict;
     return true;
 }
@@ -526,17 +527,27 @@ static bool verdict_make(struct judge *j, const struct judging *g, struct hash12
     return true;
 }
 
-/* Does it still hold? One without refusals holds as long as its series stay where they are. */
+/* Does it still hold? One without refusals holds as long as its series stay where they are; one with
+ * refusals while, besides, nothing leaves and nothing new comes in: the same series may be lighter as
+ * another kind. */
 static bool holds(const struct verdict *v, const struct holding *h, const struct batch *b)
 {
-    if (v->is_wanted && v->minute != holding_minute(h)) {
+    bool is_same_epoch = v->epoch == h->epoch;
+    bool is_stale_wish = v->is_wanted && v->minute != holding_minute(h);
+    if (is_stale_wish || (!is_same_epoch && v->n_refused > 0)) {
         return false;
     }
-    if (v->epoch == h->epoch) {
-        return v->source == NULL || v->source->set.version == v->set_version;
+    const struct source *s =
+        is_same_epoch && v->source != NULL ? v->source : holding_source(h, b->source, b->tenant);
+    if (s == NULL) {
+        return v->n_held == 0;
     }
-    const struct source *s = v->n_refused > 0 ? NULL : holding_source(h, b->source, b->tenant);
-    return s != NULL && s->set.version == v->set_version;
+    return s->set.version == v->set_version && (v->n_refused == 0 || s->set.n == v->n_held);
+}
+
+static bool is_marked(const struct verdict *v, const struct holding *h)
+{
+    return v->step == h->step && v->minute == holding_minute(h);
 }
 
 static bool columns_agree(const struct verdict *v, const struct batch *b)
@@ -576,7 +587,7 @@ bool judge_batch(struct judge *j, const struct judging *g, struct verdict **out,
     }
     j->n_hits++;
     v->epoch = h->epoch;
-    if (v->source != NULL && (v->minute != holding_minute(h) || v->step != h->step)) {
+    if (v->source != NULL && !is_marked(v, h)) {
         mark(h, v);
     }
     *out = v;

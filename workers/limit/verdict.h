@@ -1,5 +1,5 @@
 /* What the budgets say of a shape, remembered: a scrape with a known shape costs one look-up and,
- * once a minute of log time, a mark on each of its series. */
+ * once a minute or step of log time, a mark on each of its series. */
 #pragma once
 
 #include "batch/batch.h"
@@ -29,8 +29,9 @@ struct verdict {
     uint64_t epoch;        /* the holding's when it was made; never that of another holding */
     uint64_t set_version;  /* the source's set's, so that slots are right */
     struct source *source; /* NULL: nothing was let in. Right while epoch is the holding's */
-    uint16_t minute;       /* last marked */
-    int64_t step;
+    uint32_t n_held; /* the source's series then: one that came in since may be a refused one */
+    int64_t step;    /* last marked, as minute */
+    uint16_t minute;
     bool is_wanted; /* refused for want of a lease: asked again each minute */
     uint32_t n_series;
     uint32_t n_scalars;
