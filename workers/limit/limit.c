@@ -383,18 +383,20 @@ static bool batch_read(struct limit *l, const struct record *in, struct batch *b
 }
 
 /* Why the batch is shed, NULL: it is not. By age with hysteresis: shedding ends at half the age
- * that began it. */
+ * that began it. What was redriven is old, and says nothing of how far behind we are. */
 static const char *shed_reason(struct limit *l, const struct batch *b, int64_t now_ms)
 {
     int64_t age_ms = now_ms - b->received_ms;
     int64_t bound_ms = l->options.shed_after_ms[b->class];
     bool *on = &l->is_shedding[b->class];
-    *on = bound_ms > 0 && age_ms > (*on ? bound_ms / 2 : bound_ms);
+    if (b->redriven == 0) {
+        *on = bound_ms > 0 && age_ms > (*on ? bound_ms / 2 : bound_ms);
+    }
     if (l->rules.controls.n_rules > 0 &&
         controls_shed(&l->rules.controls, b->class, b->tenant) != NULL) {
         return "operator";
     }
-    return *on ? "freshness" : NULL;
+    return *on && b->redriven == 0 ? "freshness" : NULL;
 }
 
 static bool duplicate_count(struct limit *l, const struct judging *g, struct outbox *out,
