@@ -558,7 +558,7 @@ static bool batch_judge(struct limit *l, const struct record *in, const struct j
         v->source->last_ms = h->time_ms;
     }
     const struct tenant *t = tenants_find(&l->rules.tenants, b->tenant);
-    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out};
+    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out, o->holding->time_ms};
     int64_t n_fresh = v->source == NULL ? 0 : v->source->n_active - n_before;
     return (!is_new || new_count(l, v, t, n_fresh, out, e)) && shadow_count(l, v, t, out, e) &&
            killed_count(v, out, e) && tell(out, t->in, v->n_series, e) &&
@@ -631,7 +631,8 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
     if (!ok && why.kind == ERR_BAD_INPUT) {
         outbox_rewind(out, mark);
         caps_begin(&o->caps);
-        const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out};
+        const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out,
+                                        o->holding->time_ms};
         const struct err bad = why;
         ok = letters_put_record(&letters, in, REASON_MALFORMED, bad.text, &why);
     }
@@ -648,7 +649,8 @@ bool limit_give_up(void *ctx, struct stage *s, const struct record *in, const ch
 {
     struct limit *l = ctx;
     struct owned_state *o = in->partition->state;
-    const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out};
+    const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out,
+                                    o->holding->time_ms};
     (void)s;
     caps_begin(&o->caps);
     if (!letters_put_record(&letters, in, REASON_OUTPUT_REFUSED, reason, e)) {
