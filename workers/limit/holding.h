@@ -43,7 +43,7 @@ struct holding {
     size_t n_dead;
     size_t cap_dead;
     size_t n_set_bytes;   /* of all sets */
-    int64_t heartbeat_ms; /* wall clock of the last one, or of the last batch */
+    int64_t heartbeat_ms; /* wall clock of the last one, or of the last batch let in */
     struct holding *next; /* of the process's partitions */
     uint64_t n_expired;   /* by the last sweep */
 };

@@ -614,6 +614,16 @@ static bool batch_take(struct limit *l, const struct record *in, int64_t now_ms,
     return ok;
 }
 
+static bool has_admitted(const struct outbox *out, struct outbox_mark since)
+{
+    for (size_t i = since.n; i < out->n; i++) {
+        if (out->records[i].output == OUTPUT_ADMITTED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                 struct outbox *out, struct err *e)
 {
@@ -622,7 +632,6 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
     (void)s;
-    o->holding->heartbeat_ms = now_ms;
     if (leases_learn(&o->holding->usage.leases)) {
         o->holding->epoch = ++l->draw; /* what was refused may pass now */
     }
@@ -636,12 +645,15 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
         const struct err bad = why;
         ok = letters_put_record(&letters, in, REASON_MALFORMED, bad.text, &why);
     }
-    if (ok) {
-        caps_keep(&o->caps);
-        return true;
+    if (!ok) {
+        *e = why;
+        return false;
     }
-    *e = why;
-    return false;
+    caps_keep(&o->caps);
+    if (has_admitted(out, mark)) {
+        o->holding->heartbeat_ms = now_ms;
+    }
+    return true;
 }
 
 bool limit_give_up(void *ctx, struct stage *s, const struct record *in, const char *reason,
