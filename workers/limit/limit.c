@@ -191,7 +191,6 @@ static void gauges_set(struct limit *l)
     for (const struct holding *h = l->holdings; h != NULL; h = h->next) {
         n_bytes += h->n_set_bytes;
     }
-    l->judge.n_set_bytes = n_bytes;
     cell_set(metrics_cell(l->metrics, M_LIMIT_BYTES, NULL), (double)n_bytes);
     cell_set(metrics_cell(l->metrics, M_SHAPE_CACHE_BYTES, NULL),
              (double)l->judge.verdicts.cost_bytes);
@@ -539,6 +538,16 @@ static bool state_reserve(const struct holding *h, const struct verdict *v, bool
     return n == 0 || outbox_reserve(out, n, e);
 }
 
+/* Of the other partitions' sets. */
+static size_t other_set_bytes(const struct limit *l, const struct holding *ours)
+{
+    size_t n = 0;
+    for (const struct holding *h = l->holdings; h != NULL; h = h->next) {
+        n += h == ours ? 0 : h->n_set_bytes;
+    }
+    return n;
+}
+
 static bool batch_judge(struct limit *l, const struct record *in, const struct judging *g,
                         struct outbox *out, struct err *e)
 {
@@ -550,6 +559,7 @@ static bool batch_judge(struct limit *l, const struct record *in, const struct j
     const struct source *known = holding_source(h, b->source, b->tenant);
     bool is_first_touch = known == NULL || !known->is_dirty;
     int64_t n_before = known == NULL ? 0 : known->n_active;
+    l->judge.n_set_bytes = other_set_bytes(l, h);
     if (!judge_batch(&l->judge, g, &v, &is_new, e) ||
         !state_reserve(h, v, is_first_touch, is_new, out, e)) {
         return false;
