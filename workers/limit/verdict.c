@@ -138,8 +138,9 @@ static enum reason refusal_of(const struct trial *t, const struct candidate *c,
         reason = over_budget(&b->tenant, lease_room(c->tenant_lease, 0) - p->n_tenant, c->weight,
                              OVER_TENANT, over);
     }
-    if (reason == REASON_NONE &&
-        h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes) {
+    bool is_full = h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes ||
+                   (c->metric == NULL && usage_is_full(&h->usage));
+    if (reason == REASON_NONE && is_full) {
         reason = REASON_LIMITER_FULL;
     }
     return reason;
