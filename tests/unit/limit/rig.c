@@ -154,23 +154,33 @@ void rig_restart(struct rig *r)
     ck_assert_msg(rig_recover(r, &e), "%s", e.text);
 }
 
-void rig_send_value(struct rig *r, struct slice value)
+bool rig_step(struct rig *r, struct slice value, struct err *e)
 {
-    struct err e = ERR_INIT;
     struct arena a;
     struct batch b = {0};
+    struct outbox_mark mark = outbox_mark(&r->out);
     arena_init(&a, 1 << 26);
-    bool is_batch = batch_decode(value, &batch_default_caps, &a, &b, &e);
+    bool is_batch = batch_decode(value, &batch_default_caps, &a, &b, e);
     int64_t received_ms = is_batch && b.received_ms > 0 ? b.received_ms : NOW_MS;
     const struct record in = {.partition = &r->partition,
-                              .offset = r->offset++,
+                              .offset = r->offset,
                               .timestamp_ms = received_ms,
                               .key = slice_of(&b.source, sizeof b.source),
                               .value = value};
-    e = (struct err)ERR_INIT;
-    ck_assert_msg(limit_step(r->limit, NULL, &in, received_ms + r->age_ms, &r->out, &e), "%s",
-                  e.text);
+    *e = (struct err)ERR_INIT;
+    bool ok = limit_step(r->limit, NULL, &in, received_ms + r->age_ms, &r->out, e);
+    r->offset += ok;
+    if (!ok) {
+        outbox_rewind(&r->out, mark);
+    }
     arena_fini(&a);
+    return ok;
+}
+
+void rig_send_value(struct rig *r, struct slice value)
+{
+    struct err e = ERR_INIT;
+    ck_assert_msg(rig_step(r, value, &e), "%s", e.text);
 }
 
 void rig_send(struct rig *r, const struct rig_batch *b)

@@ -72,6 +72,8 @@ struct slice rig_encode(struct rig *r, const struct rig_batch *b);
 /* Through the step; the output is added to what is there. */
 void rig_send(struct rig *r, const struct rig_batch *b);
 void rig_send_value(struct rig *r, struct slice value);
+/* The same, which may fail; then nothing is added. */
+bool rig_step(struct rig *r, struct slice value, struct err *e);
 /* Flush and commit: state is in Kafka, counts move, output is forgotten. */
 void rig_commit(struct rig *r);
 /* The process dies: what is not committed is lost; another one reads the state back. */
@@ -106,6 +108,7 @@ struct rig_point {
     struct hash128 id;
     struct slice metric;
     enum series_kind kind;
+    uint32_t n_bounds;
     int64_t time_ms;
     int64_t start_ms;
     struct slice value; /* the column's bytes */

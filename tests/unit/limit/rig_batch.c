@@ -278,9 +278,13 @@ uint32_t rig_points(struct slice value, struct arena *a, struct batch *b, struct
     struct cursor classic = cursor_of(b->classic);
     for (uint32_t i = 0; i < shape.n_series; i++) {
         const struct series *s = &shape.series[i];
-        (*out)[i] =
-            (struct rig_point){s->id,    s->metric, s->kind,
-                               times[i], starts[i], value_next(s, &values, &exp, &classic, a)};
+        (*out)[i] = (struct rig_point){s->id,
+                                       s->metric,
+                                       s->kind,
+                                       s->n_bounds,
+                                       times[i],
+                                       starts[i],
+                                       value_next(s, &values, &exp, &classic, a)};
     }
     ck_assert(cursor_left(&values) == 0 && cursor_left(&exp) == 0 && cursor_left(&classic) == 0);
     return shape.n_series;
