@@ -317,9 +317,13 @@ void holding_silence(struct holding *h, int64_t tick_ms)
     }
 }
 
-void holding_revive(struct holding *h, struct source *s, uint32_t slot)
+void holding_revive(struct holding *h, struct source *s, uint32_t slot, uint32_t weight,
+                    enum over over)
 {
     struct series_slot *x = &s->set.slots[slot];
+    int64_t more = (int64_t)weight - slot_weight(x);
+    usage_move(&h->usage, h->usage.metrics[slot_metric(x)], slot_lapsed(x) ? weight : more, more);
+    s->n_active += more;
+    x->what = slot_what(slot_metric(x), weight, slot_over(x) == OVER_NONE ? over : slot_over(x));
     x->seen = (uint16_t)(h->step & SLOT_STEPS);
-    usage_move(&h->usage, h->usage.metrics[slot_metric(x)], slot_weight(x), 0);
 }

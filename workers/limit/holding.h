@@ -43,7 +43,7 @@ struct holding {
     size_t n_dead;
     size_t cap_dead;
     size_t n_set_bytes;   /* of all sets */
-    int64_t heartbeat_ms; /* wall clock of the last one, or of the last batch */
+    int64_t heartbeat_ms; /* wall clock of the last one, or of the last batch let in */
     struct holding *next; /* of the process's partitions */
     uint64_t n_expired;   /* by the last sweep */
 };
@@ -65,8 +65,9 @@ bool holding_advance(struct holding *h, int64_t received_ms, int64_t appended_ms
 /* The partition has nothing to read, at this time by the broker's clock: by as much as it has been
  * silent, time goes on for tenants' and metrics' budgets, and their idle series lapse. */
 void holding_silence(struct holding *h, int64_t tick_ms);
-/* A lapsed series counts again. */
-void holding_revive(struct holding *h, struct source *s, uint32_t slot);
+/* A lapsed series counts again, one that has become heavier by its new weight. */
+void holding_revive(struct holding *h, struct source *s, uint32_t slot, uint32_t weight,
+                    enum over over);
 /* Idle series leave; after a restore as well. */
 bool holding_sweep(struct holding *h, struct err *e) MUST_CHECK;
 

@@ -122,7 +122,7 @@ static bool run_put(const struct letters *l, const struct runs *runs, const stru
     char text[640];
     struct cell *suppressed =
         tenant_reason_cell(l->tenants, runs->tenant, M_DLQ_SUPPRESSED, r->reason);
-    if (!caps_take(l->caps, b->tenant, r->reason, b->received_ms, r->n_points, &granted, e) ||
+    if (!caps_take(l->caps, b->tenant, r->reason, l->time_ms, r->n_points, &granted, e) ||
         !count(l->out, suppressed, r->n_points - granted, e)) {
         return false;
     }
@@ -171,7 +171,7 @@ static bool any_allowed(const struct letters *l, const struct batch *b, const st
 {
     for (int i = 0; i < N_REFUSALS; i++) {
         if (v->n_by_refusal[i] > 0 && reason_info((enum reason)(FIRST_REFUSAL + i))->redrivable &&
-            caps_left(l->caps, b->tenant, (enum reason)(FIRST_REFUSAL + i), b->received_ms) > 0) {
+            caps_left(l->caps, b->tenant, (enum reason)(FIRST_REFUSAL + i), l->time_ms) > 0) {
             return true;
         }
     }

@@ -11,6 +11,8 @@ struct letters {
     struct caps *caps;
     int output;
     struct outbox *out;
+    int64_t
+        time_ms; /* of the caps: log time, since batches of several ingest partitions alternate */
 };
 
 /* Letters and counts of the series that the verdict refuses. */

@@ -191,7 +191,6 @@ static void gauges_set(struct limit *l)
     for (const struct holding *h = l->holdings; h != NULL; h = h->next) {
         n_bytes += h->n_set_bytes;
     }
-    l->judge.n_set_bytes = n_bytes;
     cell_set(metrics_cell(l->metrics, M_LIMIT_BYTES, NULL), (double)n_bytes);
     cell_set(metrics_cell(l->metrics, M_SHAPE_CACHE_BYTES, NULL),
              (double)l->judge.verdicts.cost_bytes);
@@ -385,18 +384,20 @@ static bool batch_read(struct limit *l, const struct record *in, struct batch *b
 }
 
 /* Why the batch is shed, NULL: it is not. By age with hysteresis: shedding ends at half the age
- * that began it. */
+ * that began it. What was redriven is old, and says nothing of how far behind we are. */
 static const char *shed_reason(struct limit *l, const struct batch *b, int64_t now_ms)
 {
     int64_t age_ms = now_ms - b->received_ms;
     int64_t bound_ms = l->options.shed_after_ms[b->class];
     bool *on = &l->is_shedding[b->class];
-    *on = bound_ms > 0 && age_ms > (*on ? bound_ms / 2 : bound_ms);
+    if (b->redriven == 0) {
+        *on = bound_ms > 0 && age_ms > (*on ? bound_ms / 2 : bound_ms);
+    }
     if (l->rules.controls.n_rules > 0 &&
         controls_shed(&l->rules.controls, b->class, b->tenant) != NULL) {
         return "operator";
     }
-    return *on ? "freshness" : NULL;
+    return *on && b->redriven == 0 ? "freshness" : NULL;
 }
 
 static bool duplicate_count(struct limit *l, const struct judging *g, struct outbox *out,
@@ -538,6 +539,16 @@ static bool state_reserve(const struct holding *h, const struct verdict *v, bool
     return n == 0 || outbox_reserve(out, n, e);
 }
 
+/* Of the other partitions' sets. */
+static size_t other_set_bytes(const struct limit *l, const struct holding *ours)
+{
+    size_t n = 0;
+    for (const struct holding *h = l->holdings; h != NULL; h = h->next) {
+        n += h == ours ? 0 : h->n_set_bytes;
+    }
+    return n;
+}
+
 static bool batch_judge(struct limit *l, const struct record *in, const struct judging *g,
                         struct outbox *out, struct err *e)
 {
@@ -549,6 +560,7 @@ static bool batch_judge(struct limit *l, const struct record *in, const struct j
     const struct source *known = holding_source(h, b->source, b->tenant);
     bool is_first_touch = known == NULL || !known->is_dirty;
     int64_t n_before = known == NULL ? 0 : known->n_active;
+    l->judge.n_set_bytes = other_set_bytes(l, h);
     if (!judge_batch(&l->judge, g, &v, &is_new, e) ||
         !state_reserve(h, v, is_first_touch, is_new, out, e)) {
         return false;
@@ -557,7 +569,7 @@ static bool batch_judge(struct limit *l, const struct record *in, const struct j
         v->source->last_ms = h->time_ms;
     }
     const struct tenant *t = tenants_find(&l->rules.tenants, b->tenant);
-    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out};
+    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out, o->holding->time_ms};
     int64_t n_fresh = v->source == NULL ? 0 : v->source->n_active - n_before;
     return (!is_new || new_count(l, v, t, n_fresh, out, e)) && shadow_count(l, v, t, out, e) &&
            killed_count(v, out, e) && tell(out, t->in, v->n_series, e) &&
@@ -613,6 +625,16 @@ static bool batch_take(struct limit *l, const struct record *in, int64_t now_ms,
     return ok;
 }
 
+static bool has_admitted(const struct outbox *out, struct outbox_mark since)
+{
+    for (size_t i = since.n; i < out->n; i++) {
+        if (out->records[i].output == OUTPUT_ADMITTED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                 struct outbox *out, struct err *e)
 {
@@ -621,7 +643,6 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
     (void)s;
-    o->holding->heartbeat_ms = now_ms;
     if (leases_learn(&o->holding->usage.leases)) {
         o->holding->epoch = ++l->draw; /* what was refused may pass now */
     }
@@ -630,16 +651,20 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
     if (!ok && why.kind == ERR_BAD_INPUT) {
         outbox_rewind(out, mark);
         caps_begin(&o->caps);
-        const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out};
+        const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out,
+                                        o->holding->time_ms};
         const struct err bad = why;
         ok = letters_put_record(&letters, in, REASON_MALFORMED, bad.text, &why);
     }
-    if (ok) {
-        caps_keep(&o->caps);
-        return true;
+    if (!ok) {
+        *e = why;
+        return false;
     }
-    *e = why;
-    return false;
+    caps_keep(&o->caps);
+    if (has_admitted(out, mark)) {
+        o->holding->heartbeat_ms = now_ms;
+    }
+    return true;
 }
 
 bool limit_give_up(void *ctx, struct stage *s, const struct record *in, const char *reason,
@@ -647,7 +672,8 @@ bool limit_give_up(void *ctx, struct stage *s, const struct record *in, const ch
 {
     struct limit *l = ctx;
     struct owned_state *o = in->partition->state;
-    const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out};
+    const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out,
+                                    o->holding->time_ms};
     (void)s;
     caps_begin(&o->caps);
     if (!letters_put_record(&letters, in, REASON_OUTPUT_REFUSED, reason, e)) {

@@ -47,6 +47,11 @@ struct tenant_use *usage_tenant(struct usage *u, struct slice name, struct tenan
 /* NULL when absent. */
 struct metric_use *usage_metric_find(struct usage *u, const struct tenant_use *t,
                                      struct slice name);
+/* No index is left for a metric that is absent. */
+static inline bool usage_is_full(const struct usage *u)
+{
+    return u->free_metric == MAX_METRICS && u->n_metrics == MAX_METRICS;
+}
 /* Finds or creates; NULL when out of memory or indexes. */
 struct metric_use *usage_metric(struct usage *u, struct tenant_use *t, struct slice name);
 /* So many series more count, so many more are held; an entry that holds none is forgotten. */

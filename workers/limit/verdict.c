@@ -59,12 +59,16 @@ struct trial {
     struct source *source; /* NULL until something is let in */
     struct verdict *verdict;
     bool has_waited; /* for leases to grow */
+    bool has_let_in; /* something that was not active as it is now */
 };
 
-/* A series that is not active: new, or lapsed (slot tells where it lies). */
+/* A series that is not active: new, or lapsed, or a histogram that has more bounds than before
+ * (slot tells where they lie). */
 struct candidate {
     const struct series *series;
-    uint32_t weight;
+    uint32_t whole;         /* its weight from here on */
+    uint32_t weight;        /* by which it adds to its tenant's and metric's budgets */
+    uint32_t source_weight; /* and to its source's */
     uint32_t slot;
     struct metric_use *metric; /* NULL: nothing of it is held */
     struct lease *metric_lease;
@@ -82,7 +86,11 @@ struct pending {
 static struct candidate candidate_of(const struct trial *t, const struct series *s, uint32_t slot)
 {
     struct usage *u = &t->holding->usage;
-    struct candidate c = {.series = s, .weight = weight_of(s), .slot = slot};
+    const struct series_slot *x = slot == SERIES_NONE ? NULL : &t->source->set.slots[slot];
+    uint32_t held = x == NULL ? 0 : slot_weight(x);
+    uint32_t whole = weight_of(s) > held ? weight_of(s) : held;
+    struct candidate c = {.series = s, .whole = whole, .source_weight = whole - held, .slot = slot};
+    c.weight = x == NULL || slot_lapsed(x) ? whole : whole - held;
     c.metric = usage_metric_find(u, t->tenant, s->metric);
     c.metric_lease = usage_metric_lease(u, t->tenant, c.metric, s->metric);
     c.tenant_lease = usage_tenant_lease(u, t->tenant);
@@ -129,9 +137,9 @@ static enum reason refusal_of(const struct trial *t, const struct candidate *c,
     const struct holding *h = t->holding;
     int64_t source_room =
         b->source.max - p->n_source - (t->source == NULL ? 0 : t->source->n_active);
-    enum reason reason = c->slot != SERIES_NONE
-                             ? REASON_NONE
-                             : over_budget(&b->source, source_room, c->weight, OVER_SOURCE, over);
+    enum reason reason = c->source_weight == 0 ? REASON_NONE
+                                               : over_budget(&b->source, source_room,
+                                                             c->source_weight, OVER_SOURCE, over);
     if (reason == REASON_NONE && metric.max > 0) {
         reason = over_budget(&metric, metric_room(t, c, &metric) - p->n_metric, c->weight,
                              OVER_METRIC, over);
@@ -140,8 +148,9 @@ static enum reason refusal_of(const struct trial *t, const struct candidate *c,
         reason = over_budget(&b->tenant, tenant_room(t, c) - p->n_tenant, c->weight,
                              OVER_TENANT, over);
     }
-    if (reason == REASON_NONE &&
-        h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes) {
+    bool is_full = h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes ||
+                   (c->metric == NULL && usage_is_full(&h->usage));
+    if (reason == REASON_NONE && is_full) {
         reason = REASON_LIMITER_FULL;
     }
     return reason;
@@ -192,8 +201,9 @@ static void unwant(const struct trial *t, const struct candidate *c)
 static bool let_in(struct trial *t, struct candidate *c, enum over over, struct err *e)
 {
     struct holding *h = t->holding;
+    t->has_let_in = true;
     if (c->slot != SERIES_NONE) {
-        holding_revive(h, t->source, c->slot);
+        holding_revive(h, t->source, c->slot, c->whole, over);
         return true;
     }
     struct metric_use *m = usage_metric(&h->usage, t->tenant, c->series->metric);
@@ -201,7 +211,7 @@ static bool let_in(struct trial *t, struct candidate *c, enum over over, struct 
         t->source = holding_source_add(h, t->shape->source, t->tenant, t->shape->source_name);
     }
     if (m == NULL || t->source == NULL ||
-        holding_add(h, t->source, c->series->id, m, c->weight, over, h->step) == SERIES_NONE) {
+        holding_add(h, t->source, c->series->id, m, c->whole, over, h->step) == SERIES_NONE) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
     return true;
@@ -223,7 +233,8 @@ static void refused(const struct trial *t, struct candidate *c, enum over over)
 static uint32_t slot_find(const struct trial *t, const struct series *s, bool *is_active)
 {
     uint32_t slot = t->source == NULL ? SERIES_NONE : series_set_find(&t->source->set, s->id);
-    *is_active = slot != SERIES_NONE && !slot_lapsed(&t->source->set.slots[slot]);
+    const struct series_slot *x = slot == SERIES_NONE ? NULL : &t->source->set.slots[slot];
+    *is_active = x != NULL && !slot_lapsed(x) && slot_weight(x) >= weight_of(s);
     return slot;
 }
 
@@ -301,7 +312,7 @@ static void pend(struct pending *p, const struct candidate *c)
 {
     p->n_tenant += c->weight;
     p->n_metric += c->weight;
-    p->n_source += c->slot == SERIES_NONE ? c->weight : 0;
+    p->n_source += c->source_weight;
 }
 
 /* Without effect: would a series be refused for want of a lease that is about to grow? With a mark,
@@ -520,8 +531,10 @@ static bool verdict_make(struct judge *j, const struct judging *g, struct hash12
         return err_set(e, ERR_FATAL, "out of memory");
     }
     (*out)->minute = holding_minute(h);
+    if (t.has_let_in) {
+        holding_touch(h, t.source);
+    }
     if (t.source != NULL) {
-        holding_touch(h, t.source); /* whatever is new in it is to be written */
         mark(h, *out);
     }
     return true;

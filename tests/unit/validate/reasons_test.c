@@ -85,8 +85,15 @@ static const struct reason_row rows[] = {
      .points = {{.metric = "a", C}, {.metric = "b", C}}},
 };
 
-/* Reached elsewhere: by validate_test's give_up, and below. */
-static const enum reason elsewhere[] = {REASON_NONE, REASON_OUTPUT_REFUSED, REASON_TOO_LARGE};
+/* Reached elsewhere: by validate_test's give_up, below, and the limiter's by tests/unit/limit. */
+static const enum reason elsewhere[] = {REASON_NONE,
+                                        REASON_OUTPUT_REFUSED,
+                                        REASON_TOO_LARGE,
+                                        REASON_DUPLICATE_BATCH,
+                                        REASON_OVER_SOURCE_BUDGET,
+                                        REASON_OVER_METRIC_BUDGET,
+                                        REASON_OVER_TENANT_BUDGET,
+                                        REASON_LIMITER_FULL};
 
 START_TEST(each_reason)
 {

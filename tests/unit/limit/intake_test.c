@@ -1,0 +1,387 @@
+/* What is not judged: duplicates, what is shed, what can't be read; and heartbeats, caps, memory.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policy/reason.h"
+#include "runner.h"
+#include "scenario.h"
+
+#define PASSES "> gs-1 critical a b\n"
+#define OFFSET(n) .offset = (n)
+
+static const struct scenario duplicates[] = {
+    {"at or below the highest origin that was seen a batch is dropped",
+     {0},
+     {{{"a b", OFFSET(5)}, PASSES},
+      {{"a b", OFFSET(5)}, ""},
+      {{"a b c", OFFSET(4)}, ""},
+      {{"a b", OFFSET(6)}, PASSES},
+      {{"a b", OFFSET(5)}, "", .restart = true}}},
+    {"an ingest record's batches are told apart by their index",
+     {0},
+     {{{"a b", OFFSET(5), .index = 0}, PASSES},
+      {{"a b", OFFSET(5), .index = 2}, PASSES},
+      {{"a b", OFFSET(5), .index = 1}, ""},
+      {{"a b", OFFSET(5), .index = 2}, ""},
+      {{"a b", OFFSET(5), .index = 3}, PASSES, .restart = true},
+      {{"a b", OFFSET(6), .index = 0}, PASSES}}},
+    {"each ingest partition has a mark of its own",
+     {0},
+     {{{"a b", OFFSET(50), .ingest = 1}, PASSES},
+      {{"a b", OFFSET(5), .ingest = 2}, PASSES},
+      {{"a b", OFFSET(50), .ingest = 1}, ""},
+      {{"a b", OFFSET(5), .ingest = 2}, "", .restart = true}}},
+    {"a topic that was made anew has one, too",
+     {0},
+     {{{"a b", OFFSET(50)}, PASSES},
+      {{"a b", OFFSET(1), .topic_id = 9}, PASSES},
+      {{"a b", OFFSET(1), .topic_id = 9}, "", .restart = true},
+      {{"a b", OFFSET(51)}, PASSES}}},
+    {"what was redriven passes, and does not raise the mark",
+     {0},
+     {{{"a b", OFFSET(5)}, PASSES},
+      {{"a b", OFFSET(5), .redriven = 1}, PASSES},
+      {{"a b", OFFSET(9), .redriven = 1}, PASSES},
+      {{"a b", OFFSET(8)}, PASSES},
+      {{"a b", OFFSET(8)}, ""}}},
+    {"a duplicate moves neither time nor series",
+     {.policy = POLICY("\"series_per_source\": 2")},
+     {{{"a b", OFFSET(5)}, PASSES},
+      {{"a", OFFSET(5), .at_ms = 20 * STEP_MS}, "", ""},
+      {{"c", OFFSET(6)}, "! over_source_budget t c 1/1\n"}}},
+};
+
+START_TEST(duplicates_are_dropped)
+{
+    scenario_run(&duplicates[_i]);
+}
+END_TEST
+
+/* --- shedding --- */
+
+struct shed_row {
+    enum batch_class class;
+    int64_t age_ms;
+    bool is_shed;
+    uint64_t redriven;
+};
+
+static const struct shed_row shed_rows[] = {
+    {CLASS_VERBOSE, 10000, false, 0},     {CLASS_VERBOSE, 10001, true, 0},
+    {CLASS_VERBOSE, 5001, true, 0},       {CLASS_STANDARD, 20000, false, 0},
+    {CLASS_VERBOSE, 5000, false, 0},      {CLASS_VERBOSE, 5001, false, 0},
+    {CLASS_VERBOSE, 10000, false, 0},     {CLASS_STANDARD, 20001, true, 0},
+    {CLASS_CRITICAL, 90000000, false, 0}, {CLASS_STANDARD, 10001, true, 0},
+    {CLASS_VERBOSE, 20001, true, 0},      {CLASS_STANDARD, 10000, false, 0},
+    {CLASS_STANDARD, 90000, false, 77},   {CLASS_STANDARD, 15000, false, 0},
+    {CLASS_VERBOSE, 90000000, true, 0},   {CLASS_VERBOSE, 90000, false, 77},
+    {CLASS_VERBOSE, 7000, true, 0},       {CLASS_VERBOSE, 0, false, 0},
+};
+
+START_TEST(old_batches_are_shed_by_class)
+{
+    struct rig r;
+    double n_shed[N_CLASSES] = {0};
+    rig_open(&r, &(struct rig_options){
+                     .shed_after_ms = {[CLASS_VERBOSE] = 10000, [CLASS_STANDARD] = 20000}});
+    for (size_t i = 0; i < sizeof shed_rows / sizeof shed_rows[0]; i++) {
+        const struct shed_row *row = &shed_rows[i];
+        r.age_ms = row->age_ms;
+        rig_send(&r, &(struct rig_batch){"a b", .class = row->class, .redriven = row->redriven});
+        ck_assert_msg((rig_text(&r)[0] == '\0') == row->is_shed, "row %zu: %s", i, rig_text(&r));
+        n_shed[row->class] += row->is_shed ? 2 : 0;
+        rig_commit(&r);
+    }
+    for (int i = 0; i < N_CLASSES; i++) {
+        ck_assert(rig_shed(&r, "t", (enum batch_class)i) == n_shed[i]);
+    }
+    rig_check_accounts(&r, "t");
+    rig_close(&r);
+}
+END_TEST
+
+/* What was shed was processed: it does not come again. */
+START_TEST(what_was_shed_is_a_duplicate_later)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.shed_after_ms = {[CLASS_VERBOSE] = 10000}});
+    r.age_ms = 20000;
+    rig_send(&r, &(struct rig_batch){"a b", .class = CLASS_VERBOSE, .offset = 3});
+    r.age_ms = 0;
+    rig_send(&r, &(struct rig_batch){"a b", .class = CLASS_VERBOSE, .offset = 3});
+    ck_assert_str_eq(rig_text(&r), "");
+    rig_commit(&r);
+    ck_assert_str_eq(rig_state(&r), "");
+    ck_assert(rig_count(&r, M_SAMPLES_REJECTED, "t", "duplicate_batch") == 2);
+    rig_check_accounts(&r, "t");
+    rig_close(&r);
+}
+END_TEST
+
+/* --- what can't be read --- */
+
+#define MALFORMED "! malformed   0/0\n"
+
+/* Sends it, and says whether it was refused whole: there is nothing in between. */
+static bool is_malformed(struct rig *r, struct slice value)
+{
+    uint8_t *copy = malloc(value.len + 1); /* of its own, so that overruns show */
+    if (value.len > 0) {
+        memcpy(copy, value.ptr, value.len);
+    }
+    rig_send_value(r, slice_of(copy, value.len));
+    free(copy);
+    const char *text = rig_text(r);
+    bool is = strcmp(text, MALFORMED) == 0;
+    ck_assert_msg(is || text[0] == '\0' || text[0] == '>', "%s", text);
+    rig_commit(r);
+    return is;
+}
+
+START_TEST(every_cut_of_a_batch_is_malformed)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){0});
+    struct slice whole =
+        rig_encode(&r, &(struct rig_batch){"a b:e c:c3 d:g*5", .has_deltas = true});
+    for (size_t n = 0; n < whole.len; n++) {
+        ck_assert_msg(is_malformed(&r, slice_of(whole.ptr, n)), "cut at %zu of %zu", n, whole.len);
+    }
+    ck_assert(rig_count(&r, M_RECORDS_REJECTED, "unknown", "malformed") == (double)whole.len);
+    ck_assert(!is_malformed(&r, whole));
+    ck_assert(rig_count(&r, M_SAMPLES_OUT, "t", "") == 8);
+    rig_close(&r);
+}
+END_TEST
+
+/* A byte changed may make another batch of it; whatever it is, it passes by itself and accounts
+ * close, also where the shape was seen before. */
+START_TEST(batches_with_a_byte_changed)
+{
+    struct rig r;
+    uint64_t state = (uint64_t)_i;
+    double n_malformed = 0;
+    rig_open(&r, &(struct rig_options){.policy = POLICY("\"series_per_source\": 9")});
+    for (int i = 0; i < 3000; i++) {
+        struct slice whole =
+            rig_encode(&r, &(struct rig_batch){"a b:e c:c3 d:g*5", .has_deltas = i % 2 == 0});
+        uint64_t x = next_random(&state);
+        r.batch.ptr[x % whole.len] ^= (uint8_t)(1 + (x >> 32) % 255);
+        struct err e = ERR_INIT;
+        ck_assert_msg(rig_step(&r, whole, &e), "%s", e.text);
+        rig_commit(&r);
+        if (i % 100 == 0) {
+            rig_restart(&r); /* its own state it can read whatever came */
+        }
+    }
+    n_malformed = rig_count(&r, M_RECORDS_REJECTED, "unknown", "malformed");
+    ck_assert(n_malformed > 500 && n_malformed < 3000);
+    rig_check_accounts(&r, "t");
+    rig_check_accounts(&r, "unknown");
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(what_validate_does_not_write)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){
+                     .n_partitions = 4,
+                     .number = (int32_t)(source_id(slice_str("t"), slice_str("gs-1")) % 4)});
+    struct arena a;
+    struct err e = ERR_INIT;
+    struct batch good;
+    struct buf b;
+    arena_init(&a, 1 << 20);
+    buf_init(&b, 1 << 20);
+    struct slice value = arena_copy(&a, rig_encode(&r, &(struct rig_batch){"a b", .offset = 1}));
+    ck_assert(batch_decode(value, &batch_default_caps, &a, &good, &e));
+    struct batch bad[5] = {
+        good, good, good, good, {.class = CLASS_CRITICAL, .received_ms = NOW_MS}};
+    bad[0].source++;    /* another partition's */
+    bad[1].source += 4; /* this one's, but not its shape's */
+    bad[2].origin.topic = SLICE_NONE;
+    bad[3].received_ms = 0;
+    for (size_t i = 0; i < 5; i++) {
+        buf_reset(&b);
+        batch_encode(&bad[i], &b);
+        ck_assert_msg(is_malformed(&r, buf_slice(&b)), "batch %zu", i);
+    }
+    ck_assert(is_malformed(&r, SLICE_NONE));
+    ck_assert(!is_malformed(&r, value));
+    ck_assert(rig_count(&r, M_SAMPLES_OUT, "t", "") == 2);
+    arena_fini(&a);
+    buf_fini(&b);
+    rig_close(&r);
+}
+END_TEST
+
+/* --- dead letters are capped --- */
+
+START_TEST(dead_letters_are_capped_by_the_minute)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy = POLICY("\"series_per_source\": 1"), .dlq_cap = 5});
+    rig_send(&r, &(struct rig_batch){"a b*3"});
+    ck_assert_str_eq(rig_text(&r), "> gs-1 critical a\n! over_source_budget t b 3/3\n");
+    rig_commit(&r);
+    rig_send(&r, &(struct rig_batch){"b*3"}); /* two are left */
+    ck_assert_str_eq(rig_text(&r), "! over_source_budget t b 3/2\n");
+    rig_commit(&r);
+    rig_send(&r, &(struct rig_batch){"b*3"});
+    ck_assert_str_eq(rig_text(&r), "");
+    rig_commit(&r);
+    ck_assert(rig_count(&r, M_DLQ_SUPPRESSED, "t", "over_source_budget") == 4);
+    ck_assert(rig_count(&r, M_SAMPLES_REJECTED, "t", "over_source_budget") == 9);
+    rig_send(&r, &(struct rig_batch){"a*1 b", .tenant = "u"}); /* each tenant has its own */
+    ck_assert_str_eq(rig_text(&r), "> gs-1 critical a{n=000000}\n! over_source_budget u b 1/1\n");
+    rig_commit(&r);
+    rig_send(&r, &(struct rig_batch){"b*9", .at_ms = 60000});
+    ck_assert_str_eq(rig_text(&r), "! over_source_budget t b 9/5\n");
+    rig_commit(&r);
+    rig_check_accounts(&r, "t");
+    rig_close(&r);
+}
+END_TEST
+
+/* Of two ingest partitions one lags: their batches alternate, and so do their times. */
+START_TEST(the_cap_holds_while_minutes_alternate)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy = POLICY("\"series_per_source\": 1"), .dlq_cap = 5});
+    rig_send(&r, &(struct rig_batch){"a"});
+    for (int i = 0; i < 40; i++) {
+        rig_send(&r, &(struct rig_batch){"b", .at_ms = i % 2 == 0 ? 0 : 60000, .ingest = i % 2});
+    }
+    rig_commit(&r);
+    ck_assert_msg(rig_count(&r, M_DLQ_RECORDS, "t", "over_source_budget") <= 10,
+                  "%g letters in two minutes",
+                  rig_count(&r, M_DLQ_RECORDS, "t", "over_source_budget"));
+    rig_close(&r);
+}
+END_TEST
+
+/* --- heartbeats --- */
+
+START_TEST(a_silent_partition_gets_heartbeats)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy = POLICY("\"series_per_source\": 1")});
+    rig_send(&r, &(struct rig_batch){"a"});
+    rig_commit(&r);
+    static const struct {
+        int64_t at_ms;
+        const char *text;
+    } rows[] = {{9999, ""},  {10000, "~ @10000\n"}, {10001, ""},
+                {19999, ""}, {20005, "~ @20005\n"}, {5000, ""}, /* the clock was set back */
+                {14999, ""}, {15000, "~ @15000\n"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        rig_pulse(&r, NOW_MS + rows[i].at_ms);
+        const char *text = rig_text(&r);
+        ck_assert_msg(strcmp(text, rows[i].text) == 0, "at %lld: %s", (long long)rows[i].at_ms,
+                      text);
+        rig_commit(&r);
+    }
+    ck_assert(rig_count(&r, M_HEARTBEATS, "", "") == 3);
+    rig_close(&r);
+}
+END_TEST
+
+/* Later stages need time in the log also while nothing of what comes in passes. */
+START_TEST(a_partition_of_which_nothing_passes_gets_heartbeats)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy = POLICY("\"series_per_source\": 1")});
+    rig_send(&r, &(struct rig_batch){"a"});
+    rig_commit(&r);
+    for (int64_t at_ms = 1000; at_ms <= 10000; at_ms += 1000) {
+        rig_send(&r, &(struct rig_batch){"b", .at_ms = at_ms});
+    }
+    rig_commit(&r);
+    rig_pulse(&r, NOW_MS + 10000);
+    ck_assert_str_eq(rig_text(&r), "~ @10000\n");
+    rig_close(&r);
+}
+END_TEST
+
+/* --- bounds --- */
+
+START_TEST(a_full_limiter_refuses_what_is_new)
+{
+    enum { SETS = 64 }; /* of 8 slots of 24 bytes */
+    struct rig r;
+    char source[16];
+    double n_in = 0;
+    rig_open(&r, &(struct rig_options){.memory_bytes = 2 * SETS * 8 * 24});
+    for (int i = 0; i < 2 * SETS; i++) {
+        (void)snprintf(source, sizeof source, "s-%d", i);
+        rig_send(&r, &(struct rig_batch){"a", .source = source});
+        rig_commit(&r);
+        limit_export(r.limit, NOW_MS + i); /* as it is called again and again */
+        n_in = rig_count(&r, M_SAMPLES_OUT, "t", "");
+        ck_assert_msg(n_in == (i < SETS ? i + 1 : SETS), "%g series let in of %d", n_in, i + 1);
+    }
+    rig_send(&r, &(struct rig_batch){"a", .source = "s-0"});
+    ck_assert_str_eq(rig_text(&r), "> s-0 critical a\n");
+    rig_commit(&r);
+    /* When the others have gone there is room. */
+    rig_send(&r, &(struct rig_batch){"a b", .source = "s-0", .at_ms = 8 * STEP_MS});
+    rig_send(&r, &(struct rig_batch){"a b", .source = "s-0", .at_ms = 9 * STEP_MS});
+    rig_send(&r, &(struct rig_batch){"a", .source = "s-100", .at_ms = 9 * STEP_MS});
+    ck_assert_msg(strstr(rig_text(&r), "> s-100 critical a\n") != NULL, "%s", rig_text(&r));
+    rig_commit(&r);
+    rig_check_accounts(&r, "t");
+    rig_close(&r);
+}
+END_TEST
+
+/* A metric's index has 19 bits. Names without bound are refused, and stop nobody. */
+START_TEST(metrics_without_bound_are_refused)
+{
+    enum { BATCHES = 54, EACH = 10000 };
+    static char series[EACH * 16];
+    struct rig r;
+    struct err e = ERR_INIT;
+    rig_open(&r, &(struct rig_options){.policy = POLICY("\"series_per_source\": 20000"),
+                                       .memory_bytes = (size_t)1 << 30});
+    for (int i = 0; i < BATCHES; i++) {
+        char source[16];
+        size_t n = 0;
+        for (int k = 0; k < EACH; k++) {
+            n += (size_t)snprintf(series + n, sizeof series - n, "m%d ", i * EACH + k);
+        }
+        (void)snprintf(source, sizeof source, "s-%d", i);
+        struct slice value = rig_encode(&r, &(struct rig_batch){series, .source = source});
+        ck_assert_msg(rig_step(&r, value, &e), "batch %d: %s", i, e.text);
+        tally_apply(&r.out.tally);
+        outbox_reset(&r.out);
+    }
+    ck_assert(rig_count(&r, M_SAMPLES_OUT, "t", "") == 1 << 19);
+    ck_assert(rig_count(&r, M_SAMPLES_REJECTED, "t", "limiter_full") == BATCHES * EACH - (1 << 19));
+    rig_check_accounts(&r, "t");
+    rig_close(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("intake");
+    TCase *t = tcase_create("intake");
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, duplicates_are_dropped, 0,
+                        (int)(sizeof duplicates / sizeof duplicates[0]));
+    tcase_add_test(t, old_batches_are_shed_by_class);
+    tcase_add_test(t, what_was_shed_is_a_duplicate_later);
+    tcase_add_test(t, every_cut_of_a_batch_is_malformed);
+    tcase_add_loop_test(t, batches_with_a_byte_changed, 0, 3);
+    tcase_add_test(t, what_validate_does_not_write);
+    tcase_add_test(t, dead_letters_are_capped_by_the_minute);
+    tcase_add_test(t, the_cap_holds_while_minutes_alternate);
+    tcase_add_test(t, a_silent_partition_gets_heartbeats);
+    tcase_add_test(t, a_partition_of_which_nothing_passes_gets_heartbeats);
+    tcase_add_test(t, a_full_limiter_refuses_what_is_new);
+    tcase_add_test(t, metrics_without_bound_are_refused);
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
