@@ -236,6 +236,28 @@ static bool sources_bury(struct holding *h, size_t first, struct err *e)
     return true;
 }
 
+/* At the latest moment that it can have been, so that nobody is called silent for our restart. */
+static int64_t seen_ms_of(const struct holding *h, const struct series_slot *slot)
+{
+    int64_t end_ms = (h->step - slot_steps_ago(slot, h->step) + 1) * h->step_ms - 1;
+    return end_ms < h->time_ms ? end_ms : h->time_ms;
+}
+
+void holding_restored(struct holding *h)
+{
+    struct source *s;
+    for (size_t at = 0; (s = table_next(&h->sources, &at)) != NULL;) {
+        for (uint32_t i = 0; i < s->set.n_slots; i++) {
+            struct series_slot *slot = &s->set.slots[i];
+            if (slot_used(slot)) {
+                int64_t seen_ms = seen_ms_of(h, slot);
+                slot->minute = (uint16_t)(seen_ms / MINUTE_MS);
+                s->last_ms = seen_ms > s->last_ms ? seen_ms : s->last_ms;
+            }
+        }
+    }
+}
+
 bool holding_sweep(struct holding *h, struct err *e)
 {
     size_t first_dead = h->n_dead;

@@ -71,6 +71,9 @@ void holding_revive(struct holding *h, struct source *s, uint32_t slot, uint32_t
 /* Idle series leave; after a restore as well. */
 bool holding_sweep(struct holding *h, struct err *e) MUST_CHECK;
 
+/* All was read back: when series were last seen is known by the step alone. */
+void holding_restored(struct holding *h);
+
 struct source *holding_source(const struct holding *h, uint64_t id, struct slice tenant);
 /* Adds one without series. NULL: out of memory. */
 struct source *holding_source_add(struct holding *h, uint64_t id, struct tenant_use *tenant,

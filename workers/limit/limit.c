@@ -318,6 +318,7 @@ bool limit_recover(void *ctx, struct stage *s, struct partition *p, int64_t comm
         return false;
     }
     usage_bind(&o->holding->usage);
+    holding_restored(o->holding);
     o->holding->scope_ms = o->holding->time_ms;
     cell_set(metrics_cell(l->metrics, M_LIMIT_RESTORE_SECONDS, NULL),
              (double)(clock_mono_ms() - began_ms) / 1000.0);
