@@ -1,0 +1,317 @@
+/* The limiter's leaf modules: series_set, highs, offenders, json_text. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "highs.h"
+#include "json_text.h"
+#include "offenders.h"
+#include "rig.h"
+#include "runner.h"
+#include "series_set.h"
+
+/* --- series_set --- */
+
+static struct series_slot slot_made(uint64_t lo, uint64_t hi)
+{
+    return (struct series_slot){
+        {lo, hi},
+        slot_what((uint32_t)lo % MAX_METRICS, 1 + (uint32_t)hi % MAX_WEIGHT, OVER_SOURCE),
+        (uint16_t)(lo & SLOT_STEPS),
+        (uint16_t)hi};
+}
+
+START_TEST(a_slot_holds_its_parts)
+{
+    static const struct {
+        uint32_t metric;
+        uint32_t weight;
+        enum over over;
+    } rows[] = {{0, 1, OVER_NONE},
+                {MAX_METRICS - 1, MAX_WEIGHT, OVER_TENANT},
+                {MAX_METRICS - 1, 1, OVER_NONE},
+                {0, MAX_WEIGHT, OVER_NONE},
+                {0, 1, OVER_TENANT},
+                {77, 1027, OVER_METRIC}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct series_slot s = {.what = slot_what(rows[i].metric, rows[i].weight, rows[i].over)};
+        ck_assert(slot_used(&s) && slot_metric(&s) == rows[i].metric &&
+                  slot_weight(&s) == rows[i].weight && slot_over(&s) == rows[i].over);
+    }
+    struct series_slot s = {.seen = 5 | SLOT_LAPSED};
+    ck_assert(slot_lapsed(&s) && slot_steps_ago(&s, 5) == 0 && slot_steps_ago(&s, 9) == 4);
+    ck_assert(slot_steps_ago(&s, (INT64_C(1) << 40) + 9) == 4); /* steps wrap */
+    s.seen = SLOT_STEPS;
+    ck_assert(!slot_lapsed(&s) && slot_steps_ago(&s, INT64_C(1) << 15) == 1);
+}
+END_TEST
+
+static bool keep_even(void *ctx, const struct series_slot *slot)
+{
+    ++*(int *)ctx;
+    return slot->id.lo % 2 == 0;
+}
+
+/* Ids that all begin at the same slot, and ids at random. */
+START_TEST(a_set_has_what_was_put)
+{
+    enum { N = 20000 };
+    struct series_set set = {0};
+    uint64_t stride = _i == 0 ? 1 : UINT64_C(1) << 40;
+    uint32_t n = _i == 0 ? N : 200;
+    uint64_t version = 0;
+    ck_assert_uint_eq(series_set_find(&set, (struct hash128){0, 0}), SERIES_NONE);
+    for (uint32_t i = 0; i < n; i++) {
+        struct series_slot slot = slot_made(i * stride, i);
+        uint64_t before = set.version;
+        uint32_t n_slots = set.n_slots;
+        uint32_t at = series_set_add(&set, &slot, ++version);
+        ck_assert(at != SERIES_NONE && memcmp(&set.slots[at], &slot, sizeof slot) == 0);
+        ck_assert_uint_eq(set.n, i + 1);
+        ck_assert((set.n_slots == n_slots) ==
+                  (set.version == before)); /* slots stay where they are, or say so */
+        ck_assert_uint_le(set.n, set.n_slots / 8 * 7);
+    }
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        uint32_t at = series_set_find(&set, (struct hash128){i * stride, i});
+        ck_assert((at != SERIES_NONE) == (i < n) &&
+                  (at == SERIES_NONE || set.slots[at].id.hi == i));
+    }
+    ck_assert_uint_eq(series_set_find(&set, (struct hash128){0, 1}),
+                      SERIES_NONE); /* half an id is none */
+    int n_asked = 0;
+    uint32_t n_kept = _i == 0 ? n / 2 : n; /* the others' are all even */
+    ck_assert(series_set_filter(&set, keep_even, &n_asked, n_kept, 99999));
+    ck_assert(set.n == n_kept && set.version == 99999 && n_asked == (int)n);
+    for (uint32_t i = 0; i < n; i++) {
+        bool is_in = series_set_find(&set, (struct hash128){i * stride, i}) != SERIES_NONE;
+        ck_assert(is_in == ((i * stride) % 2 == 0));
+    }
+    series_set_fini(&set);
+    ck_assert(set.slots == NULL && series_set_find(&set, (struct hash128){0, 0}) == SERIES_NONE);
+}
+END_TEST
+
+/* Against an array of flags. */
+START_TEST(series_come_and_go)
+{
+    enum { N = 64 };
+    struct series_set set = {0};
+    bool is_in[N] = {false};
+    uint64_t state = (uint64_t)_i;
+    uint32_t n = 0;
+    for (int round = 0; round < 20000; round++) {
+        uint64_t x = next_random(&state) % N;
+        struct hash128 id = {x / 4 << 32, x}; /* few beginnings: long runs */
+        struct series_slot slot = {id, slot_what(1, 1 + (uint32_t)x, OVER_NONE), 0, 0};
+        ck_assert((series_set_find(&set, id) != SERIES_NONE) == is_in[x]);
+        if (is_in[x]) {
+            ck_assert_uint_eq(series_set_remove(&set, id), 1 + x);
+        } else {
+            ck_assert_uint_eq(series_set_remove(&set, id), 0);
+            ck_assert(series_set_add(&set, &slot, 1) != SERIES_NONE);
+        }
+        is_in[x] = !is_in[x];
+        n = is_in[x] ? n + 1 : n - 1;
+        ck_assert_uint_eq(set.n, n);
+    }
+    for (uint64_t x = 0; x < N; x++) {
+        ck_assert((series_set_find(&set, (struct hash128){x / 4 << 32, x}) != SERIES_NONE) ==
+                  is_in[x]);
+    }
+    series_set_fini(&set);
+}
+END_TEST
+
+/* --- highs --- */
+
+struct high_row {
+    const char *topic;
+    uint8_t topic_id;
+    int32_t partition;
+    int64_t offset;
+    int32_t index;
+    bool is_seen; /* before it is raised */
+};
+
+static const struct high_row high_rows[] = {
+    {"in", 1, 0, 10, 3, false},  {"in", 1, 0, 10, 3, true},  {"in", 1, 0, 10, 2, true},
+    {"in", 1, 0, 9, 99, true},   {"in", 1, 0, 10, 4, false}, {"in", 1, 0, 11, 0, false},
+    {"in", 1, 0, 10, 99, true},  {"in", 1, 1, 5, 0, false},  {"in", 2, 0, 0, 0, false},
+    {"in.t", 1, 0, 0, 0, false}, {"in", 1, 1, 5, 0, true},   {"in", 1, 0, INT64_MAX, 0, false},
+    {"in", 1, 0, 12, 0, true},   {"", 0, 0, 0, 0, false},    {"", 0, 0, 0, 0, true},
+};
+
+START_TEST(highs_are_raised_and_never_fall)
+{
+    struct highs h;
+    highs_init(&h);
+    for (size_t i = 0; i < sizeof high_rows / sizeof high_rows[0]; i++) {
+        const struct high_row *row = &high_rows[i];
+        char topic[8];
+        (void)snprintf(topic, sizeof topic, "%s", row->topic);
+        struct origin o = {
+            slice_str(topic), {row->topic_id}, row->partition, row->offset, row->index};
+        ck_assert_msg(highs_seen(&h, &o) == row->is_seen, "row %zu", i);
+        ck_assert(highs_raise(&h, &o));
+        ck_assert(highs_seen(&h, &o));
+        memset(topic, 'x', sizeof topic); /* it has its own copy */
+    }
+    ck_assert_uint_eq(h.table.n, 5);
+    highs_fini(&h);
+}
+END_TEST
+
+/* --- offenders --- */
+
+static void note(struct offenders *o, const char *metric, const char *label, int value,
+                 bool is_refused)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "v%d", value);
+    const struct label labels[] = {{SLICE_LITERAL("az"), SLICE_LITERAL("1")},
+                                   {slice_str(label), slice_str(text)}};
+    const struct series s = {.metric = slice_str(metric), .n_labels = 2, .labels = labels};
+    offenders_note(o, SLICE_LITERAL("t"), &s, is_refused);
+}
+
+static const char *page_of(const struct offenders *o, uint32_t n)
+{
+    static struct buf page;
+    buf_init(&page, 1 << 20);
+    offenders_print(o, n, &page);
+    return buf_c_str(&page);
+}
+
+#define LABELS(n, more)                                                                            \
+    "[{\"label\":\"session\",\"values\":" n ",\"at_least\":" more                                  \
+    "},{\"label\":\"az\",\"values\":1,\"at_least\":false}]"
+
+START_TEST(offenders_are_exact_up_to_a_cap)
+{
+    static const struct {
+        int n_values;
+        const char *labels;
+    } rows[] = {{2, LABELS("2", "false")},
+                {MAX_VALUES, LABELS("1024", "false")},
+                {MAX_VALUES + 1, LABELS("1024", "true")}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct offenders o;
+        offenders_init(&o, 32 << 20, 7);
+        for (int round = 0; round < 2; round++) {
+            for (int v = 0; v < rows[i].n_values; v++) {
+                note(&o, "logins", "session", v, round == 1);
+            }
+        }
+        char want[512];
+        (void)snprintf(want, sizeof want,
+                       "{\"since_ms\":7,\"offenders\":[{\"tenant\":\"t\",\"metric\":\"logins\","
+                       "\"refused_series\":%d,"
+                       "\"new_series\":%d,\"labels\":%s}]}\n",
+                       rows[i].n_values, rows[i].n_values, rows[i].labels);
+        ck_assert_str_eq(page_of(&o, 20), want);
+        offenders_reset(&o, 8);
+        ck_assert_str_eq(page_of(&o, 20), "{\"since_ms\":8,\"offenders\":[]}\n");
+        offenders_fini(&o);
+    }
+}
+END_TEST
+
+START_TEST(the_worst_come_first)
+{
+    struct offenders o;
+    offenders_init(&o, 32 << 20, 0);
+    for (int i = 0; i < 5; i++) {
+        note(&o, "many_new", "session", i, false);
+    }
+    note(&o, "refused", "session", 0, true);
+    note(&o, "few_new", "session", 0, false);
+    const char *page = page_of(&o, 2);
+    const char *first = strstr(page, "\"refused\"");
+    const char *second = strstr(page, "\"many_new\"");
+    ck_assert_msg(first != NULL && second != NULL && first < second &&
+                      strstr(page, "few_new") == NULL,
+                  "%s", page);
+    offenders_fini(&o);
+}
+END_TEST
+
+/* However many metrics there are, and labels, and however long their names. */
+START_TEST(offenders_are_bounded)
+{
+    enum { BYTES = 4 << 20 };
+    struct offenders o;
+    static char name[2000];
+    offenders_init(&o, BYTES, 0);
+    for (int m = 0; m < 1000; m++) {
+        (void)snprintf(name, sizeof name, "m%d", m);
+        note(&o, name, "session", m, true);
+        ck_assert_uint_le(o.table.cost_bytes, BYTES);
+    }
+    ck_assert_uint_gt(o.table.n, 3);
+    ck_assert_ptr_nonnull(strstr(page_of(&o, 1000), "\"m999\""));
+    for (int l = 0; l < 3 * MAX_OFFENDER_LABELS; l++) {
+        memset(name, 'a' + l % 26, sizeof name - 1);
+        name[0] = (char)('0' + l / 26);
+        note(&o, "m999", name, l, true);
+    }
+    size_t n_labels = 0;
+    const char *page = page_of(&o, 1000);
+    for (const char *at = strstr(page, "\"m999\""); (at = strstr(at, "{\"label\"")) != NULL; at++) {
+        n_labels++;
+        if (strstr(at, "{\"tenant\"") != NULL &&
+            strstr(at, "{\"tenant\"") < strstr(at + 1, "{\"label\"")) {
+            break;
+        }
+    }
+    ck_assert_uint_le(n_labels, MAX_OFFENDER_LABELS);
+    ck_assert_uint_gt(n_labels, 2);
+    offenders_fini(&o);
+}
+END_TEST
+
+/* --- json_text --- */
+
+START_TEST(text_is_quoted)
+{
+    static const struct {
+        struct slice text;
+        const char *json;
+    } rows[] = {
+        {SLICE_LITERAL(""), "\"\""},
+        {SLICE_LITERAL("plain"), "\"plain\""},
+        {SLICE_LITERAL("a\"b\\c"), "\"a\\\"b\\\\c\""},
+        {SLICE_LITERAL("a\nb\tc\0d\x7f"), "\"a?b?c?d?\""},
+        {SLICE_LITERAL("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
+         "\"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80\""},
+        {SLICE_LITERAL("\xff"), "\"?\""},
+        {SLICE_LITERAL("a\xc3"), "\"a?\""},
+        {SLICE_LITERAL("\xe2\x82"), "\"??\""},
+        {SLICE_LITERAL("\xed\xa0\x80x"), "\"???x\""},
+        {SLICE_LITERAL("\xc0\"\\"), "\"?\\\"\\\\\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf b;
+        buf_init(&b, 100);
+        json_slice(&b, rows[i].text);
+        ck_assert_str_eq(buf_c_str(&b), rows[i].json);
+        buf_fini(&b);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("leaves");
+    TCase *t = tcase_create("leaves");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, a_slot_holds_its_parts);
+    tcase_add_loop_test(t, a_set_has_what_was_put, 0, 2);
+    tcase_add_loop_test(t, series_come_and_go, 0, 3);
+    tcase_add_test(t, highs_are_raised_and_never_fall);
+    tcase_add_test(t, offenders_are_exact_up_to_a_cap);
+    tcase_add_test(t, the_worst_come_first);
+    tcase_add_test(t, offenders_are_bounded);
+    tcase_add_test(t, text_is_quoted);
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
