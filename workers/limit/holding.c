@@ -239,8 +239,8 @@ static bool sources_bury(struct holding *h, size_t first, struct err *e)
 /* At the latest moment that it can have been, so that nobody is called silent for our restart. */
 static int64_t seen_ms_of(const struct holding *h, const struct series_slot *slot)
 {
-    int64_t end_ms = (h->step - slot_steps_ago(slot, h->step) + 1) * h->step_ms - 1;
-    return end_ms < h->time_ms ? end_ms : h->time_ms;
+    int64_t begin_ms = (h->step - slot_steps_ago(slot, h->step)) * h->step_ms;
+    return begin_ms < h->time_ms - h->step_ms ? begin_ms + h->step_ms - 1 : h->time_ms;
 }
 
 void holding_restored(struct holding *h)

@@ -235,10 +235,11 @@ static bool group_read(const struct holding *h, struct cursor *c, struct group *
     g->weight = avro_int(c);
     g->over = avro_int(c);
     g->lapsed = avro_int(c);
-    g->step = cursor_zigzag(c) / h->step_ms;
+    int64_t seen_ms = cursor_zigzag(c);
+    g->step = seen_ms / h->step_ms;
     g->ids = cursor_zigzag_bytes(c);
     return cursor_ok(c) && g->weight >= 1 && g->weight <= MAX_WEIGHT && g->over >= 0 &&
-           g->over <= OVER_TENANT && (g->lapsed == 0 || g->lapsed == 1) && g->step >= 0 &&
+           g->over <= OVER_TENANT && (g->lapsed == 0 || g->lapsed == 1) && seen_ms >= 0 &&
            g->ids.len > 0 && g->ids.len % sizeof(struct hash128) == 0;
 }
 
