@@ -176,8 +176,8 @@ static void note(struct offenders *o, const char *metric, const char *label, int
 
 static const char *page_of(const struct offenders *o, uint32_t n)
 {
-    static struct buf page;
-    buf_init(&page, 1 << 20);
+    static struct buf page = {.max_bytes = 1 << 20};
+    buf_reset(&page);
     offenders_print(o, n, &page);
     return buf_c_str(&page);
 }

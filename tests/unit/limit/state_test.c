@@ -62,7 +62,6 @@ START_TEST(every_cut_of_a_state_record_is_fatal)
                           whole.len);
             n_cuts++;
             r.state[i].value.len = whole.len;
-            recover_good(&r);
         }
     }
     ck_assert_uint_gt(n_cuts, 1000);
@@ -77,7 +76,7 @@ START_TEST(a_state_record_with_a_byte_changed)
     uint64_t state = (uint64_t)_i;
     int n_refused = 0;
     state_make(&r);
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 1000; round++) {
         struct rig_record *one = &r.state[next_random(&state) % r.n_state];
         if (one->value.len == 0) {
             continue;
@@ -96,10 +95,8 @@ START_TEST(a_state_record_with_a_byte_changed)
             n_refused++;
         }
         *at = was;
-        outbox_reset(&r.out);
-        recover_good(&r);
     }
-    ck_assert(n_refused > 200 && n_refused < 1900);
+    ck_assert(n_refused > 100 && n_refused < 950);
     rig_close(&r);
 }
 END_TEST
@@ -179,8 +176,8 @@ END_TEST
 
 static const char *completeness(struct rig *r, int64_t now_ms)
 {
-    static struct buf page;
-    buf_init(&page, 1 << 20);
+    static struct buf page = {.max_bytes = 1 << 20};
+    buf_reset(&page);
     limit_export(r->limit, now_ms);
     limit_print_completeness(r->limit, &page);
     return buf_c_str(&page);

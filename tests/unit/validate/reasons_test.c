@@ -93,7 +93,8 @@ static const enum reason elsewhere[] = {REASON_NONE,
                                         REASON_OVER_SOURCE_BUDGET,
                                         REASON_OVER_METRIC_BUDGET,
                                         REASON_OVER_TENANT_BUDGET,
-                                        REASON_LIMITER_FULL};
+                                        REASON_LIMITER_FULL,
+                                        REASON_KILLED};
 
 START_TEST(each_reason)
 {
