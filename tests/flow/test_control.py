@@ -14,6 +14,7 @@ from deploy.local.places import ROOT
 from tests.flow import batches
 from tests.flow.stack import StackUnderTest, wait_for
 
+BINARY = f"{os.environ.get('SLUICE_BIN', ROOT / 'build/bin')}/sluice-control"
 HOUR_MS = 3_600_000
 KILL = ["kill", "--tenant", "demo", "--metric", "debug_*", "--drop", "--ttl", "2h", "--reason", "a flood"]
 LIMIT = ["limit", "set", "--tenant", "demo", "--ttl", "1h", "--reason", "an event"]
@@ -67,11 +68,10 @@ def now_ms():
 
 
 def run(stack, *arguments, **keys):
-    binary = f"{os.environ.get('SLUICE_BIN', ROOT / 'build/bin')}/sluice-control"
     sets = [f"--set={key}={value}" for key, value in {**getattr(stack, "keys", {}), **keys}.items()]
     servers = [f"--set=kafka.bootstrap.servers={stack.bootstrap}"] if stack else []
     env = {**{k: v for k, v in os.environ.items() if k != "SUDO_USER"}, "USER": "ana"}
-    return subprocess.run([binary, *arguments, *servers, *sets], capture_output=True, text=True, check=False,
+    return subprocess.run([BINARY, *arguments, *servers, *sets], capture_output=True, text=True, check=False,
                           timeout=60, env=env)
 
 
@@ -301,7 +301,7 @@ def test_wrong_usage_is_named(name):
 
 
 def test_without_a_name_nothing_is_signed():
-    done = subprocess.run([str(ROOT / "build/bin/sluice-control"), *KILL], capture_output=True, text=True, check=False,
+    done = subprocess.run([BINARY, *KILL], capture_output=True, text=True, check=False,
                           env={"PATH": os.environ["PATH"]}, timeout=60)
     assert done.returncode == 2 and "--who is needed" in done.stderr
 
