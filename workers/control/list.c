@@ -99,7 +99,7 @@ static void warn_odd(const struct reading *r, const struct tool *t)
 bool list_rules(const struct tool *t, struct err *e)
 {
     struct reading *r = NULL;
-    if (!reading_new(t, &r, e)) {
+    if (!reading_check(t, e) || !reading_new(t, &r, e)) {
         return false;
     }
     struct buf out;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "stage/follow.h"
+#include "stage/topics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,19 @@ static bool read_all(struct reading *r, const struct tool *t, struct err *e)
         }
     }
     follower_close(f);
+    return ok;
+}
+
+bool reading_check(const struct tool *t, struct err *e)
+{
+    rd_kafka_t *rk = NULL;
+    uint32_t n_partitions;
+    uint8_t id[16];
+    bool ok = kafka_open(KAFKA_PLAIN_PRODUCER, &t->kafka, NULL, &rk, e) &&
+              topic_describe(rk, config_str(t->config, "control_topic"), &n_partitions, id, e);
+    if (rk != NULL) {
+        rd_kafka_destroy(rk);
+    }
     return ok;
 }
 

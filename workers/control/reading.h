@@ -19,6 +19,8 @@ struct reading {
     uint64_t draw;
 };
 
+/* Do the brokers answer, and have the topic? Sooner told than by the reading, which is patient. */
+bool reading_check(const struct tool *t, struct err *e) MUST_CHECK;
 /* On success *out is the caller's (reading_free). */
 bool reading_new(const struct tool *t, struct reading **out, struct err *e) MUST_CHECK;
 void reading_free(struct reading *r);
