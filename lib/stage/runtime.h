@@ -79,6 +79,7 @@ struct stage {
     rd_kafka_queue_t *queue; /* the consumer's */
     rd_kafka_t *reader;      /* restore's; NULL until needed */
     struct follower *follower; /* NULL: nothing is followed */
+    int64_t followed_mono_ms;
     struct owned *partitions;
     int64_t recover_after_ms; /* back-off */
     int n_bad_recoveries;     /* in a row, that were not just a matter of time */

@@ -320,12 +320,29 @@ static void update_gauges(struct stage *s, int64_t now_mono_ms)
     }
 }
 
+/* What has come on the topics that all read whole. Until their ends were reached once no record
+ * is processed, so there is time to wait for it. */
+static bool follow(struct stage *s, int64_t now, struct err *e)
+{
+    if (s->follower == NULL) {
+        return true;
+    }
+    s->followed_mono_ms = now;
+    int timeout_ms = follower_caught_up(s->follower) ? 0 : FOLLOW_MS;
+    return follower_poll(s->follower, timeout_ms, s->spec->follow, s->ctx, e);
+}
+
 static bool transform_loop(struct stage *s, int64_t now, struct err *e)
 {
     bool got = true;
     int timeout_ms = transform_poll_ms(s, now);
     for (int i = 0; got && i < MAX_BATCH_OF_POLLS; i++) {
-        if (!poll_once(s, i == 0 ? timeout_ms : 0, &got, e) || !transform_turn(s, clock_mono_ms(), e)) {
+        if (!poll_once(s, i == 0 ? timeout_ms : 0, &got, e)) {
+            return false;
+        }
+        now = clock_mono_ms();
+        if (!transform_turn(s, now, e) ||
+            (now - s->followed_mono_ms > FOLLOW_MS && !follow(s, now, e))) {
             return false;
         }
     }
@@ -346,23 +363,12 @@ static bool sink_loop(struct stage *s, int64_t now, struct err *e)
     return sink_turn(s, now, got, e);
 }
 
-/* What has come on the topics that all read whole. Until their ends were reached once no record
- * is processed, so there is time to wait for it. */
-static bool follow(struct stage *s, struct err *e)
-{
-    if (s->follower == NULL) {
-        return true;
-    }
-    int timeout_ms = follower_caught_up(s->follower) ? 0 : FOLLOW_MS;
-    return follower_poll(s->follower, timeout_ms, s->spec->follow, s->ctx, e);
-}
-
 static bool stage_loop(struct stage *s, struct err *e)
 {
     while (!signals_stop_requested()) {
         int64_t now = clock_mono_ms();
         atomic_store(&s->loop_mono_ms, now);
-        if (!follow(s, e)) {
+        if (!follow(s, now, e)) {
             return false;
         }
         assignment_recover(s, now);
