@@ -145,7 +145,11 @@ static bool conf_set_defaults(rd_kafka_conf_t *conf, enum kafka_role role, const
                conf_set(conf, "fetch.error.backoff.ms", "100", e) &&
                conf_set(conf, "max.partition.fetch.bytes", "2097152", e);
     }
-    return conf_set(conf, "compression.codec", "zstd", e) && conf_set(conf, "linger.ms", "5", e) &&
+    /* A transaction that follows at once finds the markers of the one before still being written, and its
+     * AddOffsetsToTxn is refused (CONCURRENT_TRANSACTIONS): asked again soon, as librdkafka itself does for
+     * AddPartitionsToTxn. Later retries back off exponentially. */
+    return conf_set(conf, "retry.backoff.ms", "10", e) &&
+           conf_set(conf, "compression.codec", "zstd", e) && conf_set(conf, "linger.ms", "5", e) &&
            conf_set(conf, "message.max.bytes", "8454144", e) &&
            conf_set(conf, "queue.buffering.max.messages", "1000000", e) &&
            conf_set(conf, "queue.buffering.max.kbytes", "1048576", e);

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fault import counter
 from tests.fault.proxy import ADD_OFFSETS_TO_TXN, END_TXN
+from tests.flow import group_offsets
 from tests.flow.stack import StackUnderTest, wait_for
 
 
@@ -142,7 +143,17 @@ def test_restore_waits_for_a_foreign_open_transaction(stack):
 def commit_offset(stack, offset, metadata):
     import confluent_kafka
     consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.bootstrap, "group.id": counter.GROUP})
-    consumer.commit(offsets=[confluent_kafka.TopicPartition("in", 0, offset, metadata)], asynchronous=False)
+
+    def committed():
+        try:
+            consumer.commit(offsets=[confluent_kafka.TopicPartition("in", 0, offset, metadata)], asynchronous=False)
+            return True
+        except confluent_kafka.KafkaException as e:  # the group's coordinator may just be starting
+            if e.args[0].code() not in group_offsets.NOT_NOW:
+                raise
+            return False
+
+    wait_for(committed, 30, "the commit")
     consumer.close()
 
 
