@@ -49,7 +49,7 @@ def lease(**values):
 
 
 def grants(**values):
-    return by_schema("limit_grants", {"kind": 0, "tenant": "t", "metric": "", "number": 1, "value": 500, "room": 3,
+    return by_schema("limit_grants", {"kind": 0, "tenant": "t", "metric": "", "number": 1, "value": 500, "room": 2,
                                       "granted": (100,)} | values)
 
 

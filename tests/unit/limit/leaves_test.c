@@ -1,24 +1,14 @@
-/* The limiter's leaf modules: series_set, highs, offenders, json_text. */
+/* The limiter's leaf modules: a slot's parts, highs, offenders, json_text. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "highs.h"
 #include "json_text.h"
 #include "offenders.h"
-#include "rig.h"
 #include "runner.h"
 #include "series_set.h"
 
-/* --- series_set --- */
-
-static struct series_slot slot_made(uint64_t lo, uint64_t hi)
-{
-    return (struct series_slot){
-        {lo, hi},
-        slot_what((uint32_t)lo % MAX_METRICS, 1 + (uint32_t)hi % MAX_WEIGHT, OVER_SOURCE),
-        (uint16_t)(lo & SLOT_STEPS),
-        (uint16_t)hi};
-}
+/* --- slots --- */
 
 START_TEST(a_slot_holds_its_parts)
 {
@@ -42,83 +32,6 @@ START_TEST(a_slot_holds_its_parts)
     ck_assert(slot_steps_ago(&s, (INT64_C(1) << 40) + 9) == 4); /* steps wrap */
     s.seen = SLOT_STEPS;
     ck_assert(!slot_lapsed(&s) && slot_steps_ago(&s, INT64_C(1) << 15) == 1);
-}
-END_TEST
-
-static bool keep_even(void *ctx, const struct series_slot *slot)
-{
-    ++*(int *)ctx;
-    return slot->id.lo % 2 == 0;
-}
-
-/* Ids that all begin at the same slot, and ids at random. */
-START_TEST(a_set_has_what_was_put)
-{
-    enum { N = 20000 };
-    struct series_set set = {0};
-    uint64_t stride = _i == 0 ? 1 : UINT64_C(1) << 40;
-    uint32_t n = _i == 0 ? N : 200;
-    uint64_t version = 0;
-    ck_assert_uint_eq(series_set_find(&set, (struct hash128){0, 0}), SERIES_NONE);
-    for (uint32_t i = 0; i < n; i++) {
-        struct series_slot slot = slot_made(i * stride, i);
-        uint64_t before = set.version;
-        uint32_t n_slots = set.n_slots;
-        uint32_t at = series_set_add(&set, &slot, ++version);
-        ck_assert(at != SERIES_NONE && memcmp(&set.slots[at], &slot, sizeof slot) == 0);
-        ck_assert_uint_eq(set.n, i + 1);
-        ck_assert((set.n_slots == n_slots) ==
-                  (set.version == before)); /* slots stay where they are, or say so */
-        ck_assert_uint_le(set.n, set.n_slots / 8 * 7);
-    }
-    for (uint32_t i = 0; i < 2 * n; i++) {
-        uint32_t at = series_set_find(&set, (struct hash128){i * stride, i});
-        ck_assert((at != SERIES_NONE) == (i < n) &&
-                  (at == SERIES_NONE || set.slots[at].id.hi == i));
-    }
-    ck_assert_uint_eq(series_set_find(&set, (struct hash128){0, 1}),
-                      SERIES_NONE); /* half an id is none */
-    int n_asked = 0;
-    uint32_t n_kept = _i == 0 ? n / 2 : n; /* the others' are all even */
-    ck_assert(series_set_filter(&set, keep_even, &n_asked, n_kept, 99999));
-    ck_assert(set.n == n_kept && set.version == 99999 && n_asked == (int)n);
-    for (uint32_t i = 0; i < n; i++) {
-        bool is_in = series_set_find(&set, (struct hash128){i * stride, i}) != SERIES_NONE;
-        ck_assert(is_in == ((i * stride) % 2 == 0));
-    }
-    series_set_fini(&set);
-    ck_assert(set.slots == NULL && series_set_find(&set, (struct hash128){0, 0}) == SERIES_NONE);
-}
-END_TEST
-
-/* Against an array of flags. */
-START_TEST(series_come_and_go)
-{
-    enum { N = 64 };
-    struct series_set set = {0};
-    bool is_in[N] = {false};
-    uint64_t state = (uint64_t)_i;
-    uint32_t n = 0;
-    for (int round = 0; round < 20000; round++) {
-        uint64_t x = next_random(&state) % N;
-        struct hash128 id = {x / 4 << 32, x}; /* few beginnings: long runs */
-        struct series_slot slot = {id, slot_what(1, 1 + (uint32_t)x, OVER_NONE), 0, 0};
-        ck_assert((series_set_find(&set, id) != SERIES_NONE) == is_in[x]);
-        if (is_in[x]) {
-            ck_assert_uint_eq(series_set_remove(&set, id), 1 + x);
-        } else {
-            ck_assert_uint_eq(series_set_remove(&set, id), 0);
-            ck_assert(series_set_add(&set, &slot, 1) != SERIES_NONE);
-        }
-        is_in[x] = !is_in[x];
-        n = is_in[x] ? n + 1 : n - 1;
-        ck_assert_uint_eq(set.n, n);
-    }
-    for (uint64_t x = 0; x < N; x++) {
-        ck_assert((series_set_find(&set, (struct hash128){x / 4 << 32, x}) != SERIES_NONE) ==
-                  is_in[x]);
-    }
-    series_set_fini(&set);
 }
 END_TEST
 
@@ -305,8 +218,6 @@ int main(void)
     TCase *t = tcase_create("leaves");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_slot_holds_its_parts);
-    tcase_add_loop_test(t, a_set_has_what_was_put, 0, 2);
-    tcase_add_loop_test(t, series_come_and_go, 0, 3);
     tcase_add_test(t, highs_are_raised_and_never_fall);
     tcase_add_test(t, offenders_are_exact_up_to_a_cap);
     tcase_add_test(t, the_worst_come_first);

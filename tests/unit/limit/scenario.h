@@ -12,7 +12,7 @@ struct step {
     const char *state;  /* NULL: anything */
     const char *policy; /* in force before this step */
     bool restart;       /* before this step */
-    bool settle;        /* leases go where they are wanted, before this step */
+    bool settle;        /* first the batch is sent until leases are where they are wanted */
 };
 
 struct scenario {
@@ -33,7 +33,8 @@ static inline void scenario_run(const struct scenario *s)
         if (step->restart) {
             rig_restart(&r);
         }
-        if (step->settle) {
+        for (int k = 0; k < 3 && step->settle; k++) {
+            rig_send(&r, &step->in);
             rig_settle(&r);
         }
         rig_send(&r, &step->in);
