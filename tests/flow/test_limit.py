@@ -259,22 +259,28 @@ def test_silent_partitions_get_heartbeats(new_limiter):
 
 def test_completeness_lists_a_silent_source(new_limiter):
     limiter = new_limiter(active_ms=7_200_000)
-    twins = [f"gs-{i}" for i in range(20) if batches.partition_of(f"gs-{i}", PARTITIONS) == 0][:2]
+    by_partition = collections.defaultdict(list)
+    for i in range(50):
+        by_partition[batches.partition_of(f"gs-{i}", PARTITIONS)].append(f"gs-{i}")
+    seen, silent = by_partition[0][:2]
+    alone = by_partition[1][0]  # all its partition is silent: no batch moves its log time
     now_ms = int(time.time() * 1000)
-    for source in twins:
+    for source in (seen, silent, alone):
         limiter.put(source, numbered(0, 30), now_ms - 400_000)
-    limiter.put(twins[0], numbered(0, 30), now_ms)
+    limiter.put(seen, numbered(0, 30), now_ms)
     limiter.settle()
 
     def page():
         return json.loads(limiter.worker.get("/completeness")[1])
 
-    wait_for(lambda: page()["silent_sources"], 30, "a silent source")
-    (silent,), (tenant,) = page()["silent_sources"], page()["tenants"]
-    assert (silent["tenant"], silent["source"], silent["active_series"]) == ("demo", twins[1], 30)
-    assert (tenant["tenant"], tenant["active_series"], tenant["seen"], tenant["completeness"]) == ("demo", 60, 30, 0.5)
-    assert metric(limiter.worker, "sluice_completeness_ratio", tenant="demo") == 0.5
-    assert metric(limiter.worker, "sluice_silent_sources", tenant="demo") == 1
+    wait_for(lambda: len(page()["silent_sources"]) == 2, 30, "two silent sources")
+    assert {(x["tenant"], x["source"], x["active_series"], x["last_seen_ms"]) for x in page()["silent_sources"]} == {
+        ("demo", silent, 30, now_ms - 400_000), ("demo", alone, 30, now_ms - 400_000)}
+    (tenant,) = page()["tenants"]
+    assert (tenant["tenant"], tenant["active_series"], tenant["seen"], tenant["silent_sources"]) == ("demo", 90, 30, 2)
+    assert abs(tenant["completeness"] - 1 / 3) < 1e-5
+    assert abs(metric(limiter.worker, "sluice_completeness_ratio", tenant="demo") - 1 / 3) < 1e-5
+    assert metric(limiter.worker, "sluice_silent_sources", tenant="demo") == 2
 
 
 def test_a_release_with_50000_label_values_is_seen_and_stopped(new_limiter, say):
