@@ -44,7 +44,7 @@ def hash_of(name):
 class LimitLoad(threading.Thread):
     """Feeds until ending is set. Log time goes a hundred times as fast as the clock's, with leaps beyond active_ms."""
 
-    def __init__(self, stack, partitions, active_ms, seed, n_servers=40, rate=250):
+    def __init__(self, stack, partitions, active_ms, seed, n_servers=40, rate=160):
         super().__init__(daemon=True)
         self.stack, self.partitions, self.active_ms, self.rate = stack, partitions, active_ms, rate
         self.rng = random.Random(seed)

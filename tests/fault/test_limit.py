@@ -30,7 +30,7 @@ def run(stack, n_disturbances, start, n_workers=3, **options):
     """The oracle's verdict on what was written meanwhile, and the chaos."""
     stack.create_all_topics()
     load = LimitLoad(stack, PARTITIONS, ACTIVE_MS, seed=23)
-    chaos = Chaos(stack, start, n_workers, SESSION_S, seed=17, **options)
+    chaos = Chaos(stack, start, n_workers, SESSION_S, seed=17, **{"pause_s": (1.0, 2.0), **options})
     load.start()
     chaos.run(n_disturbances)
     load.stop()

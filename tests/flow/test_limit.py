@@ -91,6 +91,7 @@ def new_limiter(shared_stack, tmp_path, request):
     yield make
     for one in made:
         one.worker.process.kill()
+        one.producer = None
         if getattr(request.node, "failed_in_call", False):
             print(one.worker.process.log_text()[-4000:])
 
@@ -199,6 +200,53 @@ def test_a_restart_keeps_everything(new_limiter):
     assert verdict.n_duplicates == 1
 
 
+def test_gone_sources_are_tombstones_and_may_come_back(limiter):
+    for i in range(20):
+        limiter.put(f"gs-{i}", numbered(0, 5), T0)
+    limiter.settle()
+    for partition in range(PARTITIONS):  # log time goes on, one source of each partition stays
+        names = [f"gs-{i}" for i in range(20) if batches.partition_of(f"gs-{i}", PARTITIONS) == partition]
+        for step in (5000, 10_000, 10_500):
+            limiter.put(names[0], numbered(0, 5), T0 + step)
+    limiter.settle()
+
+    def state():
+        """{source's key: value} as compaction would leave it."""
+        rows = limiter.stack.read_committed(limiter.topics["state"])
+        return {r.key(): r.value() for r in rows if b"/" in r.key()}
+
+    assert len(state()) == 20
+    assert sum(value is not None for value in state().values()) == PARTITIONS
+    limiter.worker.stop()
+    limiter.worker.start()
+    for i in range(20):
+        limiter.put(f"gs-{i}", numbered(3, 300), T0 + 11_000)
+    limiter.settle()
+    assert all(value is not None for value in state().values())
+    sizes = sorted(len(n) for n in limiter.admitted())[-20:]
+    assert sizes == [297] * PARTITIONS + [300] * (20 - PARTITIONS)
+    limiter.check()
+
+
+def test_what_validate_did_not_write_goes_to_the_dead_letters(limiter):
+    good = limiter.put("gs-1", numbered(0, 3), T0)
+    partition = batches.partition_of("gs-1", PARTITIONS)
+    bad = [(b"\xff" * 40, partition), (good[:-9], partition), (good, (partition + 1) % PARTITIONS),
+           (batches.heartbeat(T0), partition), (b"", partition), (None, partition)]
+    for value, where in bad:
+        limiter.producer.produce(limiter.topics["valid"], value, partition=where)
+    limiter.put("gs-1", numbered(0, 4), T0 + 1000)
+    limiter.settle()
+    assert [len(n) for n in limiter.admitted()] == [3, 4]
+    letters = formats.read_letters(limiter.stack, limiter.topics["dlq"])
+    assert [x["reason"] for x in letters] == ["malformed"] * len(bad)
+    assert all(x["origin"]["topic"] == limiter.topics["valid"] and x["text"] for x in letters), letters
+    assert sorted((x["origin"]["partition"], x["origin"]["offset"]) for x in letters) == sorted(
+        [(partition, 1), (partition, 2), ((partition + 1) % PARTITIONS, 0), (partition, 3), (partition, 4), (partition, 5)])
+    assert closes(limiter.worker) == 7
+    assert total(limiter.worker, "sluice_records_rejected_total") == len(bad)
+
+
 def test_redriven_batches_pass_the_high_water_mark(limiter):
     for i in range(3):
         limiter.put("gs-1", numbered(0, 3), T0 + i * 1000, offset=i)
@@ -259,22 +307,28 @@ def test_silent_partitions_get_heartbeats(new_limiter):
 
 def test_completeness_lists_a_silent_source(new_limiter):
     limiter = new_limiter(active_ms=7_200_000)
-    twins = [f"gs-{i}" for i in range(20) if batches.partition_of(f"gs-{i}", PARTITIONS) == 0][:2]
+    by_partition = collections.defaultdict(list)
+    for i in range(50):
+        by_partition[batches.partition_of(f"gs-{i}", PARTITIONS)].append(f"gs-{i}")
+    seen, silent = by_partition[0][:2]
+    alone = by_partition[1][0]  # all its partition is silent: no batch moves its log time
     now_ms = int(time.time() * 1000)
-    for source in twins:
+    for source in (seen, silent, alone):
         limiter.put(source, numbered(0, 30), now_ms - 400_000)
-    limiter.put(twins[0], numbered(0, 30), now_ms)
+    limiter.put(seen, numbered(0, 30), now_ms)
     limiter.settle()
 
     def page():
         return json.loads(limiter.worker.get("/completeness")[1])
 
-    wait_for(lambda: page()["silent_sources"], 30, "a silent source")
-    (silent,), (tenant,) = page()["silent_sources"], page()["tenants"]
-    assert (silent["tenant"], silent["source"], silent["active_series"]) == ("demo", twins[1], 30)
-    assert (tenant["tenant"], tenant["active_series"], tenant["seen"], tenant["completeness"]) == ("demo", 60, 30, 0.5)
-    assert metric(limiter.worker, "sluice_completeness_ratio", tenant="demo") == 0.5
-    assert metric(limiter.worker, "sluice_silent_sources", tenant="demo") == 1
+    wait_for(lambda: len(page()["silent_sources"]) == 2, 30, "two silent sources")
+    assert {(x["tenant"], x["source"], x["active_series"], x["last_seen_ms"]) for x in page()["silent_sources"]} == {
+        ("demo", silent, 30, now_ms - 400_000), ("demo", alone, 30, now_ms - 400_000)}
+    (tenant,) = page()["tenants"]
+    assert (tenant["tenant"], tenant["active_series"], tenant["seen"], tenant["silent_sources"]) == ("demo", 90, 30, 2)
+    assert abs(tenant["completeness"] - 1 / 3) < 1e-5
+    assert abs(metric(limiter.worker, "sluice_completeness_ratio", tenant="demo") - 1 / 3) < 1e-5
+    assert metric(limiter.worker, "sluice_silent_sources", tenant="demo") == 2
 
 
 def test_a_release_with_50000_label_values_is_seen_and_stopped(new_limiter, say):

@@ -38,9 +38,11 @@ static struct sum *sum_of(struct look *l, const struct tenant_use *t)
     return sum;
 }
 
+/* A partition at its end has no batches that move its log time: there it is the clock's. */
 static uint64_t seen_of(const struct holding *h, const struct source *s)
 {
-    uint16_t minute = holding_minute(h);
+    int64_t time_ms = h->end_ms > h->time_ms ? h->end_ms : h->time_ms;
+    uint16_t minute = (uint16_t)(time_ms / MINUTE_MS);
     uint64_t n = 0;
     for (uint32_t i = 0; i < s->set.n_slots; i++) {
         const struct series_slot *slot = &s->set.slots[i];

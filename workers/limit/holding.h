@@ -44,6 +44,7 @@ struct holding {
     size_t cap_dead;
     size_t n_set_bytes;   /* of all sets */
     int64_t heartbeat_ms; /* wall clock of the last one, or of the last batch let in */
+    int64_t end_ms;       /* wall clock when the partition was last at its end */
     struct holding *next; /* of the process's partitions */
     uint64_t n_expired;   /* by the last sweep */
 };

@@ -689,6 +689,7 @@ static bool heartbeat_put(struct limit *l, const struct partition *p, int64_t no
 {
     const struct owned_state *o = p->state;
     struct holding *h = o->holding;
+    h->end_ms = now_ms;
     if (h->heartbeat_ms > now_ms) {
         h->heartbeat_ms = now_ms; /* the clock was set back */
     }
