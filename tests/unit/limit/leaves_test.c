@@ -69,7 +69,7 @@ START_TEST(a_set_has_what_was_put)
         ck_assert_uint_eq(set.n, i + 1);
         ck_assert((set.n_slots == n_slots) ==
                   (set.version == before)); /* slots stay where they are, or say so */
-        ck_assert_uint_le(set.n, set.n_slots / 8 * 7);
+        ck_assert_uint_lt(set.n, set.n_slots); /* a search ends at an empty one */
     }
     for (uint32_t i = 0; i < 2 * n; i++) {
         uint32_t at = series_set_find(&set, (struct hash128){i * stride, i});
