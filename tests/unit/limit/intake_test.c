@@ -311,11 +311,11 @@ END_TEST
 
 START_TEST(a_full_limiter_refuses_what_is_new)
 {
-    enum { SETS = 64 }; /* of 8 slots of 24 bytes */
+    enum { SETS = 64 }; /* of 4 slots of 24 bytes */
     struct rig r;
     char source[16];
     double n_in = 0;
-    rig_open(&r, &(struct rig_options){.memory_bytes = 2 * SETS * 8 * 24});
+    rig_open(&r, &(struct rig_options){.memory_bytes = 2 * SETS * 4 * 24});
     for (int i = 0; i < 2 * SETS; i++) {
         (void)snprintf(source, sizeof source, "s-%d", i);
         rig_send(&r, &(struct rig_batch){"a", .source = source});
