@@ -12,10 +12,12 @@ void series_set_fini(struct series_set *s)
     *s = (struct series_set){0};
 }
 
-/* Any number of slots will do, so that memory follows the series closely. */
+/* Any number of slots will do, so that memory follows the series closely. The product spreads ids
+ * that differ in a few bits only. */
 static uint32_t home_of(struct hash128 id, uint32_t n_slots)
 {
-    return (uint32_t)(((id.lo & UINT32_MAX) * n_slots) >> 32);
+    uint64_t spread = (id.lo * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    return (uint32_t)((spread * n_slots) >> 32);
 }
 
 static uint32_t slot_after(uint32_t i, uint32_t n_slots)

@@ -10,13 +10,10 @@ static uint32_t random_next(uint32_t *state)
     return *state >> 8;
 }
 
-/* few_homes: ids crowd in a few places, the last one among them, so that probing goes round the
- * end. */
+/* few_homes: ids crowd in three places, so that probing goes round the end. */
 static struct hash128 id_of(uint32_t i, bool few_homes)
 {
-    uint64_t home = few_homes ? UINT32_MAX - i % 3 * UINT64_C(0x10000000)
-                              : hash64(slice_of(&i, sizeof i)) & UINT32_MAX;
-    return (struct hash128){.lo = home | (uint64_t)i << 32, .hi = i};
+    return (struct hash128){.lo = few_homes ? i % 3 : hash64(slice_of(&i, sizeof i)), .hi = i};
 }
 
 static struct series_slot slot_of_id(uint32_t i, bool few_homes)
