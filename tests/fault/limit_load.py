@@ -80,15 +80,18 @@ class LimitLoad(threading.Thread):
         self.recent = self.recent[-200:] + [(server, value)]
         return server, value
 
+    def put(self, producer, n):
+        for _ in range(n):
+            server, value = self.batch()
+            producer.produce("metrics.valid", value, key=server.name.encode(),
+                             partition=batches.partition_of(server.name, self.partitions, server.tenant))
+            self.n_sent += 1
+            producer.poll(0)
+
     def run(self):
         producer = self.stack.producer(message_timeout_ms=0)
         while not self.ending.is_set():
-            for _ in range(self.rate // 20):
-                server, value = self.batch()
-                producer.produce("metrics.valid", value, key=server.name.encode(),
-                                 partition=batches.partition_of(server.name, self.partitions, server.tenant))
-                self.n_sent += 1
-            producer.poll(0)
+            self.put(producer, self.rate // 20)
             time.sleep(0.05)
         assert producer.flush(120) == 0
 

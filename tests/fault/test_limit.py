@@ -3,6 +3,8 @@ has the long form. The oracle replays metrics.valid and must agree on every seri
 import json
 import os
 
+import pytest
+
 from tests.fault import counter
 from tests.fault.chaos import Chaos
 from tests.fault.limit_load import LimitLoad
@@ -26,30 +28,38 @@ def start_limit(stack, name, build=None, **keys):
                         dlq_samples_per_minute=1_000_000, **keys)
 
 
-def run(stack, n_disturbances, start, n_workers=3, **options):
-    """The oracle's verdict on what was written meanwhile, and the chaos."""
-    stack.create_all_topics()
-    load = LimitLoad(stack, PARTITIONS, ACTIVE_MS, seed=23)
-    chaos = Chaos(stack, start, n_workers, SESSION_S, seed=17, **{"pause_s": (1.0, 2.0), **options})
-    load.start()
-    chaos.run(n_disturbances)
-    load.stop()
+def check(stack):
     wait_caught_up(stack, "sluice-limit", ["metrics.valid"])
-    chaos.finish()
-    return limit_oracle.check(stack, ACTIVE_MS, lambda tenant: BUDGET), chaos
+    return limit_oracle.check(stack, ACTIVE_MS, lambda tenant: BUDGET)
 
 
 def test_limit_survives_disturbances(stack3, say):
-    verdict, chaos = run(stack3, DISTURBANCES, lambda name: start_limit(stack3, name))
+    stack3.create_all_topics()
+    load = LimitLoad(stack3, PARTITIONS, ACTIVE_MS, seed=23)
+    chaos = Chaos(stack3, lambda name: start_limit(stack3, name), 3, SESSION_S, seed=17, pause_s=(1.0, 2.0))
+    load.start()
+    chaos.run(DISTURBANCES)
+    load.stop()
+    verdict = check(stack3)
+    chaos.finish()
     say(f"{verdict}; {chaos.summary(counter.metric)}")
     assert verdict.problems == []
     assert min(verdict.n_duplicates, verdict.n_admitted, verdict.n_refused) > 100
     assert set(chaos.exit_codes) <= {-9, 0, 3}
 
 
-def test_state_that_is_not_restored_shows(stack, say):
-    """The same with a fault switched on, which the oracle must see."""
-    verdict, _ = run(stack, 3, lambda name: start_limit(stack, name, "faults", **{"fault.no_restore": True}), 2,
-                     pause_s=(1.0, 1.5))
-    say(str(verdict)[:300])
-    assert verdict.problems
+@pytest.mark.parametrize("fault", [None, "fault.no_restore"])
+def test_state_that_is_lost_with_a_worker_shows(stack, say, fault):
+    """Killed and started again between two loads: the oracle must see it when the state is not restored."""
+    stack.create_all_topics()
+    worker = start_limit(stack, "w1", "faults", **({fault: True} if fault else {}))
+    load, producer = LimitLoad(stack, PARTITIONS, ACTIVE_MS, seed=5), stack.producer()
+    for _ in range(2):
+        load.put(producer, 500)
+        assert producer.flush(60) == 0
+        wait_caught_up(stack, "sluice-limit", ["metrics.valid"])
+        worker.process.kill()
+        worker.start()
+    verdict = check(stack)
+    say(str(verdict)[:250])
+    assert bool(verdict.problems) == bool(fault)

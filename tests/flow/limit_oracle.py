@@ -133,13 +133,13 @@ class Partition:
         n_active = sum(weight for _, weight in active.values())
         kept = []
         for s in b.series:
-            if s.id not in active and n_active + s.weight > self.budget(b.row["tenant"]):
-                kept.append(False)
-                continue
-            weight = active[s.id][1] if s.id in active else s.weight
-            n_active += 0 if s.id in active else weight
-            active[s.id] = (step, weight)
-            kept.append(True)
+            held = active[s.id][1] if s.id in active else 0
+            more = max(s.weight - held, 0)  # a series that was lighter as another kind needs room for the rest
+            is_kept = more == 0 or n_active + more <= self.budget(b.row["tenant"])
+            if is_kept:
+                n_active += more
+                active[s.id] = (step, held + more)
+            kept.append(is_kept)
         self.sources[key] = active
         return kept
 

@@ -36,14 +36,16 @@ class Limiter:
         self.stack = stack
         self.policy = folder / "policy.json"
         self.group = "group." + name
-        self.topics = {kind: f"{kind}.{name}" for kind in ("valid", "admitted", "state", "dlq")}
+        self.topics = {kind: f"{kind}.{name}" for kind in ("valid", "admitted", "state", "dlq", "leases", "control")}
         self.n_sent = 0
         self.set_budget(300)
         for kind, topic in self.topics.items():
-            stack.create_topic(topic, PARTITIONS, **({"cleanup_policy": "compact"} if kind == "state" else {}))
+            stack.create_topic(topic, 1 if kind in ("leases", "control") else PARTITIONS,
+                               cleanup_policy="compact" if kind in ("state", "leases", "control") else "delete")
         self.worker = stack.worker("limit", name="limit." + name, group=self.group, policy=str(self.policy), **{
             "topics": [self.topics["valid"]], "admitted_topic": self.topics["admitted"],
             "state_topic": self.topics["state"], "dlq_topic": self.topics["dlq"], "active_ms": ACTIVE_MS,
+            "leases_topic": self.topics["leases"], "control_topic": self.topics["control"],
             "dlq_samples_per_minute": 1_000_000, "commit_interval_ms": 50, **keys})
         self.producer = stack.producer()
 
@@ -159,13 +161,17 @@ def test_what_is_counted_and_cut_is_right_for_every_kind(limiter):
     for i in range(3):
         limiter.put("gs-1", points, T0 + i * 700, times=[T0 + i * 700 - k * 10 for k in range(len(points))])
         limiter.put("gs-1", points[:10], T0 + i * 700 + 1, class_="critical", index=1)
-    # A series that is too heavy as a histogram comes in as a counter, and is known from then on, whatever its kind.
+    # A series that was a counter needs room for what it is more as a histogram.
+    def heavy(name, n_bounds):
+        return batches.classic(name, [float(i) for i in range(n_bounds)], [1] * (n_bounds + 1), 1.0)
+
     x = [counter("a_total", float(i), shard_id=f"s{i}") for i in range(10)]
-    heavy = batches.classic("x", [float(i) for i in range(9)], [1] * 10, 1.0)
-    for i, points in enumerate([x + [heavy], x + [heavy], [counter("x", 1.0)], x + [heavy], x + [heavy]]):
+    for i, points in enumerate([x + [heavy("x", 9)], [counter("x", 1.0)], x + [heavy("x", 9)], [counter("y", 1.0)],
+                                [heavy("y", 2)], [heavy("y", 9), counter("x", 1.0)], [counter("y", 1.0)],
+                                [*[counter(f"z{k}", 1.0) for k in range(9)]]]):
         limiter.put("gs-2", points, T0 + 3000 + i)
     limiter.settle()
-    assert [len(n) for n in limiter.admitted("gs-2")] == [10, 10, 1, 11, 11]
+    assert [len(n) for n in limiter.admitted("gs-2")] == [10, 1, 10, 1, 1, 1, 1, 4]
     verdict = limiter.check()
     assert verdict.n_refused > 2 and verdict.n_admitted > 0
 
