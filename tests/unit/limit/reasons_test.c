@@ -42,7 +42,7 @@ static const struct reason_row rows[] = {
      NULL,
      {"c"},
      {"b*5"},
-     6,
+     0,
      "source gs-1, budget 1"},
     {REASON_LIMITER_FULL, NULL, 2, NULL, {"a"}, {"a b c"}, 2, "limiter holds as many series"},
     {REASON_KILLED, NULL, 0, KILL, {"a"}, {"a b bb"}, 2, NULL},
