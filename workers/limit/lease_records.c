@@ -118,7 +118,7 @@ bool lease_record_read(struct slice value, struct lease_record *out, struct err 
     out->demand = cursor_zigzag(&c);
     out->need = cursor_zigzag(&c);
     if (out->partition < 0 || out->partition >= MAX_LEASE_PARTITIONS || out->granted < 0 ||
-        out->returned < 0 || out->use < 0 || out->demand < 0 || out->need < 0) {
+        out->returned < 0 || out->returned > out->granted || out->use < 0 || out->demand < 0 || out->need < 0) {
         cursor_fail(&c);
     }
     return is_whole(&c, "lease", e);

@@ -40,7 +40,7 @@
     KEY("shed_standard_after_ms", INT, "0", 0, 86400000,                                           \
         "the same for class standard; critical ones are never shed")                               \
     KEY("dlq_samples_per_minute", INT, "10000", 0, 1000000,                                        \
-        "dead letters for at most this many samples of a tenant, reason, partition and minute")     \
+        "dead letters for at most this many samples of a tenant, reason, partition and minute")    \
     LIMIT_FAULT_CONFIG(KEY)
 
 struct limit;
