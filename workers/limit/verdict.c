@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "slot_list.h"
+#include "trial.h"
 
 enum { SHAPE_BYTES = 192 << 20 };
 
