@@ -62,3 +62,5 @@ METRIC_ENUM(M_LEASE_WAITS, "sluice_lease_waits_total", COUNTER, "outcome", "Batc
 METRIC_ENUM(M_BUDGET_USED, "sluice_budget_used", GAUGE, "tenant,budget", "What is used of a budget over all partitions, as last reported (tenant: series; samples_per_second).")
 METRIC_ENUM(M_BUDGET_LEASED, "sluice_budget_leased", GAUGE, "tenant,budget", "What is leased out of it to the partitions.")
 METRIC_ENUM(M_BUDGET_FULL, "sluice_budget_full_seconds", GAUGE, "tenant", "At the growth of the last minutes, until the tenant's series budget is full; +Inf when it does not grow.")
+METRIC_ENUM(M_LIMIT_RESTORE_BYTES, "sluice_limit_restored_bytes_total", COUNTER, "", "Bytes of state records read back, keys and values.")
+METRIC_ENUM(M_OFFENDER, "sluice_offender_series", GAUGE, "tenant,metric,label", "Series refused and new in the last minutes, of the ten metrics that made most of them, and the label with most values; more on /offenders. 0: no longer among them.")

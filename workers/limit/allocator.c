@@ -138,6 +138,30 @@ static enum room room_of(const struct allocator *a, const struct allocation *x, 
     return demand > x->value ? ROOM_SHORT : with_headroom > x->value ? ROOM_TIGHT : ROOM_AMPLE;
 }
 
+/* Of a rate that is short: the largest share with which the leased half goes round, so that a
+ * partition whose demand comes later finds its part. */
+static int64_t fair_share(const struct allocator *a, const struct allocation *x, const struct posted *p,
+                          struct wish *wishes)
+{
+    uint32_t n = 0;
+    int64_t left = x->value - even_half(a, x->value) * (int64_t)a->n_partitions;
+    for (uint32_t q = 0; q < a->n_partitions && q < p->n; q++) {
+        int64_t demand = p->reports[q].demand - even_half(a, x->value);
+        if (demand > 0) {
+            wishes[n++] = (struct wish){q, demand};
+        }
+    }
+    qsort(wishes, n, sizeof *wishes, smallest_first);
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t share = left / (int64_t)(n - i);
+        if (wishes[i].n > share) {
+            return share;
+        }
+        left -= wishes[i].n;
+    }
+    return left;
+}
+
 static struct allocation *tenant_of(struct allocator *a, const struct scope *s)
 {
     return table_find(&a->by_scope, scope_key(&(struct scope){SCOPE_TENANT, s->tenant, SLICE_NONE}));
@@ -193,6 +217,11 @@ static bool allocate(struct allocator *a, struct allocation *x, const struct pos
     a->is_leasing |= leased > 0;
     x->is_over = x->value > 0 && available < 0;
     x->room = x->value == 0 ? ROOM_AMPLE : room_of(a, x, p, start); /* 0: no budget, no leases */
+    if (x->scope.kind == SCOPE_RATE && x->value > 0) {
+        int64_t share = fair_share(a, x, p, wishes);
+        is_new |= share != x->base && x->room == ROOM_SHORT;
+        x->base = share;
+    }
     if (x->value > 0 && available > 0) {
         is_new |= share_out(x, available, wishes, wishes_of(a, x, p, wishes));
     }

@@ -18,7 +18,7 @@ struct posted {
     struct scope scope; /* owned */
     int64_t number;     /* of the budget in force; 0 = no word from the allocator yet */
     int64_t value;
-    int64_t base; /* of its metrics, for SCOPE_TENANT */
+    int64_t base; /* as in grants_record */
     enum room room;
     bool is_over;
     uint32_t n;               /* partitions heard of */

@@ -254,6 +254,8 @@ static int64_t need_of(const struct leases *ls, const struct lease *l, int64_t p
     int64_t base = l->scope.kind == SCOPE_RATE ? even_half(ls, value) : 0;
     int64_t n = (is_over(l) && l->posted->room == ROOM_SHORT ? l->use : demand_of(l)) - base;
     if (!has_headroom(l)) {
+        bool is_capped = l->scope.kind == SCOPE_RATE && l->posted->room == ROOM_SHORT;
+        n = is_capped ? least(n, l->posted->base) : n;
         return n > 0 ? n : 0;
     }
     if (n > -unit) {

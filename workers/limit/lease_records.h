@@ -23,7 +23,7 @@ struct grants_record {
     struct scope scope;
     int64_t number;
     int64_t value;
-    int64_t base; /* SCOPE_TENANT: where the counters of its metrics start */
+    int64_t base; /* SCOPE_TENANT: where its metrics' counters start; SCOPE_RATE: fair share */
     enum room room;
     bool is_over; /* more is leased than there is: nothing new is let in until that is given back */
     uint32_t n;

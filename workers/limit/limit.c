@@ -116,12 +116,14 @@ struct restoring {
     struct limit *limit;
     struct holding *holding;
     uint64_t n_records;
+    uint64_t n_bytes;
 };
 
 static bool restore_one(void *ctx, const struct record *r, struct err *e)
 {
     struct restoring *x = ctx;
     x->n_records++;
+    x->n_bytes += r->key.len + r->value.len;
     return state_take(x->holding, &x->limit->rules.tenants, r, e) ||
            err_wrap(e, "offset %lld", (long long)r->offset);
 }
@@ -159,7 +161,7 @@ bool limit_recover(void *ctx, struct stage *s, struct partition *p, int64_t comm
         return false;
     }
     p->state = o;
-    struct restoring x = {l, o->holding, 0};
+    struct restoring x = {l, o->holding, 0, 0};
     bool is_restored = s != NULL && !l->options.fault_no_restore;
     if (is_restored &&
         !stage_restore(s, l->options.state_topic, p->number, 0, restore_one, &x, e)) {
@@ -172,6 +174,7 @@ bool limit_recover(void *ctx, struct stage *s, struct partition *p, int64_t comm
     cell_set(metrics_cell(l->metrics, M_LIMIT_RESTORE_SECONDS, NULL),
              (double)(clock_mono_ms() - began_ms) / 1000.0);
     cell_add(l->restored, (double)x.n_records);
+    cell_add(metrics_cell(l->metrics, M_LIMIT_RESTORE_BYTES, NULL), (double)x.n_bytes);
     return holding_sweep(o->holding, e);
 }
 
