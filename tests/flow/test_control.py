@@ -1,4 +1,4 @@
-"""sluice-control against a real cluster: every command, what it leaves on the topics, and what it says when it can't."""
+"""sluice-control against a real cluster: every command, what it leaves on the topics, what it says when it can't."""
 import itertools
 import json
 import os
@@ -101,7 +101,8 @@ def put(stack, *pairs):
     """What another tool, another version or a mistake wrote."""
     producer = stack.producer()
     for key, value in pairs:
-        producer.produce(topic(stack, "control"), value if value is None or isinstance(value, bytes) else json.dumps(value), key=key)
+        raw = value if value is None or isinstance(value, bytes) else json.dumps(value)
+        producer.produce(topic(stack, "control"), raw, key=key)
     assert producer.flush(30) == 0
 
 

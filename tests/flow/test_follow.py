@@ -1,4 +1,4 @@
-"""What every worker reads whole: topics followed from their beginning, through transactions and brokers that go away."""
+"""What every worker reads whole: topics followed from their beginning, through transactions and lost brokers."""
 import os
 import queue
 import subprocess

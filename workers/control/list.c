@@ -4,6 +4,7 @@
 #include "show.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { OUT_MAX_BYTES = 256 << 20 };
