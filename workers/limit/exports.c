@@ -26,6 +26,7 @@ static void pages_make(struct limit *l)
     completeness_look(l->holdings, &l->rules.tenants, MAX_SILENT_LISTED,
                       pages_begin(&l->pages, PAGE_COMPLETENESS));
     pages_end(&l->pages);
+    offenders_show(&l->offenders, l->metrics);
     offenders_print(&l->offenders, WORST_OFFENDERS, pages_begin(&l->pages, PAGE_OFFENDERS));
     pages_end(&l->pages);
     budgets_look(&l->board, &l->rules.tenants, MAX_METRICS_LISTED,

@@ -219,19 +219,51 @@ static void offender_print(const struct offender *o, struct buf *out)
     buf_printf(out, "]}");
 }
 
-void offenders_print(const struct offenders *o, uint32_t n, struct buf *out)
+/* All, the worst first; the caller frees it. NULL: out of memory. */
+static const struct offender **sorted(const struct offenders *o)
 {
     const struct offender **all = calloc(o->table.n + 1, sizeof(const struct offender *));
-    size_t n_all = 0;
     const struct offender *one;
+    size_t n = 0;
     for (size_t at = 0; all != NULL && (one = table_next(&o->table, &at)) != NULL;) {
-        all[n_all++] = one;
+        all[n++] = one;
     }
     if (all != NULL) {
-        qsort(all, n_all, sizeof all[0], worse_first);
+        qsort(all, n, sizeof all[0], worse_first);
     }
+    return all;
+}
+
+static const char *widest_label(const struct offender *o)
+{
+    const struct offender_label *widest = NULL;
+    for (uint32_t i = 0; i < o->n_labels; i++) {
+        widest = widest == NULL || o->labels[i].values.n > widest->values.n ? &o->labels[i] : widest;
+    }
+    return widest == NULL ? "" : widest->name;
+}
+
+void offenders_show(struct offenders *o, struct metrics *m)
+{
+    const struct offender **all = sorted(o);
+    for (size_t i = 0; i < OFFENDERS_SHOWN && o->shown[i] != NULL; i++) {
+        cell_set(o->shown[i], 0);
+        o->shown[i] = NULL;
+    }
+    for (size_t i = 0; all != NULL && i < o->table.n && i < OFFENDERS_SHOWN; i++) {
+        const struct slice labels[] = {slice_str(all[i]->tenant), slice_str(all[i]->metric),
+                                       slice_str(widest_label(all[i]))};
+        o->shown[i] = metrics_cell(m, M_OFFENDER, labels);
+        cell_set(o->shown[i], (double)(all[i]->n_refused + all[i]->n_new));
+    }
+    free(all);
+}
+
+void offenders_print(const struct offenders *o, uint32_t n, struct buf *out)
+{
+    const struct offender **all = sorted(o);
     buf_printf(out, "{\"since_ms\":%lld,\"offenders\":[", (long long)o->since_ms);
-    for (size_t i = 0; i < n_all && i < n; i++) {
+    for (size_t i = 0; all != NULL && i < o->table.n && i < n; i++) {
         buf_printf(out, "%s", i == 0 ? "" : ",");
         offender_print(all[i], out);
     }
