@@ -26,8 +26,8 @@ def source(groups, tenant="t", source_id=77, name="gs-1", **how):
     return head("limit_source") + text(tenant) + zz(source_id) + text(name) + array(groups, **how)
 
 
-def high(topic="metrics.ingest", topic_id=TOPIC_ID, partition=3, offset=10**12, index=2):
-    return text(topic) + topic_id + zz(partition) + zz(offset) + zz(index)
+def high(topic="metrics.ingest", topic_id=TOPIC_ID, partitions=(3,), offset=10**12, index=2, **how):
+    return text(topic) + topic_id + array([zz(p) + zz(offset) + zz(index) for p in partitions], **how)
 
 
 def partition(highs, time_ms=NOW_MS, appended_ms=NOW_MS + 7, **how):
@@ -63,9 +63,9 @@ def vectors():
     yield "source_lapsed", source([group("a", lapsed=1), group("b", lapsed=0, series=ids(1, 9))])
     yield "source_many", source([group("a", series=ids(40))])
     yield "source_heaviest", source([group("h", weight=2047, over=3)])
-    yield "partition", partition([high(), high(partition=4), high(topic_id=TOPIC_ID[::-1])])
+    yield "partition", partition([high(partitions=(3, 4)), high(topic_id=TOPIC_ID[::-1])])
     yield "partition_first", partition([], time_ms=0, appended_ms=0)
-    yield "partition_in_blocks", partition([high(), high(partition=4), high(partition=5)], blocks=3, sized=True)
+    yield "partition_in_blocks", partition([high(partitions=(3, 4), blocks=2), high(partitions=(5,))], blocks=2, sized=True)
     yield "lease_tenant", lease()
     yield "lease_metric", lease(kind=1, metric="a")
     yield "lease_rate", lease(kind=2)
@@ -89,7 +89,7 @@ def vectors():
     yield "bad_behind_the_end", source([group()]) + b"\0"
     yield "bad_time", partition([high()], time_ms=-1)
     yield "bad_appended", partition([high()], appended_ms=-1)
-    yield "bad_high_partition", partition([high(partition=2**33)])
+    yield "bad_high_partition", partition([high(partitions=(2**33,))])
     yield "bad_partition_behind_the_end", partition([high()]) + b"\0"
     yield "bad_lease_kind", lease(kind=3)
     yield "bad_lease_negative", lease(granted=-1, returned=-2)

@@ -150,21 +150,64 @@ static bool tombstones_put(struct holding *h, int output, struct outbox *out, st
     return true;
 }
 
-static void partition_encode(const struct holding *h, struct buf *out)
+/* By topic, then partition. */
+static int high_order(const void *x, const void *y)
 {
+    const struct origin *a = &(*(const struct high *const *)x)->origin;
+    const struct origin *b = &(*(const struct high *const *)y)->origin;
+    size_t n = a->topic.len < b->topic.len ? a->topic.len : b->topic.len;
+    int order = n == 0 ? 0 : memcmp(a->topic.ptr, b->topic.ptr, n);
+    if (order == 0 && a->topic.len != b->topic.len) {
+        order = a->topic.len < b->topic.len ? -1 : 1;
+    }
+    order = order != 0 ? order : memcmp(a->topic_id, b->topic_id, TOPIC_ID_BYTES);
+    return order != 0 ? order : (a->partition > b->partition) - (a->partition < b->partition);
+}
+
+static bool is_same_topic(const struct origin *a, const struct origin *b)
+{
+    return slice_eq(a->topic, b->topic) && memcmp(a->topic_id, b->topic_id, TOPIC_ID_BYTES) == 0;
+}
+
+/* Each block has one item, as everywhere here. */
+static void highs_encode(const struct high *const *highs, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct origin *o = &highs[i]->origin;
+        if (i == 0 || !is_same_topic(&highs[i - 1]->origin, o)) {
+            buf_zigzag(out, 1);
+            buf_zigzag_bytes(out, o->topic);
+            buf_put(out, o->topic_id, TOPIC_ID_BYTES);
+        }
+        buf_zigzag(out, 1);
+        buf_zigzag(out, o->partition);
+        buf_zigzag(out, o->offset);
+        buf_zigzag(out, o->index);
+        if (i + 1 == n || !is_same_topic(o, &highs[i + 1]->origin)) {
+            buf_zigzag(out, 0);
+        }
+    }
+    buf_zigzag(out, 0);
+}
+
+static bool partition_encode(const struct holding *h, struct buf *out)
+{
+    const struct high **highs = calloc(h->highs.table.n + 1, sizeof *highs);
+    const struct high *high;
+    size_t n = 0;
+    if (highs == NULL) {
+        return false;
+    }
+    for (size_t at = 0; (high = table_next(&h->highs.table, &at)) != NULL;) {
+        highs[n++] = high;
+    }
+    qsort(highs, n, sizeof *highs, high_order);
     buf_put(out, LIMIT_PARTITION_HEAD, AVRO_HEAD_BYTES);
     buf_zigzag(out, h->time_ms);
     buf_zigzag(out, h->appended_ms);
-    const struct high *high;
-    for (size_t at = 0; (high = table_next(&h->highs.table, &at)) != NULL;) {
-        buf_zigzag(out, 1);
-        buf_zigzag_bytes(out, high->origin.topic);
-        buf_put(out, high->origin.topic_id, TOPIC_ID_BYTES);
-        buf_zigzag(out, high->origin.partition);
-        buf_zigzag(out, high->origin.offset);
-        buf_zigzag(out, high->origin.index);
-    }
-    buf_zigzag(out, 0);
+    highs_encode(highs, n, out);
+    free(highs);
+    return buf_ok(out);
 }
 
 bool state_put(struct holding *h, int output, struct outbox *out, struct err *e)
@@ -174,8 +217,7 @@ bool state_put(struct holding *h, int output, struct outbox *out, struct err *e)
     bool ok = tombstones_put(h, output, out, e) && sources_put(h, output, &scratch, out, e);
     if (ok) {
         buf_reset(&scratch);
-        partition_encode(h, &scratch);
-        ok = buf_ok(&scratch)
+        ok = partition_encode(h, &scratch)
                  ? record_put(h, output, slice_str(partition_key), buf_slice(&scratch), out, e)
                  : err_set(e, ERR_FATAL, "out of memory");
     }
@@ -190,21 +232,31 @@ static bool malformed(const struct cursor *c, struct err *e)
     return err_set(e, ERR_FATAL, "a state record can't be read at byte %zu", cursor_at(c));
 }
 
-static bool partition_take(struct holding *h, struct cursor *c, struct err *e)
+static bool topic_highs_take(struct holding *h, struct cursor *c, struct err *e)
 {
-    int64_t time_ms = cursor_zigzag(c);
-    int64_t appended_ms = cursor_zigzag(c);
-    for (struct blocks b = {0}; blocks_next(c, &b, TOPIC_ID_BYTES + 4);) {
-        struct origin o = {.topic = cursor_zigzag_bytes(c)};
-        struct slice id = cursor_take(c, TOPIC_ID_BYTES);
-        if (id.ptr != NULL) {
-            memcpy(o.topic_id, id.ptr, TOPIC_ID_BYTES);
-        }
+    struct origin o = {.topic = cursor_zigzag_bytes(c)};
+    struct slice id = cursor_take(c, TOPIC_ID_BYTES);
+    if (id.ptr != NULL) {
+        memcpy(o.topic_id, id.ptr, TOPIC_ID_BYTES);
+    }
+    for (struct blocks b = {0}; blocks_next(c, &b, 3);) {
         o.partition = avro_int(c);
         o.offset = cursor_zigzag(c);
         o.index = avro_int(c);
         if (cursor_ok(c) && !highs_raise(&h->highs, &o)) {
             return err_set(e, ERR_FATAL, "out of memory");
+        }
+    }
+    return true;
+}
+
+static bool partition_take(struct holding *h, struct cursor *c, struct err *e)
+{
+    int64_t time_ms = cursor_zigzag(c);
+    int64_t appended_ms = cursor_zigzag(c);
+    for (struct blocks b = {0}; blocks_next(c, &b, TOPIC_ID_BYTES + 2);) {
+        if (!topic_highs_take(h, c, e)) {
+            return false;
         }
     }
     if (!cursor_ok(c) || cursor_more(c) || time_ms < 0 || appended_ms < 0) {
