@@ -263,11 +263,16 @@ double rig_count(struct rig *r, enum metric_id id, const char *tenant, const cha
     return cell_get(metrics_cell(r->metrics, id, tenant[0] == '\0' ? NULL : labels));
 }
 
-double rig_shed(struct rig *r, const char *tenant, enum batch_class class)
+double rig_shed_for(struct rig *r, const char *tenant, enum batch_class class, const char *reason)
 {
     const struct slice labels[] = {slice_str(tenant), slice_str(batch_class_name(class)),
-                                   SLICE_LITERAL("freshness")};
+                                   slice_str(reason)};
     return cell_get(metrics_cell(r->metrics, M_SAMPLES_SHED, labels));
+}
+
+double rig_shed(struct rig *r, const char *tenant, enum batch_class class)
+{
+    return rig_shed_for(r, tenant, class, "freshness");
 }
 
 void rig_check_accounts(struct rig *r, const char *tenant)
@@ -280,7 +285,9 @@ void rig_check_accounts(struct rig *r, const char *tenant)
         rejected += rig_count(r, M_SAMPLES_REJECTED, tenant, reason_name((enum reason)i));
     }
     for (int i = 0; i < N_CLASSES; i++) {
-        shed += rig_shed(r, tenant, (enum batch_class)i);
+        shed += rig_shed(r, tenant, (enum batch_class)i) +
+                rig_shed_for(r, tenant, (enum batch_class)i, "operator") +
+                rig_shed_for(r, tenant, (enum batch_class)i, "samples_per_second");
     }
     ck_assert_msg(in == out + rejected + shed, "%s: %g in, %g out, %g rejected, %g shed", tenant,
                   in, out, rejected, shed);

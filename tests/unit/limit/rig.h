@@ -99,7 +99,9 @@ const char *rig_letter_text(struct rig *r);
  *   "# source metric*n[/weight][!over]@seen …" or "# gone" */
 const char *rig_state(struct rig *r);
 double rig_count(struct rig *r, enum metric_id id, const char *tenant, const char *reason);
+/* By age; and for any reason. */
 double rig_shed(struct rig *r, const char *tenant, enum batch_class class);
+double rig_shed_for(struct rig *r, const char *tenant, enum batch_class class, const char *reason);
 /* in = out + rejected + shed. */
 void rig_check_accounts(struct rig *r, const char *tenant);
 
