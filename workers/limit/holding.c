@@ -7,6 +7,10 @@
 /* Of a state record besides its names. */
 enum { SOURCE_BYTES = 64, GROUP_BYTES = 40 };
 
+/* Who is scraped every ten seconds is heard of within it; a partition that was silent for longer
+ * wants nothing, and holds no room for what it was refused. */
+enum { QUIET_MS = 15000 };
+
 static void source_free(struct source *s)
 {
     series_set_fini(&s->set);
@@ -327,7 +331,9 @@ void holding_silence(struct holding *h, int64_t tick_ms)
         return;
     }
     h->scope_ms = h->time_ms + silent_ms;
-    leases_forget(&h->usage.leases, (uint16_t)(h->scope_ms / MINUTE_MS));
+    if (silent_ms > QUIET_MS) {
+        leases_forget_all(&h->usage.leases);
+    }
     int64_t step = h->scope_ms / h->step_ms;
     if (step == h->lapsed_step) {
         return;

@@ -228,9 +228,22 @@ static void forget(struct leases *ls, struct lease *l, uint16_t minute)
 
 void leases_forget(struct leases *ls, uint16_t minute)
 {
+    if (ls->forgot_minute == minute) {
+        return;
+    }
+    ls->forgot_minute = minute;
     for (struct lease *l = ls->first; l != NULL && ls->n_wants > 0; l = l->next) {
         forget(ls, l, minute);
     }
+}
+
+void leases_forget_all(struct leases *ls)
+{
+    for (struct lease *l = ls->first; l != NULL; l = l->next) {
+        series_set_fini(&l->wants);
+        l->n_wanted = 0;
+    }
+    ls->n_wants = 0;
 }
 
 /* --- what is said --- */

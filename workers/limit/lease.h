@@ -38,6 +38,7 @@ struct leases {
     uint32_t n_partitions;
     uint64_t board_version; /* as of the last leases_learn */
     uint32_t n_wants;       /* slots, over all leases */
+    uint16_t forgot_minute; /* of the last leases_forget */
 };
 
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
@@ -72,6 +73,8 @@ void lease_want(struct leases *ls, struct lease *l, struct hash128 id, uint32_t 
 void lease_unwant(struct leases *ls, struct lease *l, struct hash128 id);
 /* What was refused before the last two minutes is forgotten. */
 void leases_forget(struct leases *ls, uint16_t minute);
+/* Nobody is there who wants anything. */
+void leases_forget_all(struct leases *ls);
 
 /* What a scope's budget is by policy and control; 0 = none. A metric without a name: any of them. */
 struct budget_source {

@@ -264,6 +264,7 @@ bool limit_pulse(void *ctx, struct partition *p, bool at_end, int64_t now_ms, st
     if (at_end) {
         holding_silence(h, l->board.tick_ms);
     }
+    leases_forget(&h->usage.leases, holding_minute(h));
     return (h->allocator == NULL || allocator_say(l, h->allocator, now_ms, out, e)) &&
            leases_say(l, h, out, e) && (!at_end || heartbeat_put(l, p, now_ms, out, e));
 }
