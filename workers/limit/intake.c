@@ -283,7 +283,7 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
     (void)s;
-    if (leases_learn(&o->holding->usage.leases)) {
+    if (usage_learn(&o->holding->usage)) {
         o->holding->epoch = ++l->draw; /* what was refused may pass now */
     }
     caps_begin(&o->caps);

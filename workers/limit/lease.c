@@ -92,8 +92,9 @@ static void join_short_metrics(struct leases *ls)
 {
     const struct posted *p;
     for (size_t at = 0; (p = table_next(&ls->board->posts, &at)) != NULL;) {
-        if (p->scope.kind == SCOPE_METRIC && p->number > 0 && p->room != ROOM_AMPLE) {
-            (void)leases_add(ls, &p->scope); /* without memory at the next change */
+        if (p->scope.kind == SCOPE_METRIC && p->number > 0 && p->room != ROOM_AMPLE &&
+            leases_find(ls, &p->scope) == NULL) {
+            ls->has_joined |= leases_add(ls, &p->scope) != NULL; /* else at the next change */
         }
     }
 }

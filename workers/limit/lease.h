@@ -39,6 +39,7 @@ struct leases {
     uint64_t board_version; /* as of the last leases_learn */
     uint32_t n_wants;       /* slots, over all leases */
     uint16_t forgot_minute; /* of the last leases_forget */
+    bool has_joined;        /* leases were added that the usage does not know yet */
 };
 
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
@@ -51,7 +52,8 @@ bool leases_restore(struct leases *ls, const struct lease_record *r, struct err 
 
 /* Takes from the board what is new; a metric that is short elsewhere gets a lease here, so that what
  * its counters started with is given back. True: a lease has grown, or a budget is no longer over:
- * what was refused may now pass. */
+ * what was refused may now pass. Called by usage_learn, which tells the new leases what they are
+ * used for. */
 bool leases_learn(struct leases *ls);
 
 /* How much more may be used; policy_value: the budget as this process sees it. 0 while it is over. */

@@ -205,6 +205,16 @@ void usage_bind(struct usage *u)
     }
 }
 
+bool usage_learn(struct usage *u)
+{
+    bool is_better = leases_learn(&u->leases);
+    if (u->leases.has_joined) {
+        u->leases.has_joined = false;
+        usage_bind(u);
+    }
+    return is_better;
+}
+
 void usage_rebind(struct usage *u, struct tenants *tenants)
 {
     struct tenant_use *t;

@@ -68,5 +68,7 @@ struct lease *usage_metric_lease_add(struct usage *u, const struct tenant_use *t
                                      struct metric_use *m, struct slice metric);
 /* Once all was read back: the leases count what is active. */
 void usage_bind(struct usage *u);
+/* leases_learn, and what leases came of it count what is active. */
+bool usage_learn(struct usage *u);
 /* After a change of policy. */
 void usage_rebind(struct usage *u, struct tenants *tenants);

@@ -1,0 +1,144 @@
+/* Budgets that span partitions, with several limiters at once: whatever happens, the leases' sum
+ * never grows over a budget and no partition uses more than its lease; in the end all room is where
+ * the demand is, and nobody has anything to say. */
+#include <stdio.h>
+
+#include "lease_world.h"
+#include "runner.h"
+
+enum { SEEDS = 8, TURNS_OF_UNREST = 1200, IDLE_TURNS = 180 };
+
+static const char *const names[] = {"metric 0", "metric 1", "metric 2", "the tenant"};
+
+static void check_no_error(const struct world *w, int seed)
+{
+    ck_assert_msg(w->error[0] == '\0', "seed %d, at %lld ms: %s", seed, (long long)w->now_ms,
+                  w->error);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* 98 % of what the budgets allow of the demand. */
+static void check_used(struct world *w, const char *when, int seed)
+{
+    int64_t of_metrics = 0;
+    check_no_error(w, seed);
+    for (int m = 0; m < WORLD_METRICS; m++) {
+        int64_t value = world_in_force(w, m);
+        int64_t wanted = value < 0 ? world_wanted(w, m) : least(value, world_wanted(w, m));
+        of_metrics += wanted;
+        ck_assert_msg(value < 0 || world_active(w, m) <= value, "seed %d, %s: %s uses %lld of %lld",
+                      seed, when, names[m], (long long)world_active(w, m), (long long)value);
+    }
+    int64_t value = world_in_force(w, WORLD_TENANT);
+    int64_t wanted = least(value, of_metrics);
+    int64_t active = world_active(w, WORLD_TENANT);
+    ck_assert_msg(active <= value && active >= wanted * 98 / 100,
+                  "seed %d, %s: the tenant uses %lld of %lld, wanted are %lld (%lld %lld %lld)",
+                  seed, when, (long long)active, (long long)value, (long long)wanted,
+                  (long long)world_active(w, 0), (long long)world_active(w, 1),
+                  (long long)world_active(w, 2));
+}
+
+static void metrics_limit(struct world *w, int64_t value)
+{
+    for (int m = 0; m < WORLD_METRICS; m++) {
+        world_limit(w, m, value);
+    }
+}
+
+static void unrest(struct world *w)
+{
+    w->is_calm = false;
+    for (int i = 0; i < 6; i++) {
+        static const int64_t tenants[] = {80, 50, 0, 30, 90, 0};
+        static const int64_t metrics[] = {0, 20, 40, 12, 0, 60};
+        world_demand(w, 40 + 20 * i, 1 + (int)(w->random % WORLD_PARTITIONS));
+        world_limit(w, WORLD_TENANT, tenants[i]);
+        world_run(w, TURNS_OF_UNREST / 12);
+        metrics_limit(w, metrics[i]);
+        world_run(w, TURNS_OF_UNREST / 12);
+    }
+    w->is_calm = true;
+}
+
+/* The phases of the model's run. */
+static void phases(struct world *w, int seed)
+{
+    w->is_calm = true;
+    world_demand(w, 60, WORLD_PARTITIONS);
+    world_run(w, 200);
+    unrest(w);
+    check_no_error(w, seed);
+    world_limit(w, WORLD_TENANT, 40);
+    metrics_limit(w, 16);
+    world_demand(w, 100, WORLD_PARTITIONS);
+    world_run(w, 4 * IDLE_TURNS);
+    check_used(w, "lowered", seed);
+    world_demand(w, 100, 2);
+    world_run(w, 4 * IDLE_TURNS);
+    check_used(w, "moved", seed);
+    world_limit(w, WORLD_TENANT, 0);
+    metrics_limit(w, 0);
+    world_demand(w, 120, WORLD_PARTITIONS);
+    world_run(w, 4 * IDLE_TURNS);
+    check_used(w, "raised", seed);
+}
+
+/* Each rule that is left out is found in one of the runs. */
+START_TEST(broken_rules_are_found)
+{
+    struct world w = {0};
+    for (int seed = 0; seed < 4 * SEEDS && w.error[0] == '\0'; seed++) {
+        w = (struct world){.broken = (enum world_break)_i};
+        world_open(&w, 1000 + (uint64_t)seed);
+        w.is_calm = true;
+        world_demand(&w, 60, WORLD_PARTITIONS);
+        world_run(&w, 200);
+        unrest(&w);
+        world_close(&w);
+    }
+    ck_assert_msg(w.error[0] != '\0', "break %d is not found", _i);
+    if (getenv("LEASE_TEST_SHOWS") != NULL) {
+        printf("break %d: %s\n", _i, w.error);
+    }
+}
+END_TEST
+
+START_TEST(budgets_hold)
+{
+    struct world w = {0};
+    world_open(&w, 1000 + (uint64_t)_i);
+    phases(&w, _i);
+    ck_assert_uint_gt(w.n_commits, 100);
+    ck_assert(w.n_aborts > 0 && w.n_rebalances > 0 && w.n_retries > 0 && w.n_waits > 0);
+    world_demand(&w, 0, 1);
+    world_run(&w, 3 * IDLE_TURNS);
+    uint64_t n_said = w.n_said;
+    world_run(&w, 3 * IDLE_TURNS);
+    ck_assert_msg(w.n_said == n_said, "seed %d: in silence %llu records of leases", _i,
+                  (unsigned long long)(w.n_said - n_said));
+    if (getenv("LEASE_TEST_SHOWS") != NULL) {
+        printf("seed %d: %llu commits, %llu aborts, %llu rebalances, %llu retries, %llu waits, "
+               "%llu said\n",
+               _i, (unsigned long long)w.n_commits, (unsigned long long)w.n_aborts,
+               (unsigned long long)w.n_rebalances, (unsigned long long)w.n_retries,
+               (unsigned long long)w.n_waits, (unsigned long long)w.n_said);
+    }
+    world_close(&w);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("lease");
+    TCase *t = tcase_create("lease");
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, budgets_hold, 0, SEEDS);
+    tcase_add_loop_test(t, broken_rules_are_found, 1, N_BREAKS);
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
