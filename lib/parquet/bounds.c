@@ -41,20 +41,17 @@ static void add_doubles(struct bounds *b, const double *values, size_t n)
 {
     double min = INFINITY;
     double max = -INFINITY;
+    size_t n_nan = 0;
     for (size_t i = 0; i < n; i++) { /* NaN compares false */
         min = values[i] < min ? values[i] : min;
         max = values[i] > max ? values[i] : max;
+        n_nan += values[i] != values[i];
     }
-    bool any = min <= max;
-    for (size_t i = 0; i < n && !any; i++) { /* only NaN, +Inf alone or -Inf alone */
-        if (!isnan(values[i])) {
-            min = max = values[i];
-            any = true;
-        }
+    b->any_nan = b->any_nan || n_nan > 0;
+    if (n_nan == n) {
+        return;
     }
-    if (any) {
-        doubles_merge(b, min, max);
-    }
+    doubles_merge(b, min, max);
 }
 
 void bounds_add(struct bounds *b, enum parquet_type type, const void *values, size_t n)
@@ -105,12 +102,15 @@ int bounds_cmp_max(const struct bounds *x, const struct bounds *y, enum parquet_
 
 void bounds_merge(struct bounds *b, enum parquet_type type, const struct bounds *more)
 {
+    bool any_nan = b->any_nan || more->any_nan;
+    if (more->any && !b->any) {
+        *b = *more;
+    }
+    b->any_nan = any_nan;
     if (!more->any) {
         return;
     }
-    if (!b->any) {
-        *b = *more;
-    } else if (!is_text(type)) {
+    if (!is_text(type)) {
         ints_merge(b, more->min_int, more->max_int);
         doubles_merge(b, more->min_double, more->max_double);
     } else {

@@ -49,6 +49,14 @@ size_t dictionary_held_bytes(const struct dictionary *d)
     return d->values.cap + d->refs.cap + d->n_slots * sizeof *d->slots;
 }
 
+size_t dictionary_growth_bytes(const struct dictionary *d)
+{
+    size_t n_bytes = d->values.len > d->values.cap / 2 ? d->values.cap : 0;
+    n_bytes += d->refs.len > d->refs.cap / 2 ? d->refs.cap : 0;
+    /* While the slots move to twice the room, the old ones are there, too. */
+    return n_bytes + (d->n > d->n_slots / 4 ? 2 * d->n_slots * sizeof *d->slots : 0);
+}
+
 static bool slots_grow(struct dictionary *d)
 {
     size_t n = d->n_slots == 0 ? FIRST_SLOTS : d->n_slots * 2;

@@ -47,6 +47,8 @@ void dictionary_fini(struct dictionary *d);
 void dictionary_reset(struct dictionary *d);
 void dictionary_forget_addresses(struct dictionary *d);
 size_t dictionary_held_bytes(const struct dictionary *d);
+/* What it takes more when all that is half full doubles. */
+size_t dictionary_growth_bytes(const struct dictionary *d);
 
 /* The id of a value, which is added if it is new; DICTIONARY_NONE when it is bad or there is no
  * room, which is sticky. */

@@ -162,7 +162,7 @@ static void statistics_put(const struct sums *s, enum parquet_type type,
     uint8_t room[8];
     struct thrift_struct statistics = thrift_field_struct(metadata, 12);
     thrift_i64(&statistics, 3, s->n_nulls);
-    if (s->bounds.any) {
+    if (bounds_can_be_told(&s->bounds)) {
         thrift_bytes(&statistics, 5, bounds_max(&s->bounds, type, room));
         thrift_bytes(&statistics, 6, bounds_min(&s->bounds, type, room));
         thrift_bool(&statistics, 7, s->bounds.max_exact);

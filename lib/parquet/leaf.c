@@ -67,6 +67,18 @@ size_t leaf_held_bytes(const struct leaf *l)
            l->ids.cap + l->plain.cap + l->marks.cap + l->hashes.cap;
 }
 
+static size_t growth(const struct buf *b)
+{
+    return b->len > b->cap / 2 ? b->cap : 0;
+}
+
+size_t leaf_growth_bytes(const struct leaf *l)
+{
+    return dictionary_growth_bytes(&l->dictionary) + growth(&l->repetition) +
+           growth(&l->definition) + growth(&l->ids) + growth(&l->plain) + growth(&l->marks) +
+           growth(&l->hashes);
+}
+
 static size_t open_memory(const struct leaf *l)
 {
     return l->repetition.len + l->definition.len + l->ids.len + l->plain.len;
@@ -75,6 +87,16 @@ static size_t open_memory(const struct leaf *l)
 size_t leaf_open_bytes(const struct leaf *l)
 {
     return (l->repetition.len + l->definition.len) / 8 + l->ids.len / 4 + l->plain.len;
+}
+
+bool leaf_is_full(const struct leaf *l)
+{
+    return l->hashes.len > l->limits->buf_max_bytes / 2;
+}
+
+size_t leaf_unfinished_bytes(const struct leaf *l)
+{
+    return open_memory(l) + l->dictionary.values.len;
 }
 
 static bool over_ceiling(const struct leaf *l, struct err *e)

@@ -63,6 +63,13 @@ void leaf_fini(struct leaf *l);
 void leaf_reset(struct leaf *l, bool release);
 /* Without the group arena's and the press's. */
 size_t leaf_held_bytes(const struct leaf *l);
+/* By how much that may grow with a few rows more: what is half full and more doubles. */
+size_t leaf_growth_bytes(const struct leaf *l);
+/* Whether the row group must end although there is memory: the Bloom filter's hashes are as many as
+ * can be. */
+bool leaf_is_full(const struct leaf *l);
+/* What closing the open page and the dictionary may take of the group arena. */
+size_t leaf_unfinished_bytes(const struct leaf *l);
 /* Bytes of the open page's values as they are encoded, roughly. */
 size_t leaf_open_bytes(const struct leaf *l);
 

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 
 enum {
-    LEAST_MAX_BYTES = 8 << 20,
+    LEAST_MAX_BYTES = 16 << 20,
     MOST_MAX_BYTES = 1 << 30,
     SLICE_ROWS = 1024,
     SLICE_SHARE = 32, /* a slice may have max_bytes / SLICE_SHARE */
     BUF_SHARE = 8,    /* and one buffer max_bytes / BUF_SHARE */
-    ARENA_STEP = 5 << 20
+    ARENA_STEP = 4 << 20
 };
 
 #define CREATED_BY "sluice version " SLUICE_VERSION
@@ -64,23 +64,23 @@ static bool options_check(struct parquet_options *o, struct err *e)
     return true;
 }
 
+static size_t at_most(size_t v, size_t max)
+{
+    return v < max ? v : max;
+}
+
 /* Small ceilings and many columns make smaller pages, dictionaries and filters. */
 static void limits_set(struct parquet_writer *w)
 {
     const struct parquet_options *o = &w->options;
-    size_t share = o->max_bytes / 4 / w->n_leaves;
-    size_t least = 4096;
-    share = share < least ? least : share;
-    size_t page = o->page_max_bytes < share ? o->page_max_bytes : share;
-    size_t dictionary = o->dictionary_max_bytes < share / 2 ? o->dictionary_max_bytes : share / 2;
+    size_t page = at_most(o->page_max_bytes, o->max_bytes / 8 / w->n_leaves);
+    size_t dictionary = at_most(o->dictionary_max_bytes, o->max_bytes / 32);
     w->limits = (struct leaf_limits){.page_rows = o->page_rows,
                                      .page_bytes = page,
                                      .dictionary_max_bytes = dictionary,
                                      .statistics_max_bytes = o->statistics_max_bytes,
                                      .buf_max_bytes = o->max_bytes / BUF_SHARE};
-    if (w->options.bloom_max_bytes > w->limits.buf_max_bytes / 2) {
-        w->options.bloom_max_bytes = w->limits.buf_max_bytes / 2;
-    }
+    w->options.bloom_max_bytes = at_most(o->bloom_max_bytes, w->limits.buf_max_bytes / 2);
 }
 
 static bool writer_init(struct parquet_writer *w, struct err *e)
@@ -151,7 +151,6 @@ void parquet_free(struct parquet_writer *w)
     free(w);
 }
 
-/* What may double when it grows. */
 static size_t bufs_held(const struct parquet_writer *w)
 {
     size_t n_bytes = rows_scratch_held_bytes(&w->scratch) + footer_held_bytes(&w->footer);
@@ -291,12 +290,20 @@ static bool end_group(struct parquet_writer *w, struct err *e)
     return true;
 }
 
-/* The next slice at most doubles each buffer, and closing the pages takes as much of the arena. */
+/* Whether the next slice, or closing the pages after it, might go over the ceiling. */
 static bool memory_is_due(struct parquet_writer *w)
 {
-    size_t bufs = bufs_held(w);
-    size_t held = note_peak(w);
-    return held + 2 * bufs + ARENA_STEP + w->options.max_bytes / SLICE_SHARE > w->options.max_bytes;
+    size_t due = note_peak(w) + w->options.max_bytes / 8; /* slices are small against that */
+    size_t unfinished = 0;
+    for (size_t i = 0; i < w->n_leaves; i++) {
+        due += leaf_growth_bytes(&w->leaves[i]);
+        unfinished += leaf_unfinished_bytes(&w->leaves[i]);
+        due = leaf_is_full(&w->leaves[i]) ? SIZE_MAX / 2 : due;
+    }
+    if (unfinished > w->group.held_bytes - w->group.used_bytes) {
+        due += unfinished + ARENA_STEP;
+    }
+    return due > w->options.max_bytes;
 }
 
 /* How many rows the next slice has: no page gets more than page_rows, nor a slice more than its

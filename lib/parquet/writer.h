@@ -32,7 +32,7 @@ struct parquet_options {
     size_t dictionary_max_bytes; /* 1 MiB */
     size_t statistics_max_bytes; /* 64; longer texts are cut */
     size_t bloom_max_bytes;      /* 1 MiB */
-    size_t max_bytes;            /* ceiling of what the writer holds: 64 MiB; at least 8 MiB */
+    size_t max_bytes;            /* ceiling of what the writer holds: 64 MiB; at least 16 MiB */
 };
 
 struct parquet_writer;

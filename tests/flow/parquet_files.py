@@ -129,7 +129,7 @@ def read_pyarrow(path):
 def read_duckdb(path, where="true"):
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
-        return _from_arrow(db.execute(f"SELECT * FROM read_parquet('{path}') WHERE {where}").to_arrow_table())
+        return _from_arrow(db.sql(f"SELECT * FROM read_parquet('{path}') WHERE {where}").to_arrow_table())
 
 
 def read_polars(path):
