@@ -97,9 +97,11 @@ static struct slice text(char *room, const char *prefix, uint64_t n)
     return slice_str(room);
 }
 
+/* Ids as hashes are, but in ascending order. */
 static struct slice series_id(char *room, uint64_t series)
 {
-    (void)snprintf(room, 48, "%016" PRIx64 "%016" PRIx64, mixed(series), mixed(series + 1));
+    (void)snprintf(room, 48, "%016" PRIx64 "%016" PRIx64, series << 44 | mixed(series) >> 20,
+                   mixed(series + 1));
     return slice_str(room);
 }
 

@@ -1,0 +1,641 @@
+#include "parquet/file.h"
+
+#include "base/utf8.h"
+#include "parquet/bloom.h"
+#include "parquet/thrift.h"
+
+enum { MAX_LEVELS = 8 };
+
+static bool full(struct err *e)
+{
+    return err_set(e, ERR_BAD_INPUT, "the footer needs more memory than it may have");
+}
+
+/* A list's elements, cleared. NULL fails the input. */
+static void *list_of(struct thrift_reader *r, enum thrift_type type, size_t item_bytes,
+                     struct arena *a, size_t *n)
+{
+    *n = thrift_read_list(r, type);
+    void *items = arena_calloc(a, *n + 1, item_bytes);
+    if (items == NULL) {
+        cursor_fail(r->in);
+        *n = 0;
+    }
+    return items;
+}
+
+/* ---- the schema: a tree, depth first ---- */
+
+struct element {
+    struct slice name;
+    int32_t physical; /* -1: a group */
+    int32_t repetition;
+    int32_t n_children;
+    int32_t converted;
+    bool is_timestamp_utc;
+};
+
+static bool timestamp_read(struct thrift_reader logical)
+{
+    bool utc = false;
+    while (thrift_next(&logical)) {
+        if (logical.id == LOGICAL_TIMESTAMP && logical.type == THRIFT_STRUCT) {
+            struct thrift_reader timestamp = thrift_read_struct(&logical);
+            while (thrift_next(&timestamp)) {
+                if (timestamp.id == 1) {
+                    utc = thrift_read_bool(&timestamp);
+                } else {
+                    thrift_skip(&timestamp);
+                }
+            }
+        } else {
+            thrift_skip(&logical);
+        }
+    }
+    return utc;
+}
+
+static struct element element_read(struct thrift_reader r)
+{
+    struct element out = {.physical = -1, .converted = CONVERTED_NONE};
+    while (thrift_next(&r)) {
+        switch (r.id) {
+        case 1:
+            out.physical = thrift_read_i32(&r);
+            break;
+        case 3:
+            out.repetition = thrift_read_i32(&r);
+            break;
+        case 4:
+            out.name = thrift_read_bytes(&r);
+            break;
+        case 5:
+            out.n_children = thrift_read_i32(&r);
+            break;
+        case 6:
+            out.converted = thrift_read_i32(&r);
+            break;
+        case 10:
+            out.is_timestamp_utc = timestamp_read(thrift_read_struct(&r));
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+    return out;
+}
+
+/* A group whose children are being read. */
+struct level {
+    int32_t n_left;
+    size_t path_bytes;
+    uint8_t definition;
+    uint8_t repetition;
+};
+
+static struct slice path_of(struct buf *path, struct slice name, struct arena *a)
+{
+    buf_put_slice(path, name);
+    return arena_copy(a, buf_slice(path));
+}
+
+static bool schema_add(struct parquet_file *f, struct level *levels, size_t *depth,
+                       const struct element *x, struct buf *path, struct arena *a, struct err *e)
+{
+    while (*depth > 0 && levels[*depth - 1].n_left == 0) {
+        (*depth)--;
+    }
+    if (*depth == 0 || *depth == MAX_LEVELS || !utf8_valid(x->name)) {
+        return err_set(e, ERR_BAD_INPUT, "schema: the tree of column %.*s is wrong",
+                       SLICE_ARG(x->name));
+    }
+    struct level *parent = &levels[*depth - 1];
+    parent->n_left--;
+    path->len = parent->path_bytes;
+    uint8_t definition = (uint8_t)(parent->definition + (x->repetition != REPETITION_REQUIRED));
+    uint8_t repetition = (uint8_t)(parent->repetition + (x->repetition == REPETITION_REPEATED));
+    struct slice whole = path_of(path, x->name, a);
+    if (whole.ptr == NULL) {
+        return full(e);
+    }
+    if (x->physical < 0) {
+        buf_u8(path, '.');
+        levels[(*depth)++] = (struct level){x->n_children, path->len, definition, repetition};
+        return buf_ok(path) || full(e);
+    }
+    f->leaves[f->n_leaves++] = (struct file_leaf){whole,        (enum parquet_physical)x->physical,
+                                                  x->converted, definition,
+                                                  repetition,   x->is_timestamp_utc};
+    return true;
+}
+
+static bool schema_read(struct thrift_reader *r, struct parquet_file *f, struct arena *a,
+                        struct err *e)
+{
+    struct level levels[MAX_LEVELS] = {{0}};
+    size_t depth = 0;
+    size_t n;
+    struct buf path;
+    buf_init(&path, 1 << 16);
+    f->leaves = list_of(r, THRIFT_STRUCT, sizeof *f->leaves, a, &n);
+    f->n_leaves = 0;
+    bool ok = f->leaves != NULL || full(e);
+    for (size_t i = 0; ok && i < n && cursor_ok(r->in); i++) {
+        struct element x = element_read(thrift_read_element(r));
+        if (i == 0) {
+            levels[depth++] = (struct level){.n_left = x.n_children};
+        } else if (cursor_ok(r->in)) {
+            ok = schema_add(f, levels, &depth, &x, &path, a, e);
+        }
+    }
+    buf_fini(&path);
+    return ok;
+}
+
+/* ---- row groups ---- */
+
+static void statistics_read(struct thrift_reader r, struct file_chunk *out)
+{
+    bool min = false;
+    bool max = false;
+    while (thrift_next(&r)) {
+        switch (r.id) {
+        case 3:
+            out->n_nulls = thrift_read_i64(&r);
+            out->has_null_count = true;
+            break;
+        case 5:
+            out->max = thrift_read_bytes(&r);
+            max = true;
+            break;
+        case 6:
+            out->min = thrift_read_bytes(&r);
+            min = true;
+            break;
+        case 7:
+            out->max_exact = thrift_read_bool(&r);
+            break;
+        case 8:
+            out->min_exact = thrift_read_bool(&r);
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+    out->has_bounds = min && max;
+}
+
+static void encodings_read(struct thrift_reader *r, struct file_chunk *out)
+{
+    size_t n = thrift_read_list(r, THRIFT_I32);
+    for (size_t i = 0; i < n; i++) {
+        int64_t encoding = cursor_zigzag(r->in);
+        if (encoding >= 0 && encoding < 32) {
+            out->encodings |= UINT32_C(1) << encoding;
+        }
+    }
+}
+
+static void encoding_stats_read(struct thrift_reader *r, struct file_chunk *out)
+{
+    size_t n = thrift_read_list(r, THRIFT_STRUCT);
+    out->has_encoding_stats = true;
+    for (size_t i = 0; i < n && cursor_ok(r->in); i++) {
+        struct thrift_reader x = thrift_read_element(r);
+        int32_t fields[4] = {0};
+        while (thrift_next(&x)) {
+            if (x.id >= 1 && x.id <= 3) {
+                fields[x.id] = thrift_read_i32(&x);
+            } else {
+                thrift_skip(&x);
+            }
+        }
+        if (fields[1] == PAGE_DICTIONARY) {
+            out->n_dictionary_pages = fields[3];
+        } else if (fields[2] >= 0 && fields[2] < N_ENCODINGS) {
+            out->n_data_pages[fields[2]] = fields[3];
+        }
+    }
+}
+
+static void metadata_read(struct thrift_reader r, struct file_chunk *out)
+{
+    while (thrift_next(&r)) {
+        switch (r.id) {
+        case 1:
+            out->physical = thrift_read_i32(&r);
+            break;
+        case 2:
+            encodings_read(&r, out);
+            break;
+        case 4:
+            out->codec = thrift_read_i32(&r);
+            break;
+        case 5:
+            out->n_values = thrift_read_i64(&r);
+            break;
+        case 6:
+            out->plain_bytes = thrift_read_i64(&r);
+            break;
+        case 7:
+            out->file_bytes = thrift_read_i64(&r);
+            break;
+        case 9:
+            out->data_page = thrift_read_i64(&r);
+            break;
+        case 11:
+            out->dictionary_page = thrift_read_i64(&r);
+            break;
+        case 12:
+            statistics_read(thrift_read_struct(&r), out);
+            break;
+        case 13:
+            encoding_stats_read(&r, out);
+            break;
+        case 14:
+            out->bloom.at = thrift_read_i64(&r);
+            break;
+        case 15:
+            out->bloom.len = thrift_read_i32(&r);
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+}
+
+static void chunk_read(struct thrift_reader r, struct file_chunk *out)
+{
+    while (thrift_next(&r)) {
+        switch (r.id) {
+        case 3:
+            metadata_read(thrift_read_struct(&r), out);
+            break;
+        case 4:
+            out->offset_index.at = thrift_read_i64(&r);
+            break;
+        case 5:
+            out->offset_index.len = thrift_read_i32(&r);
+            break;
+        case 6:
+            out->column_index.at = thrift_read_i64(&r);
+            break;
+        case 7:
+            out->column_index.len = thrift_read_i32(&r);
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+}
+
+static void sorting_read(struct thrift_reader *r, struct file_group *out, struct arena *a)
+{
+    out->sorting = list_of(r, THRIFT_STRUCT, sizeof *out->sorting, a, &out->n_sorting);
+    for (size_t i = 0; i < out->n_sorting && cursor_ok(r->in); i++) {
+        struct thrift_reader x = thrift_read_element(r);
+        while (thrift_next(&x)) {
+            switch (x.id) {
+            case 1:
+                out->sorting[i].leaf = thrift_read_i32(&x);
+                break;
+            case 2:
+                out->sorting[i].descending = thrift_read_bool(&x);
+                break;
+            case 3:
+                out->sorting[i].nulls_first = thrift_read_bool(&x);
+                break;
+            default:
+                thrift_skip(&x);
+                break;
+            }
+        }
+    }
+}
+
+static size_t group_read(struct thrift_reader r, struct file_group *out, struct arena *a)
+{
+    size_t n_chunks = 0;
+    while (thrift_next(&r)) {
+        switch (r.id) {
+        case 1:
+            out->chunks = list_of(&r, THRIFT_STRUCT, sizeof *out->chunks, a, &n_chunks);
+            for (size_t i = 0; i < n_chunks && cursor_ok(r.in); i++) {
+                chunk_read(thrift_read_element(&r), &out->chunks[i]);
+            }
+            break;
+        case 2:
+            out->plain_bytes = thrift_read_i64(&r);
+            break;
+        case 3:
+            out->n_rows = thrift_read_i64(&r);
+            break;
+        case 4:
+            sorting_read(&r, out, a);
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+    return n_chunks;
+}
+
+static bool groups_read(struct thrift_reader *r, struct parquet_file *f, struct arena *a,
+                        struct err *e)
+{
+    f->groups = list_of(r, THRIFT_STRUCT, sizeof *f->groups, a, &f->n_groups);
+    for (size_t i = 0; i < f->n_groups && cursor_ok(r->in); i++) {
+        size_t n_chunks = group_read(thrift_read_element(r), &f->groups[i], a);
+        if (cursor_ok(r->in) && n_chunks != f->n_leaves) {
+            return err_set(e, ERR_BAD_INPUT, "row group %zu has %zu chunks, the schema %zu columns",
+                           i, n_chunks, f->n_leaves);
+        }
+        for (size_t k = 0; k < f->groups[i].n_sorting; k++) {
+            int32_t leaf = f->groups[i].sorting[k].leaf;
+            if (leaf < 0 || (size_t)leaf >= f->n_leaves || f->leaves[leaf].max_repetition > 0) {
+                return err_set(e, ERR_BAD_INPUT, "row group %zu: sorting column %d can't be", i,
+                               leaf);
+            }
+        }
+    }
+    return true;
+}
+
+static void pairs_read(struct thrift_reader *r, struct parquet_file *f, struct arena *a)
+{
+    f->pairs = list_of(r, THRIFT_STRUCT, sizeof *f->pairs, a, &f->n_pairs);
+    for (size_t i = 0; i < f->n_pairs && cursor_ok(r->in); i++) {
+        struct thrift_reader x = thrift_read_element(r);
+        while (thrift_next(&x)) {
+            if (x.id == 1) {
+                f->pairs[i].key = thrift_read_bytes(&x);
+            } else if (x.id == 2) {
+                f->pairs[i].value = thrift_read_bytes(&x);
+            } else {
+                thrift_skip(&x);
+            }
+        }
+    }
+}
+
+static bool footer_read(struct cursor *in, struct parquet_file *f, struct arena *a, struct err *e)
+{
+    struct thrift_reader r = thrift_read_begin(in);
+    bool ok = true;
+    while (ok && thrift_next(&r)) {
+        switch (r.id) {
+        case 2:
+            ok = f->leaves == NULL ? schema_read(&r, f, a, e)
+                                   : err_set(e, ERR_BAD_INPUT, "two schemas");
+            break;
+        case 3:
+            f->n_rows = thrift_read_i64(&r);
+            break;
+        case 4:
+            ok = groups_read(&r, f, a, e);
+            break;
+        case 5:
+            pairs_read(&r, f, a);
+            break;
+        case 6:
+            f->created_by = thrift_read_bytes(&r);
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+    if (ok && !cursor_ok(in)) {
+        return err_set(e, ERR_BAD_INPUT, "the footer is damaged at its byte %zu", cursor_at(in));
+    }
+    return ok;
+}
+
+bool file_open(struct slice bytes, struct arena *a, struct parquet_file *out, struct err *e)
+{
+    enum { TAIL_BYTES = 4 + PARQUET_MAGIC_BYTES };
+    *out = (struct parquet_file){.bytes = bytes};
+    struct slice magic = slice_of(PARQUET_MAGIC, PARQUET_MAGIC_BYTES);
+    if (bytes.len < PARQUET_MAGIC_BYTES + TAIL_BYTES || !slice_starts_with(bytes, magic) ||
+        !slice_ends_with(bytes, magic)) {
+        return err_set(e, ERR_BAD_INPUT, "no Parquet file: PAR1 is not at both ends");
+    }
+    struct cursor tail = cursor_of(slice_of(bytes.ptr + bytes.len - TAIL_BYTES, TAIL_BYTES));
+    uint32_t len = cursor_le32(&tail);
+    if (len > bytes.len - TAIL_BYTES - PARQUET_MAGIC_BYTES) {
+        return err_set(e, ERR_BAD_INPUT, "a footer of %u bytes in a file of %zu", len, bytes.len);
+    }
+    out->footer_bytes = len;
+    struct cursor in = cursor_of(slice_of(bytes.ptr + bytes.len - TAIL_BYTES - len, len));
+    return footer_read(&in, out, a, e);
+}
+
+/* ---- what the footer points to ---- */
+
+static bool span_of(const struct parquet_file *f, int64_t at, int64_t len, struct slice *out,
+                    struct err *e)
+{
+    if (at < 0 || len < 0 || (uint64_t)at > f->bytes.len ||
+        (uint64_t)len > f->bytes.len - (uint64_t)at) {
+        return err_set(e, ERR_BAD_INPUT, "bytes %lld+%lld are beyond the file", (long long)at,
+                       (long long)len);
+    }
+    *out = slice_of(f->bytes.ptr + at, (size_t)len);
+    return true;
+}
+
+static void page_kind_read(struct thrift_reader r, struct file_page *out)
+{
+    while (thrift_next(&r)) {
+        if (r.id == 1) {
+            out->n_values = thrift_read_i32(&r);
+        } else if (r.id == 2) {
+            out->encoding = thrift_read_i32(&r);
+        } else {
+            thrift_skip(&r);
+        }
+    }
+}
+
+bool file_page(const struct parquet_file *f, int64_t at, int64_t limit, struct file_page *out,
+               struct err *e)
+{
+    struct slice room = SLICE_NONE;
+    if (at < 0 || limit < at) {
+        return err_set(e, ERR_BAD_INPUT, "a page at byte %lld, outside of its chunk",
+                       (long long)at);
+    }
+    if (!span_of(f, at, limit - at, &room, e)) {
+        return false;
+    }
+    *out = (struct file_page){.type = -1};
+    struct cursor in = cursor_of(room);
+    struct thrift_reader r = thrift_read_begin(&in);
+    int32_t body_bytes = -1;
+    while (thrift_next(&r)) {
+        switch (r.id) {
+        case 1:
+            out->type = thrift_read_i32(&r);
+            break;
+        case 2:
+            out->plain_bytes = thrift_read_i32(&r);
+            break;
+        case 3:
+            body_bytes = thrift_read_i32(&r);
+            break;
+        case 4:
+            out->checksum = (uint32_t)thrift_read_i32(&r);
+            out->has_checksum = true;
+            break;
+        case 5:
+        case 7:
+            page_kind_read(thrift_read_struct(&r), out);
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+    out->header_bytes = cursor_at(&in);
+    if (cursor_ok(&in) && body_bytes >= 0) {
+        out->body = cursor_take(&in, (uint64_t)body_bytes);
+    }
+    if (!cursor_ok(&in) || body_bytes < 0 || out->plain_bytes < 0 || out->n_values < 0) {
+        return err_set(e, ERR_BAD_INPUT, "the page header at byte %lld is damaged", (long long)at);
+    }
+    return true;
+}
+
+static void locations_read(struct thrift_reader *r, struct file_index *out, struct arena *a)
+{
+    out->locations = list_of(r, THRIFT_STRUCT, sizeof *out->locations, a, &out->n_pages);
+    for (size_t i = 0; i < out->n_pages && cursor_ok(r->in); i++) {
+        struct thrift_reader x = thrift_read_element(r);
+        while (thrift_next(&x)) {
+            switch (x.id) {
+            case 1:
+                out->locations[i].at = thrift_read_i64(&x);
+                break;
+            case 2:
+                out->locations[i].len = thrift_read_i32(&x);
+                break;
+            case 3:
+                out->locations[i].first_row = thrift_read_i64(&x);
+                break;
+            default:
+                thrift_skip(&x);
+                break;
+            }
+        }
+    }
+}
+
+static struct slice *texts_read(struct thrift_reader *r, struct arena *a, size_t *n)
+{
+    struct slice *texts = list_of(r, THRIFT_BINARY, sizeof *texts, a, n);
+    for (size_t i = 0; i < *n; i++) {
+        texts[i] = cursor_varint_bytes(r->in);
+    }
+    return texts;
+}
+
+static bool column_index_read(struct cursor *in, struct file_index *out, struct arena *a)
+{
+    struct thrift_reader r = thrift_read_begin(in);
+    size_t n[4] = {0};
+    while (thrift_next(&r)) {
+        switch (r.id) {
+        case 1:
+            out->null_pages = list_of(&r, THRIFT_TRUE, sizeof *out->null_pages, a, &n[0]);
+            for (size_t i = 0; i < n[0]; i++) {
+                out->null_pages[i] = cursor_u8(in) == THRIFT_TRUE;
+            }
+            break;
+        case 2:
+            out->min = texts_read(&r, a, &n[1]);
+            break;
+        case 3:
+            out->max = texts_read(&r, a, &n[2]);
+            break;
+        case 4:
+            out->order = thrift_read_i32(&r);
+            break;
+        case 5:
+            out->n_nulls = list_of(&r, THRIFT_I64, sizeof *out->n_nulls, a, &n[3]);
+            out->has_null_counts = true;
+            for (size_t i = 0; i < n[3]; i++) {
+                out->n_nulls[i] = cursor_zigzag(in);
+            }
+            break;
+        default:
+            thrift_skip(&r);
+            break;
+        }
+    }
+    return cursor_ok(in) && n[0] == out->n_pages && n[1] == out->n_pages && n[2] == out->n_pages &&
+           (!out->has_null_counts || n[3] == out->n_pages);
+}
+
+bool file_index(const struct parquet_file *f, const struct file_chunk *chunk, struct arena *a,
+                struct file_index *out, struct err *e)
+{
+    struct slice bytes = SLICE_NONE;
+    *out = (struct file_index){.has_locations = chunk->offset_index.len != 0};
+    if (!out->has_locations) {
+        return true;
+    }
+    if (!span_of(f, chunk->offset_index.at, chunk->offset_index.len, &bytes, e)) {
+        return err_wrap(e, "offset index");
+    }
+    struct cursor in = cursor_of(bytes);
+    struct thrift_reader r = thrift_read_begin(&in);
+    while (thrift_next(&r)) {
+        if (r.id == 1) {
+            locations_read(&r, out, a);
+        } else {
+            thrift_skip(&r);
+        }
+    }
+    if (!cursor_ok(&in)) {
+        return err_set(e, ERR_BAD_INPUT, "the offset index is damaged");
+    }
+    if (chunk->column_index.len == 0) {
+        return true;
+    }
+    if (!span_of(f, chunk->column_index.at, chunk->column_index.len, &bytes, e)) {
+        return err_wrap(e, "column index");
+    }
+    in = cursor_of(bytes);
+    out->has_bounds = true;
+    return column_index_read(&in, out, a) ||
+           err_set(e, ERR_BAD_INPUT, "the column index is damaged");
+}
+
+bool file_bloom(const struct parquet_file *f, const struct file_chunk *chunk, struct slice *out,
+                struct err *e)
+{
+    struct slice bytes = SLICE_NONE;
+    if (!span_of(f, chunk->bloom.at, chunk->bloom.len, &bytes, e)) {
+        return err_wrap(e, "Bloom filter");
+    }
+    struct cursor in = cursor_of(bytes);
+    struct thrift_reader r = thrift_read_begin(&in);
+    int32_t n_bytes = 0;
+    while (thrift_next(&r)) {
+        if (r.id == 1) {
+            n_bytes = thrift_read_i32(&r);
+        } else {
+            thrift_skip(&r);
+        }
+    }
+    if (!cursor_ok(&in) || n_bytes < BLOOM_BLOCK_BYTES || n_bytes % BLOOM_BLOCK_BYTES != 0) {
+        return err_set(e, ERR_BAD_INPUT, "the Bloom filter's header is damaged");
+    }
+    *out = cursor_take(&in, (uint64_t)n_bytes);
+    return cursor_ok(&in) || err_set(e, ERR_BAD_INPUT, "the Bloom filter is cut short");
+}
