@@ -150,7 +150,8 @@ static size_t character_next(uint8_t *p, size_t n)
     for (size_t i = n; i > 1; i--, c >>= 6) {
         p[i - 1] = (uint8_t)(0x80 | (c & 0x3f));
     }
-    p[0] = n == 1 ? (uint8_t)c : (uint8_t)((0xf00u >> n & 0xff) | c);
+    uint32_t lead = n == 1 ? 0 : 0xf00u >> n & 0xff;
+    p[0] = (uint8_t)(lead | c);
     return n;
 }
 

@@ -94,9 +94,16 @@ def write_raw(path, data):
     return json.loads(done.stdout)
 
 
+def sluice_parquet(command, *paths):
+    return subprocess.run([f"{BIN}/sluice-parquet", command, *paths], capture_output=True, text=True, timeout=300, check=False)
+
+
 def write(path, columns, **options):
-    """Writes the file; what the writer said about it. WriterFailed when it failed."""
-    return write_raw(path, describe(columns, **options))
+    """Writes the file and has it verified; what the writer said about it. WriterFailed when it failed."""
+    wrote = write_raw(path, describe(columns, **options))
+    verified = sluice_parquet("verify", path)
+    assert verified.returncode == 0, verified.stderr
+    return wrote
 
 
 def canonical(value):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.flow import parquet_files
-from tests.flow.parquet_files import READERS, Column, WriterFailed, canonical, check, write
+from tests.flow.parquet_files import READERS, Column, WriterFailed, canonical, check, sluice_parquet, write
 
 CODECS = ("zstd", "snappy", "none")
 DAY_MS = 86_400_000
@@ -367,3 +367,45 @@ def test_a_sink_that_fails_leaves_no_file(tmp_path):
 def test_errors_name_place_and_cause(tmp_path, columns, options, error):
     with pytest.raises(WriterFailed, match=error):
         write(str(tmp_path / "t.parquet"), columns, **options)
+
+
+@pytest.mark.parametrize("options", [{"compression": "zstd"}, {"compression": "snappy", "use_dictionary": False},
+                                     {"compression": "none", "use_dictionary": False, "column_encoding": {
+                                         "series": "PLAIN", "ts": "DELTA_BINARY_PACKED", "n": "DELTA_BINARY_PACKED",
+                                         "value": "BYTE_STREAM_SPLIT"}}], ids=str)
+def test_verify_reads_what_another_writer_wrote(tmp_path, options):
+    """So that writer and verifier do not share one misreading of the format."""
+    rng = random.Random(2)
+    table = pa.table({"series": [f"s-{rng.randrange(50)}" for _ in range(5000)],
+                      "ts": pa.array([1_800_000_000_000 + i * 10 for i in range(5000)], pa.timestamp("ms", tz="UTC")),
+                      "n": [None if i % 7 == 0 else rng.randrange(-2**40, 2**40) for i in range(5000)],
+                      "value": [rng.choice([1.0, -0.0, math.inf, rng.random()]) for _ in range(5000)]})
+    table = table.append_column("labels", pa.array([[("k", "v")] * (i % 3) for i in range(5000)], pa.map_(pa.string(), pa.string())))
+    if "column_encoding" in options:
+        options["column_encoding"].update({"labels.key_value.key": "PLAIN", "labels.key_value.value": "PLAIN"})
+    path = str(tmp_path / "t.parquet")
+    pq.write_table(table, path, row_group_size=2000, data_page_size=4000, write_page_index=True, write_page_checksum=True,
+                   data_page_version="1.0", sorting_columns=[pq.SortingColumn(1)], store_schema=False, **options)
+    verified = sluice_parquet("verify", path)
+    assert verified.returncode == 0, verified.stderr
+    assert "good: 5000 rows in 3 row groups, 5000 of them in order; " in verified.stdout
+
+
+def test_verify_and_inspect_say_what_is_wrong_and_what_is_there(tmp_path):
+    path, broken = str(tmp_path / "t.parquet"), str(tmp_path / "broken.parquet")
+    columns = [Column("tenant", "string", ["demo\n"] * 30, bloom=True), Column("ts", "timestamp", list(range(30)), encoding="delta")]
+    write(path, columns, sorting=[0, 1], pairs={"first": "17"}, page_rows=10)
+    shown = sluice_parquet("inspect", path).stdout
+    for line in ("30 rows in 1 row groups; by sluice version ", "first = 17\n", "ts: INT64 TIMESTAMP(MILLIS, UTC)\n",
+                 "row group 0: 30 rows, sorted by tenant, ts\n", "RLE_DICTIONARY*3, from demo\\x0a to demo\\x0a, column index, Bloom",
+                 "zstd, DELTA_BINARY_PACKED*3, from 0 to 29, column index\n"):
+        assert line in shown, shown
+    data = bytearray((tmp_path / "t.parquet").read_bytes())
+    data[pq.read_metadata(path).row_group(0).column(1).data_page_offset + 30] ^= 1
+    (tmp_path / "broken.parquet").write_bytes(data)
+    both = sluice_parquet("verify", broken, path, str(tmp_path / "absent"))
+    assert both.returncode == 1 and f"{path}: good" in both.stdout
+    assert f"{broken}: row group 0: column ts: page at byte " in both.stderr and "absent: cannot be opened" in both.stderr
+    (tmp_path / "broken.parquet").write_bytes(data[:-1])
+    assert "no Parquet file: PAR1 is not at both ends" in sluice_parquet("inspect", broken).stderr
+    assert sluice_parquet("explain", path).returncode == 2

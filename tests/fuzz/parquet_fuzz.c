@@ -17,7 +17,7 @@ enum {
     MAX_ENTRIES = 800,
     OUT_BYTES = 16 << 20,
     CEILING = 16 << 20,
-    MAX_FAILING_RUNS = 24
+    MAX_FAILING_RUNS = 8
 };
 
 struct field_data {
