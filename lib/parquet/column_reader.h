@@ -2,7 +2,7 @@
  * whatever a page says of itself checked on the way. */
 #pragma once
 
-#include "parquet/file.h"
+#include "parquet/file_pages.h"
 
 struct column_reader {
     const struct parquet_file *file; /* the caller's, as all of these */

@@ -180,6 +180,18 @@ size_t thrift_read_list(struct thrift_reader *r, enum thrift_type type)
     return n;
 }
 
+void *thrift_read_array(struct thrift_reader *r, enum thrift_type type, size_t item_bytes,
+                        struct arena *a, size_t *n)
+{
+    *n = thrift_read_list(r, type);
+    void *items = arena_calloc(a, *n + 1, item_bytes);
+    if (items == NULL) {
+        cursor_fail(r->in);
+        *n = 0;
+    }
+    return items;
+}
+
 static void value_skip(struct cursor *in, uint8_t type, uint8_t depth);
 
 static void struct_skip(struct cursor *in, uint8_t depth)

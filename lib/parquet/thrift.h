@@ -6,6 +6,7 @@
  * elements */
 #pragma once
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/cursor.h"
 
@@ -73,6 +74,9 @@ struct slice thrift_read_bytes(struct thrift_reader *r);
 struct thrift_reader thrift_read_struct(struct thrift_reader *r);
 /* The number of elements of the given type, which is never more than the bytes that are left. */
 size_t thrift_read_list(struct thrift_reader *r, enum thrift_type type);
+/* Room for that many elements, cleared, and one more; NULL and bad input when the arena is full. */
+void *thrift_read_array(struct thrift_reader *r, enum thrift_type type, size_t item_bytes,
+                        struct arena *a, size_t *n);
 /* A struct as an element of a list, one level below r. */
 struct thrift_reader thrift_read_element(struct thrift_reader *r);
 void thrift_skip(struct thrift_reader *r);

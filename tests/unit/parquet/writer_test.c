@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "parquet/file_pages.h"
 #include "parquet/verify.h"
 #include "parquet/writer.h"
 
