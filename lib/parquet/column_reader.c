@@ -168,7 +168,8 @@ static bool values_decode(struct column_reader *r, struct cursor *in, int32_t en
     if (out == NULL) {
         return no_memory(e);
     }
-    if (encoding == ENCODING_RLE_DICTIONARY && r->n_dictionary_pages > 0) {
+    bool by_id = encoding == ENCODING_RLE_DICTIONARY || encoding == ENCODING_PLAIN_DICTIONARY;
+    if (by_id && r->n_dictionary_pages > 0) {
         if (!ids_decode(r, in, n, out, e)) {
             return false;
         }
@@ -189,7 +190,8 @@ static bool values_decode(struct column_reader *r, struct cursor *in, int32_t en
 static bool dictionary_decode(struct column_reader *r, const struct file_page *page, struct err *e)
 {
     struct slice body;
-    if (r->n_dictionary_pages++ > 0 || page->encoding != ENCODING_PLAIN) {
+    bool plain = page->encoding == ENCODING_PLAIN || page->encoding == ENCODING_PLAIN_DICTIONARY;
+    if (r->n_dictionary_pages++ > 0 || !plain) {
         return err_set(e, ERR_BAD_INPUT, "a second dictionary, or one that is not PLAIN");
     }
     if (!body_of(r, page, &r->dictionary, &body, e)) {

@@ -38,6 +38,8 @@ enum parquet_logical {
 
 enum parquet_page_encoding {
     ENCODING_PLAIN = 0,
+    ENCODING_PLAIN_DICTIONARY =
+        2, /* format 1's name for RLE_DICTIONARY, and for its dictionary's PLAIN */
     ENCODING_RLE = 3,
     ENCODING_DELTA_BINARY_PACKED = 5,
     ENCODING_RLE_DICTIONARY = 8,

@@ -58,6 +58,7 @@ struct variant {
     enum parquet_encoding times;
     enum parquet_encoding values;
     enum parquet_codec codec;
+    uint32_t page_rows; /* 0: the default */
 };
 
 struct result {
@@ -206,6 +207,7 @@ static struct result run(const struct variant *v, struct rows *rows, uint64_t n_
                                             .sorting = sorting,
                                             .n_sorting = sizeof sorting / sizeof *sorting,
                                             .codec = v->codec,
+                                            .page_rows = v->page_rows,
                                             .max_bytes = 128 << 20};
     struct parquet_column columns[N_COLUMNS] = {{.nulls = NULL}};
     struct parquet_writer *w;
@@ -238,13 +240,19 @@ int main(int argc, char **argv)
                                             {"out", required_argument, NULL, 'o'},
                                             {0}};
     static const struct variant variants[] = {
-        {"delta times, plain values, zstd", PARQUET_DELTA, PARQUET_PLAIN, PARQUET_ZSTD},
-        {"plain times, plain values, zstd", PARQUET_PLAIN, PARQUET_PLAIN, PARQUET_ZSTD},
-        {"delta times, split values, zstd", PARQUET_DELTA, PARQUET_SPLIT, PARQUET_ZSTD},
-        {"delta times, dictionary values, zstd", PARQUET_DELTA, PARQUET_DICTIONARY, PARQUET_ZSTD},
-        {"delta times, plain values, snappy", PARQUET_DELTA, PARQUET_PLAIN, PARQUET_SNAPPY},
-        {"delta times, plain values, no codec", PARQUET_DELTA, PARQUET_PLAIN,
-         PARQUET_UNCOMPRESSED}};
+        {"delta times, plain values, zstd", PARQUET_DELTA, PARQUET_PLAIN, PARQUET_ZSTD, 0},
+        {"plain times, plain values, zstd", PARQUET_PLAIN, PARQUET_PLAIN, PARQUET_ZSTD, 0},
+        {"dictionary times, plain values, zstd", PARQUET_DICTIONARY, PARQUET_PLAIN, PARQUET_ZSTD,
+         0},
+        {"the same, pages of 120,000 rows", PARQUET_DICTIONARY, PARQUET_PLAIN, PARQUET_ZSTD,
+         120000},
+        {"the same, split values", PARQUET_DICTIONARY, PARQUET_SPLIT, PARQUET_ZSTD, 120000},
+        {"delta times, split values, zstd", PARQUET_DELTA, PARQUET_SPLIT, PARQUET_ZSTD, 0},
+        {"delta times, dictionary values, zstd", PARQUET_DELTA, PARQUET_DICTIONARY, PARQUET_ZSTD,
+         0},
+        {"delta times, plain values, snappy", PARQUET_DELTA, PARQUET_PLAIN, PARQUET_SNAPPY, 0},
+        {"delta times, plain values, no codec", PARQUET_DELTA, PARQUET_PLAIN, PARQUET_UNCOMPRESSED,
+         0}};
     uint64_t n_rows = 2700000;
     bool json = false;
     const char *path = NULL;

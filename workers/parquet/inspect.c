@@ -98,6 +98,8 @@ static const char *encoding_name(int encoding)
     switch (encoding) {
     case ENCODING_PLAIN:
         return "PLAIN";
+    case ENCODING_PLAIN_DICTIONARY:
+        return "PLAIN_DICTIONARY";
     case ENCODING_RLE:
         return "RLE";
     case ENCODING_DELTA_BINARY_PACKED:
