@@ -64,6 +64,9 @@ static size_t run_length(const uint32_t *values, size_t n)
 
 void rle_encode(const uint32_t *values, size_t n, unsigned bit_width, struct buf *out)
 {
+    if (n == 0) {
+        return; /* values may be NULL */
+    }
     size_t literal = 0; /* where the literals begin that are not written yet */
     for (size_t i = 0; i < n;) {
         size_t run = run_length(values + i, n - i);

@@ -70,7 +70,7 @@ def random_columns(rng):
 def random_options(rng):
     options = {"codec": rng.choice(CODECS)}
     for key, choices in (("page_rows", [1, 8, 100, 20_000]), ("group_rows", [50, 333, 100_000]), ("batch_rows", [1, 10, 5000]),
-                         ("dictionary_max_bytes", [64, 1000, 1 << 20]), ("page_max_bytes", [500, 1 << 20])):
+                         ("dictionary_max_bytes", [64, 1000, 1 << 20]), ("page_max_bytes", [500, 1 << 20]), ("no_checksums", [True])):
         if rng.random() < 0.6:
             options[key] = rng.choice(choices)
     return options

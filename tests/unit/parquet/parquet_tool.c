@@ -129,6 +129,7 @@ static void description_read(const json_t *json, struct description *d)
         .pairs = d->pairs,
         .n_pairs = n_pairs,
         .codec = numbers[by_name(json_object_get(json, "codec"), codecs, 3)],
+        .no_checksums = json_is_true(json_object_get(json, "no_checksums")),
         .page_rows = (uint32_t)number(json, "page_rows"),
         .page_max_bytes = number(json, "page_max_bytes"),
         .group_max_rows = number(json, "group_rows"),
