@@ -71,21 +71,30 @@ static void value_put(uint8_t *out, unsigned width, size_t i, uint64_t v)
     memcpy(out + i * width, &v, width);
 }
 
+struct delta {
+    size_t per_miniblock;
+    size_t n_miniblocks;
+    unsigned width;
+    uint64_t before;
+    uint8_t *out;
+    size_t n; /* values in all */
+    size_t at;
+};
+
 /* One block: a minimum, the widths of all miniblocks, then the miniblocks that have values. */
-static bool block_decode(struct cursor *in, size_t per_miniblock, size_t n_miniblocks,
-                         unsigned width, size_t n, uint8_t *out, size_t *at, uint64_t *before)
+static bool block_decode(struct cursor *in, struct delta *d)
 {
     uint64_t min = (uint64_t)cursor_zigzag(in);
-    struct slice widths = cursor_take(in, n_miniblocks);
-    for (size_t m = 0; m < widths.len && *at < n; m++) {
+    struct slice widths = cursor_take(in, d->n_miniblocks);
+    for (size_t m = 0; m < widths.len && d->at < d->n; m++) {
         unsigned bit_width = widths.ptr[m];
         if (bit_width > 64) {
             return false;
         }
-        struct slice packed = cursor_take(in, per_miniblock * bit_width / 8);
-        for (size_t i = 0; cursor_ok(in) && i < per_miniblock && *at < n; i++) {
-            *before += min + unpack(packed, bit_width, i);
-            value_put(out, width, (*at)++, *before);
+        struct slice packed = cursor_take(in, d->per_miniblock * bit_width / 8);
+        for (size_t i = 0; cursor_ok(in) && i < d->per_miniblock && d->at < d->n; i++) {
+            d->before += min + unpack(packed, bit_width, i);
+            value_put(d->out, d->width, d->at++, d->before);
         }
     }
     return cursor_ok(in);
@@ -103,13 +112,17 @@ bool delta_decode(struct cursor *in, unsigned width, size_t n, uint8_t *out)
         n_values != n) {
         return false;
     }
-    size_t at = 0;
+    struct delta d = {.per_miniblock = (size_t)(per_block / n_miniblocks),
+                      .n_miniblocks = (size_t)n_miniblocks,
+                      .width = width,
+                      .before = before,
+                      .out = out,
+                      .n = n};
     if (n > 0) {
-        value_put(out, width, at++, before);
+        value_put(out, width, d.at++, before);
     }
-    while (at < n) {
-        if (!block_decode(in, (size_t)(per_block / n_miniblocks), (size_t)n_miniblocks, width, n,
-                          out, &at, &before)) {
+    while (d.at < n) {
+        if (!block_decode(in, &d)) {
             return false;
         }
     }

@@ -80,62 +80,64 @@ struct level {
     uint8_t repetition;
 };
 
-static struct slice path_of(struct buf *path, struct slice name, struct arena *a)
-{
-    buf_put_slice(path, name);
-    return arena_copy(a, buf_slice(path));
-}
+struct tree {
+    struct level levels[MAX_LEVELS];
+    size_t depth;
+    struct buf path; /* of the group that is being read, with a dot behind it */
+};
 
-static bool schema_add(struct parquet_file *f, struct level *levels, size_t *depth,
-                       const struct element *x, struct buf *path, struct arena *a, struct err *e)
+static bool schema_add(struct parquet_file *f, struct tree *t, const struct element *x,
+                       struct arena *a, struct err *e)
 {
-    while (*depth > 0 && levels[*depth - 1].n_left == 0) {
-        (*depth)--;
+    while (t->depth > 0 && t->levels[t->depth - 1].n_left == 0) {
+        t->depth--;
     }
-    if (*depth == 0 || *depth == MAX_LEVELS || !utf8_valid(x->name)) {
+    if (t->depth == 0 || t->depth == MAX_LEVELS || !utf8_valid(x->name)) {
         return err_set(e, ERR_BAD_INPUT, "schema: the tree of column %.*s is wrong",
                        SLICE_ARG(x->name));
     }
-    struct level *parent = &levels[*depth - 1];
+    struct level *parent = &t->levels[t->depth - 1];
     parent->n_left--;
-    path->len = parent->path_bytes;
+    t->path.len = parent->path_bytes;
+    buf_put_slice(&t->path, x->name);
     uint8_t definition = (uint8_t)(parent->definition + (x->repetition != REPETITION_REQUIRED));
     uint8_t repetition = (uint8_t)(parent->repetition + (x->repetition == REPETITION_REPEATED));
-    struct slice whole = path_of(path, x->name, a);
-    if (whole.ptr == NULL) {
+    struct slice whole = arena_copy(a, buf_slice(&t->path));
+    if (whole.ptr == NULL || !buf_ok(&t->path)) {
         return full(e);
     }
     if (x->physical < 0) {
-        buf_u8(path, '.');
-        levels[(*depth)++] = (struct level){x->n_children, path->len, definition, repetition};
-        return buf_ok(path) || full(e);
+        buf_u8(&t->path, '.');
+        t->levels[t->depth++] = (struct level){x->n_children, t->path.len, definition, repetition};
+        return buf_ok(&t->path) || full(e);
     }
-    f->leaves[f->n_leaves++] = (struct file_leaf){whole,        (enum parquet_physical)x->physical,
-                                                  x->converted, definition,
-                                                  repetition,   x->is_timestamp_utc};
+    f->leaves[f->n_leaves++] = (struct file_leaf){.path = whole,
+                                                  .physical = (enum parquet_physical)x->physical,
+                                                  .converted = x->converted,
+                                                  .max_definition = definition,
+                                                  .max_repetition = repetition,
+                                                  .is_timestamp_utc = x->is_timestamp_utc};
     return true;
 }
 
 static bool schema_read(struct thrift_reader *r, struct parquet_file *f, struct arena *a,
                         struct err *e)
 {
-    struct level levels[MAX_LEVELS] = {{0}};
-    size_t depth = 0;
+    struct tree t = {.depth = 0};
     size_t n;
-    struct buf path;
-    buf_init(&path, 1 << 16);
+    buf_init(&t.path, 1 << 16);
     f->leaves = thrift_read_array(r, THRIFT_STRUCT, sizeof *f->leaves, a, &n);
     f->n_leaves = 0;
     bool ok = f->leaves != NULL || full(e);
     for (size_t i = 0; ok && i < n && cursor_ok(r->in); i++) {
         struct element x = element_read(thrift_read_element(r));
         if (i == 0) {
-            levels[depth++] = (struct level){.n_left = x.n_children};
+            t.levels[t.depth++] = (struct level){.n_left = x.n_children};
         } else if (cursor_ok(r->in)) {
-            ok = schema_add(f, levels, &depth, &x, &path, a, e);
+            ok = schema_add(f, &t, &x, a, e);
         }
     }
-    buf_fini(&path);
+    buf_fini(&t.path);
     return ok;
 }
 

@@ -51,9 +51,10 @@ static size_t entries_bytes(const struct parquet_field *f, const struct parquet_
     return n_bytes;
 }
 
-size_t rows_fit(const struct parquet_field *f, const struct parquet_column *c,
-                const struct rows_place *at, size_t n, size_t max_bytes)
+size_t rows_fit(const struct rows_source *at, size_t n, size_t max_bytes)
 {
+    const struct parquet_field *f = at->field;
+    const struct parquet_column *c = at->column;
     if (f->form == PARQUET_ONE && !is_text(f->type)) {
         size_t fit = max_bytes / (2 * sizeof(struct slice));
         return fit == 0 ? 1 : n < fit ? n : fit;
@@ -117,10 +118,11 @@ static bool check_required(const bool *nulls, size_t n, const char *what, struct
     return true;
 }
 
-static bool take_single(const struct parquet_field *f, const struct parquet_column *c,
-                        const struct rows_place *at, size_t n, struct rows_scratch *scratch,
+static bool take_single(const struct rows_source *at, size_t n, struct rows_scratch *scratch,
                         struct leaf_rows *out, struct err *e)
 {
+    const struct parquet_field *f = at->field;
+    const struct parquet_column *c = at->column;
     const bool *nulls = c->nulls == NULL ? NULL : c->nulls + at->row;
     size_t stride = stride_of(f->type);
     *out = (struct leaf_rows){.n_rows = n, .n_levels = n};
@@ -144,15 +146,15 @@ static bool take_single(const struct parquet_field *f, const struct parquet_colu
 }
 
 /* A level per entry, and one for each row without. */
-static bool count_levels(const struct parquet_field *f, const struct parquet_column *c,
-                         const struct rows_place *at, size_t n, size_t *n_levels, size_t *n_entries,
-                         struct err *e)
+static bool count_levels(const struct rows_source *at, size_t n, size_t *n_levels,
+                         size_t *n_entries, struct err *e)
 {
+    const struct parquet_column *c = at->column;
     *n_levels = *n_entries = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t k = c->n_entries[at->row + i];
         bool null = c->nulls != NULL && c->nulls[at->row + i];
-        if (null && (k != 0 || !f->optional)) {
+        if (null && (k != 0 || !at->field->optional)) {
             return err_set(e, ERR_BAD_INPUT, "row %zu is null %s", i,
                            k != 0 ? "and has entries" : "and none may be");
         }
@@ -163,11 +165,11 @@ static bool count_levels(const struct parquet_field *f, const struct parquet_col
 }
 
 /* Definition levels up to the entry; the value's own null comes on top. */
-static void levels_fill(const struct parquet_field *f, const struct parquet_column *c,
-                        const struct rows_place *at, size_t n, uint8_t *repetition,
+static void levels_fill(const struct rows_source *at, size_t n, uint8_t *repetition,
                         uint8_t *definition)
 {
-    const uint8_t empty = f->optional;
+    const struct parquet_column *c = at->column;
+    const uint8_t empty = at->field->optional;
     for (size_t i = 0; i < n; i++) {
         uint32_t k = c->n_entries[at->row + i];
         bool null = c->nulls != NULL && c->nulls[at->row + i];
@@ -198,12 +200,13 @@ static void value_levels_fill(const struct parquet_field *f, const bool *nulls, 
     }
 }
 
-static bool take_repeated(const struct parquet_field *f, const struct parquet_column *c,
-                          const struct rows_place *at, size_t n, struct rows_scratch *scratch,
+static bool take_repeated(const struct rows_source *at, size_t n, struct rows_scratch *scratch,
                           struct leaf_rows *out, size_t *n_entries, struct err *e)
 {
+    const struct parquet_field *f = at->field;
+    const struct parquet_column *c = at->column;
     size_t n_levels;
-    if (!count_levels(f, c, at, n, &n_levels, n_entries, e)) {
+    if (!count_levels(at, n, &n_levels, n_entries, e)) {
         return false;
     }
     const bool *nulls = c->value_nulls == NULL ? NULL : c->value_nulls + at->entry;
@@ -219,7 +222,7 @@ static bool take_repeated(const struct parquet_field *f, const struct parquet_co
     if (repetition == NULL || key_definition == NULL || definition == NULL) {
         return no_room(e);
     }
-    levels_fill(f, c, at, n, repetition, key_definition);
+    levels_fill(at, n, repetition, key_definition);
     value_levels_fill(f, nulls, n_levels, key_definition, definition);
     struct leaf_rows *values = out;
     if (f->form == PARQUET_MAP) {
@@ -241,13 +244,14 @@ static bool take_repeated(const struct parquet_field *f, const struct parquet_co
            no_room(e);
 }
 
-bool rows_take(const struct parquet_field *f, const struct parquet_column *c, struct rows_place *at,
-               size_t n, struct rows_scratch *scratch, struct leaf_rows *out, struct err *e)
+bool rows_take(struct rows_source *from, size_t n, struct rows_scratch *scratch,
+               struct leaf_rows *out, struct err *e)
 {
     size_t n_entries = 0;
-    bool ok = f->form == PARQUET_ONE ? take_single(f, c, at, n, scratch, out, e)
-                                     : take_repeated(f, c, at, n, scratch, out, &n_entries, e);
-    at->row += n;
-    at->entry += n_entries;
+    bool ok = from->field->form == PARQUET_ONE
+                  ? take_single(from, n, scratch, out, e)
+                  : take_repeated(from, n, scratch, out, &n_entries, e);
+    from->row += n;
+    from->entry += n_entries;
     return ok;
 }

@@ -23,8 +23,10 @@ struct parquet_column {
     const bool *value_nulls;   /* LIST, MAP: of each entry; NULL: none is */
 };
 
-/* Where in a column the next slice begins. */
-struct rows_place {
+/* A column being taken slice by slice; where the next one begins. */
+struct rows_source {
+    const struct parquet_field *field;
+    const struct parquet_column *column;
     size_t row;
     size_t entry;
 };
@@ -41,11 +43,9 @@ void rows_scratch_init(struct rows_scratch *s, size_t max_bytes);
 void rows_scratch_fini(struct rows_scratch *s);
 size_t rows_scratch_held_bytes(const struct rows_scratch *s);
 
-/* How many of the next n rows of the column have at most max_bytes of values; at least 1. */
-size_t rows_fit(const struct parquet_field *f, const struct parquet_column *c,
-                const struct rows_place *at, size_t n, size_t max_bytes);
+/* How many of the next n rows have at most max_bytes of values; at least 1. */
+size_t rows_fit(const struct rows_source *from, size_t n, size_t max_bytes);
 /* The next n rows, and moves on. out has one entry, two for a map (keys, values); valid until the
  * next call. ERR_BAD_INPUT: a null where none may be, entries in a null row, no room. */
-bool rows_take(const struct parquet_field *f, const struct parquet_column *c, struct rows_place *at,
-               size_t n, struct rows_scratch *scratch, struct leaf_rows *out,
-               struct err *e) MUST_CHECK;
+bool rows_take(struct rows_source *from, size_t n, struct rows_scratch *scratch,
+               struct leaf_rows *out, struct err *e) MUST_CHECK;

@@ -22,11 +22,14 @@ struct check {
     const struct parquet_file *file;
     const struct file_leaf *leaf;
     const struct file_chunk *chunk;
-    struct slice bloom; /* len 0: none */
-    uint8_t *decided;   /* of each row of the group: an earlier sorting column says it comes later;
-                           NULL: unsorted */
+    struct file_index index; /* the chunk's */
+    struct slice bloom;      /* len 0: none */
+    uint8_t *decided; /* of each row of the group: an earlier sorting column says it comes later;
+                         NULL: unsorted */
     const struct file_sorting *sorting;
     int64_t n_group_rows;
+    size_t max_bytes;    /* of a page and of a dictionary */
+    struct arena *arena; /* of the row group */
 };
 
 static int64_t int_of(struct slice value, enum parquet_physical physical)
@@ -83,9 +86,9 @@ static bool bounds_fit_type(struct slice min, struct slice max, enum parquet_phy
 }
 
 /* Each value between the bounds that pages and chunks give, and in the filter. */
-static bool value_check(const struct check *c, const struct file_index *index, size_t page,
-                        struct slice value, struct err *e)
+static bool value_check(const struct check *c, size_t page, struct slice value, struct err *e)
 {
+    const struct file_index *index = &c->index;
     enum parquet_physical physical = c->leaf->physical;
     if (c->leaf->converted == CONVERTED_UTF8 && !utf8_valid(value)) {
         return err_set(e, ERR_BAD_INPUT, "a text that is not UTF-8");
@@ -200,17 +203,16 @@ static bool location_check(const struct file_index *index, size_t page,
     return true;
 }
 
-static bool page_check(const struct check *c, const struct file_index *index, size_t number,
-                       const struct decoded_page *page, struct seen *s, struct order *o,
-                       struct err *e)
+static bool page_check(const struct check *c, size_t number, const struct decoded_page *page,
+                       struct seen *s, struct order *o, struct err *e)
 {
-    if (!location_check(index, number, page, s, e)) {
+    if (!location_check(&c->index, number, page, s, e)) {
         return false;
     }
     for (size_t i = 0; i < page->n_values; i++) {
         struct slice value = value_at(page, c->leaf->physical, i);
         number_note(s, value, c->leaf->physical);
-        if (!value_check(c, index, number, value, e)) {
+        if (!value_check(c, number, value, e)) {
             return false;
         }
     }
@@ -280,10 +282,10 @@ static bool statistics_check(const struct file_chunk *chunk, enum parquet_physic
     return true;
 }
 
-static bool totals_check(const struct check *c, const struct column_reader *r,
-                         const struct file_index *index, size_t n_pages, const struct seen *s,
-                         struct err *e)
+static bool totals_check(const struct check *c, const struct column_reader *r, size_t n_pages,
+                         const struct seen *s, struct err *e)
 {
+    const struct file_index *index = &c->index;
     const struct file_chunk *chunk = c->chunk;
     if (s->n_rows != c->n_group_rows || s->n_levels != chunk->n_values ||
         (index->has_locations && n_pages != index->n_pages) ||
@@ -312,9 +314,8 @@ static bool totals_check(const struct check *c, const struct column_reader *r,
     return statistics_check(chunk, c->leaf->physical, s, e);
 }
 
-static bool pages_check(const struct check *c, const struct file_index *index,
-                        struct column_reader *r, struct order *o, struct verify_totals *out,
-                        struct err *e)
+static bool pages_check(const struct check *c, struct column_reader *r, struct order *o,
+                        struct verify_totals *out, struct err *e)
 {
     struct seen s = {.n_rows = 0};
     for (size_t number = 0;; number++) {
@@ -326,20 +327,18 @@ static bool pages_check(const struct check *c, const struct file_index *index,
             out->n_pages += (int64_t)number;
             out->n_values += s.n_levels;
             out->n_nulls += s.n_nulls;
-            return totals_check(c, r, index, number, &s, e);
+            return totals_check(c, r, number, &s, e);
         }
-        if (!page_check(c, index, number, &page, &s, o, e)) {
+        if (!page_check(c, number, &page, &s, o, e)) {
             return err_wrap(e, "page %zu", number);
         }
     }
 }
 
-static bool chunk_check(const struct check *c, size_t max_bytes, struct arena *a,
-                        struct verify_totals *out, struct err *e)
+static bool chunk_check(struct check *c, struct verify_totals *out, struct err *e)
 {
-    struct file_index index;
-    if (!file_index(c->file, c->chunk, a, &index, e) ||
-        (index.has_bounds && !boundary_order_check(&index, c->leaf->physical, e))) {
+    if (!file_index(c->file, c->chunk, c->arena, &c->index, e) ||
+        (c->index.has_bounds && !boundary_order_check(&c->index, c->leaf->physical, e))) {
         return false;
     }
     if (c->chunk->has_bounds && !bounds_fit_type(c->chunk->min, c->chunk->max, c->leaf->physical)) {
@@ -347,10 +346,10 @@ static bool chunk_check(const struct check *c, size_t max_bytes, struct arena *a
     }
     struct column_reader r;
     struct order o = {.has_before = false};
-    buf_init(&o.room, max_bytes);
-    column_reader_init(&r, c->file, c->leaf, c->chunk, max_bytes);
-    bool ok = pages_check(c, &index, &r, &o, out, e);
-    out->n_column_indexes += index.has_bounds;
+    buf_init(&o.room, c->max_bytes);
+    column_reader_init(&r, c->file, c->leaf, c->chunk, c->max_bytes);
+    bool ok = pages_check(c, &r, &o, out, e);
+    out->n_column_indexes += c->index.has_bounds;
     out->n_bloom_filters += c->bloom.len > 0;
     column_reader_fini(&r);
     buf_fini(&o.room);
@@ -358,24 +357,24 @@ static bool chunk_check(const struct check *c, size_t max_bytes, struct arena *a
 }
 
 static bool leaf_check(struct check *c, const struct file_group *group, size_t leaf,
-                       size_t max_bytes, struct arena *a, struct verify_totals *out, struct err *e)
+                       struct verify_totals *out, struct err *e)
 {
     c->leaf = &c->file->leaves[leaf];
     c->chunk = &group->chunks[leaf];
     c->bloom = SLICE_NONE;
     return ((c->chunk->bloom.at == 0 || file_bloom(c->file, c->chunk, &c->bloom, e)) &&
-            chunk_check(c, max_bytes, a, out, e)) ||
+            chunk_check(c, out, e)) ||
            err_wrap(e, "column %.*s", SLICE_ARG(c->leaf->path));
 }
 
 static bool group_check(const struct parquet_file *f, const struct file_group *group,
                         size_t max_bytes, struct arena *a, struct verify_totals *out, struct err *e)
 {
-    struct check c = {.file = f, .n_group_rows = group->n_rows};
+    struct check c = {.file = f, .n_group_rows = group->n_rows, .max_bytes = max_bytes, .arena = a};
     bool ok = true;
     arena_reset(a);
     for (size_t i = 0; ok && i < f->n_leaves; i++) {
-        ok = leaf_check(&c, group, i, max_bytes, a, out, e);
+        ok = leaf_check(&c, group, i, out, e);
     }
     if (!ok || group->n_sorting == 0) {
         return ok;
@@ -390,7 +389,7 @@ static bool group_check(const struct parquet_file *f, const struct file_group *g
     }
     for (size_t i = 0; ok && i < group->n_sorting; i++) {
         c.sorting = &group->sorting[i];
-        ok = leaf_check(&c, group, (size_t)c.sorting->leaf, max_bytes, a, &again, e);
+        ok = leaf_check(&c, group, (size_t)c.sorting->leaf, &again, e);
     }
     out->n_sorted_rows += group->n_rows;
     return ok;

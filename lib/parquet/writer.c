@@ -26,7 +26,7 @@ struct parquet_writer {
     struct arena group;
     struct rows_scratch scratch;
     struct footer footer;
-    struct rows_place *places;    /* of each field, in the current append */
+    struct rows_source *sources;  /* of each field, in the current append */
     struct footer_place *written; /* of each leaf, in the current row group */
     int64_t sink_bytes;
     uint64_t group_rows;
@@ -90,9 +90,9 @@ static bool writer_init(struct parquet_writer *w, struct err *e)
     limits_set(w);
     w->schemas = calloc(w->n_leaves, sizeof *w->schemas);
     w->leaves = calloc(w->n_leaves, sizeof *w->leaves);
-    w->places = calloc(o->n_fields, sizeof *w->places);
+    w->sources = calloc(o->n_fields, sizeof *w->sources);
     w->written = calloc(w->n_leaves, sizeof *w->written);
-    if (w->schemas == NULL || w->leaves == NULL || w->places == NULL || w->written == NULL) {
+    if (w->schemas == NULL || w->leaves == NULL || w->sources == NULL || w->written == NULL) {
         w->n_leaves = w->leaves == NULL ? 0 : w->n_leaves;
         return err_set(e, ERR_RETRY, "out of memory for %zu columns", o->n_fields);
     }
@@ -142,7 +142,7 @@ void parquet_free(struct parquet_writer *w)
     }
     free(w->schemas);
     free(w->leaves);
-    free(w->places);
+    free(w->sources);
     free(w->written);
     press_fini(&w->press);
     arena_fini(&w->group);
@@ -308,8 +308,7 @@ static bool memory_is_due(struct parquet_writer *w)
 
 /* How many rows the next slice has: no page gets more than page_rows, nor a slice more than its
  * bytes. */
-static size_t slice_rows(const struct parquet_writer *w, const struct parquet_column *columns,
-                         size_t n)
+static size_t slice_rows(const struct parquet_writer *w, size_t n)
 {
     const struct parquet_options *o = &w->options;
     n = n < SLICE_ROWS ? n : SLICE_ROWS;
@@ -321,22 +320,20 @@ static size_t slice_rows(const struct parquet_writer *w, const struct parquet_co
         n = left < n ? left : n;
     }
     for (size_t i = 0; i < o->n_fields; i++) {
-        n = rows_fit(&o->fields[i], &columns[i], &w->places[i], n,
-                     o->max_bytes / SLICE_SHARE / o->n_fields);
+        n = rows_fit(&w->sources[i], n, o->max_bytes / SLICE_SHARE / o->n_fields);
     }
     return n;
 }
 
-static bool append_slice(struct parquet_writer *w, const struct parquet_column *columns, size_t n,
-                         struct err *e)
+static bool append_slice(struct parquet_writer *w, size_t n, struct err *e)
 {
     struct leaf *leaf = w->leaves;
     for (size_t i = 0; i < w->options.n_fields; i++) {
         const struct parquet_field *f = &w->options.fields[i];
         struct leaf_rows rows[2];
-        size_t first = w->places[i].row;
+        size_t first = w->sources[i].row;
         size_t n_leaves = f->form == PARQUET_MAP ? 2 : 1;
-        bool ok = rows_take(f, &columns[i], &w->places[i], n, &w->scratch, rows, e);
+        bool ok = rows_take(&w->sources[i], n, &w->scratch, rows, e);
         for (size_t k = 0; ok && k < n_leaves; k++) {
             ok = leaf_append(leaf++, &rows[k], e);
         }
@@ -355,11 +352,11 @@ static bool append(struct parquet_writer *w, const struct parquet_column *column
         dictionary_forget_addresses(&w->leaves[i].dictionary);
     }
     for (size_t i = 0; i < w->options.n_fields; i++) {
-        w->places[i] = (struct rows_place){0, 0};
+        w->sources[i] = (struct rows_source){&w->options.fields[i], &columns[i], 0, 0};
     }
     while (n_rows > 0) {
-        size_t n = slice_rows(w, columns, n_rows);
-        if (!append_slice(w, columns, n, e)) {
+        size_t n = slice_rows(w, n_rows);
+        if (!append_slice(w, n, e)) {
             return false;
         }
         n_rows -= n;
