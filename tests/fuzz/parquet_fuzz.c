@@ -100,6 +100,11 @@ static void field_from(struct cursor *c, size_t number, struct parquet_field *f)
                                 .optional = (flags & 8) != 0,
                                 .optional_values = (flags & 16) != 0 && flags % 3 != 0,
                                 .bloom = (flags & 32) != 0};
+    struct err e = ERR_INIT;
+    if (b < 240 && !schema_check(f, 1, &e)) { /* most should be written, not refused */
+        f->encoding = PARQUET_DEFAULT;
+        f->bloom = false;
+    }
 }
 
 static void rows_from(struct cursor *c, const struct parquet_field *f, size_t n_rows,
