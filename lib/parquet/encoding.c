@@ -137,7 +137,7 @@ static void block_put(const int64_t *deltas, unsigned n, struct buf *out)
     buf_put(out, widths, sizeof widths);
     uint8_t *to = buf_extend(out, n_bytes);
     for (unsigned m = 0; m < N_MINIBLOCKS && to != NULL; m++) {
-        to = pack_u64(above + m * MINIBLOCK, widths[m], to);
+        to = pack_u64(above + (size_t)m * MINIBLOCK, widths[m], to);
     }
 }
 

@@ -97,7 +97,7 @@ static void column_index_put(const struct leaf *l, struct buf *out)
     for (const struct page *p = l->first_page; p != NULL; p = p->next) {
         buf_varint_bytes(out, is_null_page(p) ? SLICE_NONE : bounds_max(&p->bounds, type, room));
     }
-    thrift_i32(&index, 4, boundary_order(l));
+    thrift_i32(&index, 4, (int32_t)boundary_order(l));
     thrift_list(&index, 5, THRIFT_I64, l->n_pages);
     for (const struct page *p = l->first_page; p != NULL; p = p->next) {
         buf_zigzag(out, p->n_nulls);
@@ -193,7 +193,7 @@ static void encodings_put(const struct leaf *l, const struct sums *s,
 static void page_count_put(struct buf *out, enum parquet_page_type type, int encoding, int32_t n)
 {
     struct thrift_struct count = thrift_begin(out);
-    thrift_i32(&count, 1, type);
+    thrift_i32(&count, 1, (int32_t)type);
     thrift_i32(&count, 2, encoding);
     thrift_i32(&count, 3, n);
     thrift_end(&count);
@@ -222,13 +222,13 @@ static void metadata_put(const struct leaf *l, const struct sums *s, enum parque
 {
     const struct leaf_schema *schema = l->schema;
     struct thrift_struct metadata = thrift_begin(out);
-    thrift_i32(&metadata, 1, physical_of(schema->type));
+    thrift_i32(&metadata, 1, (int32_t)physical_of(schema->type));
     encodings_put(l, s, &metadata);
     thrift_list(&metadata, 3, THRIFT_BINARY, schema->n_path);
     for (uint8_t i = 0; i < schema->n_path; i++) {
         buf_varint_bytes(out, slice_str(schema->path[i]));
     }
-    thrift_i32(&metadata, 4, codec);
+    thrift_i32(&metadata, 4, (int32_t)codec);
     thrift_i64(&metadata, 5, s->n_levels);
     thrift_i64(&metadata, 6, s->plain_bytes);
     thrift_i64(&metadata, 7, s->file_bytes);

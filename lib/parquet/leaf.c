@@ -10,11 +10,12 @@ void leaf_init(struct leaf *l, const struct leaf_schema *schema, const struct le
     *l = (struct leaf){.schema = schema, .limits = limits, .press = press, .group = group};
     dictionary_init(&l->dictionary, width_of(schema->type), schema->type == PARQUET_STRING,
                     limits->buf_max_bytes);
-    struct buf *const bufs[] = {&l->repetition, &l->definition, &l->ids,
-                                &l->plain,      &l->marks,      &l->hashes};
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
-        buf_init(bufs[i], limits->buf_max_bytes);
-    }
+    buf_init(&l->repetition, limits->buf_max_bytes);
+    buf_init(&l->definition, limits->buf_max_bytes);
+    buf_init(&l->ids, limits->buf_max_bytes);
+    buf_init(&l->plain, limits->buf_max_bytes);
+    buf_init(&l->marks, limits->buf_max_bytes);
+    buf_init(&l->hashes, limits->buf_max_bytes);
     leaf_reset(l, false);
 }
 

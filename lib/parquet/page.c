@@ -69,7 +69,7 @@ static void header_put(struct press *p, enum parquet_page_type type, const struc
 {
     buf_reset(&p->header);
     struct thrift_struct header = thrift_begin(&p->header);
-    thrift_i32(&header, 1, type);
+    thrift_i32(&header, 1, (int32_t)type);
     thrift_i32(&header, 2, (int32_t)p->body.len);
     thrift_i32(&header, 3, (int32_t)packed.len);
     if (p->checksums) {
@@ -78,7 +78,7 @@ static void header_put(struct press *p, enum parquet_page_type type, const struc
     }
     struct thrift_struct inner = thrift_field_struct(&header, type == PAGE_DATA ? 5 : 7);
     thrift_i32(&inner, 1, (int32_t)page->n_levels);
-    thrift_i32(&inner, 2, page->encoding);
+    thrift_i32(&inner, 2, (int32_t)page->encoding);
     if (type == PAGE_DATA) {
         thrift_i32(&inner, 3, ENCODING_RLE);
         thrift_i32(&inner, 4, ENCODING_RLE);

@@ -143,7 +143,7 @@ void schema_leaves(const struct parquet_field *fields, size_t n, struct leaf_sch
 static void logical_put(struct thrift_struct *element, enum parquet_converted converted,
                         enum parquet_logical logical)
 {
-    thrift_i32(element, 6, converted);
+    thrift_i32(element, 6, (int32_t)converted);
     struct thrift_struct kind = thrift_field_struct(element, 10);
     if (logical == LOGICAL_TIMESTAMP) {
         struct thrift_struct timestamp = thrift_field_struct(&kind, LOGICAL_TIMESTAMP);
@@ -161,7 +161,7 @@ static void logical_put(struct thrift_struct *element, enum parquet_converted co
 static void leaf_put(struct buf *out, const char *name, enum parquet_type type, bool optional)
 {
     struct thrift_struct element = thrift_begin(out);
-    thrift_i32(&element, 1, physical_of(type));
+    thrift_i32(&element, 1, (int32_t)physical_of(type));
     thrift_i32(&element, 3, optional ? REPETITION_OPTIONAL : REPETITION_REQUIRED);
     thrift_text(&element, 4, name);
     if (type == PARQUET_STRING) {
