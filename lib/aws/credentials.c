@@ -15,6 +15,7 @@
 enum {
     ARENA_MAX_BYTES = 4 << 20,
     ADVISORY_MS = 15 * 60 * 1000,
+    REREAD_MS = 5 * 60 * 1000,
     FIRST_RETRY_MS = 500,
     LONGEST_RETRY_MS = 30000,
     /* The wall clock may leap: expiry is looked at again this often. */
@@ -53,7 +54,7 @@ static uint32_t random_bits(void)
 int64_t credentials_due_ms(int64_t now_ms, int64_t expires_ms, uint32_t random)
 {
     if (expires_ms == AWS_NEVER_EXPIRES) {
-        return AWS_NEVER_EXPIRES;
+        return now_ms + REREAD_MS; /* the shared files may have changed; it costs no network */
     }
     int64_t left_ms = expires_ms > now_ms ? expires_ms - now_ms : 0;
     int64_t ahead_ms = left_ms / 2 < ADVISORY_MS ? left_ms / 2 : ADVISORY_MS;

@@ -42,5 +42,6 @@ struct credentials_status {
 void credentials_status(struct credentials *c, struct credentials_status *out);
 
 /* When to refresh keys that were fetched at now_ms: 15 minutes before they expire, or at half of a
- * lifetime shorter than half an hour, up to an eighth of that sooner; random is 0 … UINT32_MAX. */
+ * lifetime shorter than half an hour, up to an eighth of that sooner; what never expires is read again
+ * after 5 minutes; random is 0 … UINT32_MAX. */
 int64_t credentials_due_ms(int64_t now_ms, int64_t expires_ms, uint32_t random);
