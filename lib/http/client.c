@@ -137,6 +137,7 @@ static void options_transport(struct http_request *r, const struct http_client *
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->error);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* as it was signed */
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);

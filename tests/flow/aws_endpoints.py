@@ -79,7 +79,7 @@ class Endpoint:
                     self.end_headers()
                     self.wfile.write(content)
 
-            do_PUT = do_POST = do_GET
+            do_PUT = do_POST = do_DELETE = do_GET
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
