@@ -20,7 +20,7 @@ enum {
     CALL_ARENA_BYTES = 1 << 20,
     ERROR_MAX_BYTES = 64 * 1024, /* of an answer's body that is looked at for an error */
     CONNECT_TIMEOUT_MS = 5000,
-    CREDENTIALS_WAIT_MS = 5000
+    CREDENTIALS_WAIT_MS = 5000 /* for the process's first keys only */
 };
 
 struct s3 {
