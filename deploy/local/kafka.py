@@ -57,6 +57,7 @@ class Kafka:
         self.n_brokers = brokers
         self.die_with_parent = die_with_parent
         self.properties = properties
+        self.plugins = []  # jars or folders of classes, besides Kafka's own
         self.home = places.deps / "kafka"
         self.brokers = [self._process(i) for i in range(brokers)]
 
@@ -125,7 +126,7 @@ class Kafka:
     def _launch(self, i):
         heap_mb = 512 if self.n_brokers == 1 else 384
         self.brokers[i].start(
-            java_argv(self.home, ["-Xms64m", f"-Xmx{heap_mb}m"]) +
+            java_argv(self.home, ["-Xms64m", f"-Xmx{heap_mb}m"], self.plugins) +
             ["kafka.Kafka", str(self.places.config / f"kafka-{i + 1}.properties")],
             self.die_with_parent)
 
@@ -150,7 +151,7 @@ def node_properties(node, port, controller_port, voters, data):
             f"log.dirs={data}\n" + BROKER_PROPERTIES)
 
 
-def java_argv(home, options):
+def java_argv(home, options, plugins=()):
     archive = home / "classes.jsa"
     shared = [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off"] if archive.exists() else []
     jars = sorted(str(p) for p in (home / "lib").glob("*.jar"))
@@ -158,7 +159,7 @@ def java_argv(home, options):
         raise StackError("Kafka's jars are missing; deploy/deps/kafka fetches them")
     log = Path(__file__).with_name("log4j2.properties")
     return [java(), "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", *shared, *options,
-            f"-Dlog4j2.configurationFile={log}", "-cp", ":".join(jars)]
+            f"-Dlog4j2.configurationFile={log}", "-cp", ":".join([*jars, *map(str, plugins)])]
 
 
 def format_data(home, data, node):

@@ -23,6 +23,7 @@ struct http_request {
     struct slice body; /* the caller's, while it is under way */
     size_t n_body_read;
     bool sent_again;
+    bool body_is_cut;
     bool busy;
     struct buf answer;
     http_done_fn done;
@@ -111,6 +112,7 @@ static size_t on_write(char *bytes, size_t size, size_t n, void *request)
     struct http_request *r = request;
     size_t n_bytes = size * n;
     size_t room = r->answer.max_bytes - r->answer.len;
+    r->body_is_cut = r->body_is_cut || n_bytes > room;
     buf_put(&r->answer, bytes, n_bytes < room ? n_bytes : room);
     return n_bytes;
 }
@@ -135,6 +137,8 @@ static void options_transport(struct http_request *r, const struct http_client *
     (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->error);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* as it was signed */
+    (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
@@ -145,6 +149,9 @@ static void options_transport(struct http_request *r, const struct http_client *
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, (void *)r);
     if (c->ca_file != NULL) {
         (void)curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+    }
+    if (t->direct) {
+        (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
     }
 }
 
@@ -158,6 +165,9 @@ static void options_message(struct http_request *r, const struct http_target *t)
         (void)curl_easy_setopt(easy, CURLOPT_READDATA, (void *)r);
         (void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
         (void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, (void *)r);
+    }
+    if (strcmp(t->method, "HEAD") == 0) {
+        (void)curl_easy_setopt(easy, CURLOPT_NOBODY, 1L); /* the answer's length has no body */
     }
     (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, t->method);
     if (t->bearer != NULL && t->bearer[0] != '\0') {
@@ -234,6 +244,7 @@ bool http_request_start(struct http_request *r, struct slice body, http_done_fn 
     r->body = body;
     r->n_body_read = 0;
     r->sent_again = false;
+    r->body_is_cut = false;
     r->done = done;
     r->ctx = ctx;
     r->error[0] = '\0';
@@ -268,7 +279,7 @@ static bool never_sent(CURLcode code)
 
 static void request_done(struct http_request *r, CURLcode code)
 {
-    struct http_response response = {.error = ""};
+    struct http_response response = {.error = "", .request = r};
     long status = 0;
     curl_off_t retry_after_s = 0;
     double seconds = 0;
@@ -284,10 +295,18 @@ static void request_done(struct http_request *r, CURLcode code)
         response.status = (int)status;
         response.retry_after_ms = (retry_after_s < MAX_S ? retry_after_s : MAX_S) * 1000;
         response.body = buf_slice(&r->answer);
+        response.body_is_cut = r->body_is_cut;
     } else {
         response.error = r->error[0] != '\0' ? r->error : curl_easy_strerror(code);
     }
     r->done(r->ctx, &response);
+}
+
+const char *http_response_header(const struct http_response *r, const char *name)
+{
+    struct curl_header *header = NULL;
+    CURLHcode code = curl_easy_header(r->request->easy, name, 0, CURLH_HEADER, -1, &header);
+    return code == CURLHE_OK ? header->value : NULL;
 }
 
 static bool take_answers(struct http_client *c)

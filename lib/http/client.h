@@ -20,13 +20,14 @@ struct http_client_options {
 
 /* Where a request goes; copied. */
 struct http_target {
-    const char *method; /* "POST", "PUT": with a body; "GET", …: without */
+    const char *method; /* "POST", "PUT": with a body; "GET", "HEAD", …: without */
     const char *url;
     const char *const *headers; /* "Name: value" */
     size_t n_headers;
     int64_t timeout_ms;        /* from the start to the end of the answer */
     const char *bearer;        /* token; NULL or "" = none */
     const char *user_password; /* "user:password" for basic authentication; NULL or "" = none */
+    bool direct;               /* never by a proxy, whatever the environment says */
 };
 
 /* Borrowed for the callback. */
@@ -37,8 +38,13 @@ struct http_response {
     int64_t retry_after_ms; /* of the header, seconds or date; 0 = none */
     double seconds;         /* start to end */
     struct slice body;
+    bool body_is_cut;  /* it was longer than max_response_bytes */
     const char *error; /* curl's words; "" with an answer */
+    const struct http_request *request;
 };
+
+/* A header of the answer by its name, in any case; NULL when absent. Valid for the callback. */
+const char *http_response_header(const struct http_response *r, const char *name);
 
 typedef void (*http_done_fn)(void *ctx, const struct http_response *response);
 

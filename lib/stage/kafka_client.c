@@ -1,6 +1,7 @@
 #include "stage/kafka_client.h"
 
 #include "run/log.h"
+#include "stage/login.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +79,7 @@ static bool conf_set_config(rd_kafka_conf_t *conf, const struct config *config, 
             }
         }
         has_brokers |= strcmp(name, "bootstrap.servers") == 0;
-        if (!conf_set(conf, name, value, e)) {
+        if (!login_owns(name, value) && !conf_set(conf, name, value, e)) {
             return false;
         }
     }
@@ -159,6 +160,7 @@ static bool conf_build(rd_kafka_conf_t *conf, enum kafka_role role, const struct
                        struct err *e)
 {
     if (!conf_set(conf, "client.id", s->instance, e) || !conf_set_defaults(conf, role, s, e) ||
+        (login_by_iam(s->config) && !login_prepare(conf, s->config, e)) ||
         !conf_set_config(conf, s->config, e)) {
         return false;
     }
@@ -222,6 +224,10 @@ bool kafka_open(enum kafka_role role, const struct kafka_settings *s, const stru
     if (rk == NULL) {
         rd_kafka_conf_destroy(conf);
         return err_set(e, ERR_CONFIG, "kafka: %s", text);
+    }
+    if (login_by_iam(s->config) && !login_start(rk, e)) {
+        rd_kafka_destroy(rk);
+        return false;
     }
     if (consumes) {
         rd_kafka_poll_set_consumer(rk);

@@ -22,8 +22,10 @@ struct seen {
     bool maybe_sent;
     bool sent_again;
     int64_t retry_after_ms;
+    bool body_is_cut;
     size_t n_body;
     char body[MAX_TEXT];
+    char length[24]; /* header Content-Length */
     char error[MAX_TEXT];
 };
 
@@ -36,6 +38,10 @@ static void on_done(void *ctx, const struct http_response *r)
     seen->sent_again = r->sent_again;
     seen->retry_after_ms = r->retry_after_ms;
     seen->n_body = r->body.len;
+    seen->body_is_cut = r->body_is_cut;
+    const char *length = r->status == 0 ? NULL : http_response_header(r, "content-LENGTH");
+    (void)snprintf(seen->length, sizeof seen->length, "%s", length == NULL ? "-" : length);
+    ck_assert_ptr_null(r->status == 0 ? NULL : http_response_header(r, "X-Absent"));
     (void)snprintf(seen->body, sizeof seen->body, "%.*s", SLICE_ARG(r->body));
     (void)snprintf(seen->error, sizeof seen->error, "%s", r->error);
 }
@@ -250,20 +256,31 @@ START_TEST(other_methods_empty_bodies_long_answers)
     struct seen seen;
     struct MHD_Daemon *d = server_start(url, sizeof url, "/200/x");
     struct http_client *c = client_new();
-    static const char *const methods[] = {"GET", "PUT", "POST"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const methods[] = {"GET", "PUT", "POST", "DELETE"};
+    for (int i = 0; i < 4; i++) {
         struct http_request *r = request_new(c, methods[i], url, 5000);
         start(r, SLICE_NONE, &seen);
         wait_for(c, &seen);
         ck_assert_int_eq(seen.status, 200);
         ck_assert(strncmp(seen.body, methods[i], 3) == 0);
+        ck_assert(!seen.body_is_cut);
         http_request_free(r);
     }
+    struct http_request *head = request_new(c, "HEAD", url, 5000);
+    start(head, SLICE_NONE, &seen);
+    wait_for(c, &seen);
+    ck_assert_int_eq(seen.status, 200);
+    ck_assert_uint_eq(seen.n_body, 0);
+    ck_assert_str_ne(seen.length, "0");
+    ck_assert_str_ne(seen.length, "-");
+    http_request_free(head);
     (void)snprintf(strrchr(url, '/'), 6, "/long");
     struct http_request *r = request_new(c, "POST", url, 5000);
     start(r, SLICE_LITERAL("x"), &seen);
     wait_for(c, &seen);
     ck_assert_uint_eq(seen.n_body, 100);
+    ck_assert(seen.body_is_cut);
+    ck_assert_str_eq(seen.length, "511");
     http_request_free(r);
     http_client_free(c);
     MHD_stop_daemon(d);

@@ -1,0 +1,157 @@
+"""kafka.sasl.mechanism=AWS_MSK_IAM on a real broker, whose OAUTHBEARER listener checks the token as MSK does
+(msk/MskValidator.java): whole workers log in, and go on when their keys rotate."""
+import itertools
+import subprocess
+
+import pytest
+
+from deploy.local.kafka import java
+from deploy.local.places import HOST, ROOT, free_ports
+from tests.flow import otlp
+from tests.flow.aws_endpoints import SECRET, TOKEN, Endpoint, keys_json
+from tests.flow.stack import StackUnderTest, wait_for
+from tests.flow.test_pipeline import metric
+
+LIFETIME_S = 12
+
+
+@pytest.fixture(scope="module")
+def validator(tmp_path_factory):
+    """The folder of the compiled plug-in."""
+    subprocess.run([ROOT / "deploy/deps/ecj"], check=True, timeout=300)
+    classes = tmp_path_factory.mktemp("classes")
+    compiler, = (ROOT / "build/deps/ecj/lib").glob("ecj-*.jar")
+    client, = (ROOT / "build/deps/kafka/lib").glob("kafka-clients-*.jar")
+    subprocess.run([java(), "-jar", str(compiler), "--release", "17", "-cp", str(client), "-d", str(classes),
+                    str(ROOT / "tests/flow/msk/MskValidator.java")], check=True, timeout=120)
+    return classes
+
+
+class Msk:
+    """A stack whose broker has a second listener, for IAM; sessions there end after 3 s and begin anew."""
+
+    def __init__(self, directory, validator):
+        self.stack = StackUnderTest(directory)
+        self.keys, self.log = directory / "keys", directory / "validator.log"
+        self.port = free_ports(1)
+        kafka = self.stack.kafka
+        listeners = (f"PLAINTEXT://{HOST}:{kafka.port(0)},CONTROLLER://{HOST}:{kafka.controller_port(0)},"
+                     f"MSK://{HOST}:{self.port}")
+        kafka.plugins = [validator]
+        kafka.properties = (
+            f"listeners={listeners}\n"
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,MSK:SASL_PLAINTEXT\n"
+            "listener.name.msk.sasl.enabled.mechanisms=OAUTHBEARER\n"
+            "listener.name.msk.oauthbearer.sasl.server.callback.handler.class=MskValidator\n"
+            "listener.name.msk.oauthbearer.connections.max.reauth.ms=3000\n"
+            "listener.name.msk.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer."
+            f'OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker" keys="{self.keys}" log="{self.log}";\n')
+        try:
+            kafka.start()
+        except BaseException:
+            self.stack.stop()
+            raise
+        self.stack.create_all_topics()
+
+    def worker(self, pod, **keys):
+        return self.stack.new_worker("validate", **{
+            "kafka__bootstrap__servers": f"{HOST}:{self.port}", "kafka__sasl__mechanism": "AWS_MSK_IAM",
+            "kafka__security__protocol": "sasl_plaintext", "kafka__aws__region": "eu-central-1", **keys}), {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": pod.url + "/v1"}
+
+    def answers(self):
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def send(self, n):
+        producer = self.stack.producer()
+        for i in range(n):
+            r = otlp.resource("gs-1", region="eu-1", az="a")
+            otlp.counter(r, "game.logins", float(i), otlp.now_ms() - 1000 + i, unit="{login}")
+            producer.produce("metrics.ingest.demo", otlp.message(r), key=b"gs-1")
+        assert producer.flush(30) == 0
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory, validator):
+    made = Msk(tmp_path_factory.mktemp("msk"), validator)
+    yield made
+    made.stack.stop()
+
+
+@pytest.fixture
+def msk(broker):
+    """The one broker, with an empty log; each test's workers end with it."""
+    broker.log.unlink(missing_ok=True)
+    yield broker
+    for worker in broker.stack.workers:
+        worker.process.kill()
+
+
+@pytest.fixture
+def pod():
+    made = Endpoint(lambda _: (200, keys_json("ASIA1")))
+    yield made
+    made.stop()
+
+
+def test_a_worker_logs_in_and_follows_rotating_keys(msk, pod, say):
+    n = itertools.count(1)
+    pod.answer = lambda _: (200, keys_json(f"ASIA{next(n)}", LIFETIME_S))
+    msk.keys.write_text("".join(f"ASIA{i} {SECRET} {TOKEN}\n" for i in range(1, 100)))
+    worker, env = msk.worker(pod)
+    worker.start(env=env)
+    worker.wait_ready()
+    msk.send(20)
+    wait_for(lambda: metric(worker, "sluice_samples_out_total") == 20, what="20 samples")
+    assert set(msk.answers()) == {"ok ASIA1"}
+    # The third: librdkafka has asked for tokens by itself, twice, and the broker for new sessions.
+    wait_for(lambda: "ok ASIA3" in msk.answers(), 120, "a token of the third keys")
+    msk.send(20)
+    wait_for(lambda: metric(worker, "sluice_samples_out_total") == 40, what="40 samples")
+    assert worker.process.alive()
+    assert {line.split()[0] for line in msk.answers()} == {"ok"}
+    text = worker.process.log_text()
+    assert "a new token for MSK" in text and '"credentials":"container"' in text.replace(": ", ":")
+    assert SECRET not in text and TOKEN not in text
+    say(f"{len(msk.answers())} logins and re-authentications, keys rotated twice")
+
+
+def test_credentials_that_come_late(msk, pod):
+    """The endpoint fails at first: the worker waits, says why, and logs in once it can."""
+    pod.answer = lambda _: (500, b"")
+    msk.keys.write_text(f"ASIA1 {SECRET} {TOKEN}\n")
+    worker, env = msk.worker(pod)
+    worker.start(env=env)
+    worker.process.wait_until(lambda: "no token for MSK" in worker.process.log_text(), 60, "says nothing")
+    assert "AWS credentials: container: 127.0.0.1" in worker.process.log_text() and not worker.ready()
+    pod.answer = lambda _: (200, keys_json("ASIA1"))
+    worker.wait_ready(60)
+
+
+def test_refusals_are_told(msk, pod):
+    """The validator refuses an unknown key and a wrong secret, and the worker's log says so."""
+    msk.keys.write_text(f"ASIA1 {SECRET}x {TOKEN}\n")
+    worker, env = msk.worker(pod)
+    worker.start(env=env)
+    wait_for(lambda: "refused: signature" in msk.answers(), 60, "a refusal")
+    msk.keys.write_text("")
+    wait_for(lambda: "refused: unknown access key ASIA1" in msk.answers(), 60, "a refusal")
+    wait_for(lambda: "invalid_token" in worker.process.log_text(), 60, "the worker's word")
+    assert not worker.ready() and SECRET not in worker.process.log_text()
+
+
+@pytest.mark.parametrize("keys, says", [
+    ({"kafka__aws__region": "eu central"}, 'kafka.aws.region: \\"eu central\\" is not the name of an AWS region'),
+    ({}, "kafka.aws.region is not set: no AWS region: set AWS_REGION"),
+    ({"kafka__aws__region": "eu-west-1", "kafka__security__protocol": "sasl"}, "kafka.security.protocol"),
+], ids=["region", "no region", "protocol"])
+def test_wrong_settings_exit_with_2(tmp_path, pod, keys, says):
+    stack = StackUnderTest(tmp_path / "none")
+    worker = stack.new_worker("validate", **{"kafka__sasl__mechanism": "AWS_MSK_IAM", **keys})
+    worker.start(env={"AWS_CONTAINER_CREDENTIALS_FULL_URI": pod.url, "HOME": str(tmp_path)})
+    try:
+        worker.process.wait(30)
+        assert worker.process.exit_code() == 2
+        assert says in worker.process.log_text()
+    finally:
+        stack.stop()
