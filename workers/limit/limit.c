@@ -137,9 +137,12 @@ static bool state_new(struct limit *l, const struct partition *p, struct owned_s
                                             .n_partitions = p->n_partitions,
                                             .draw = &l->draw,
                                             .board = &l->board};
-    if (o == NULL || !holding_new(&options, &o->holding, e)) {
+    if (o == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    if (!holding_new(&options, &o->holding, e)) {
         free(o);
-        return o != NULL ? false : err_set(e, ERR_FATAL, "out of memory");
+        return false;
     }
     caps_init(&o->caps, l->options.dlq_samples_per_minute);
     o->waiting_offset = -1;
