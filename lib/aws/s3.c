@@ -2,11 +2,11 @@
 
 #include "aws/encode.h"
 #include "aws/region.h"
+#include "aws/s3_place.h"
 #include "aws/sigv4.h"
 #include "aws/xml.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "http/url.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +29,7 @@ struct s3 {
     struct s3_call *calls; /* all that are under way or wait */
     size_t n_calls;
     char region[REGION_MAX_CHARS + 1];
-    char base[HTTP_URL_MAX_CHARS + 1];      /* "https://bucket.s3.eu-west-1.amazonaws.com" */
-    char authority[HTTP_URL_MAX_CHARS + 1]; /* the Host header's value */
-    char prefix[HTTP_URL_MAX_CHARS + 1];    /* "/bucket" in path style, else "" */
-    bool is_https;
+    struct s3_place place;
 };
 
 struct s3_call {
@@ -50,51 +47,6 @@ struct s3_call {
     char code[64];
 };
 
-/* --- set-up --- */
-
-static bool check_bucket(const char *bucket, struct err *e)
-{
-    size_t n = strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789.-");
-    if (n < 3 || n > 63 || bucket[n] != '\0' || bucket[0] == '.' || bucket[0] == '-') {
-        return err_set(e, ERR_CONFIG, "\"%.63s\" is not the name of a bucket", bucket);
-    }
-    return true;
-}
-
-static void aws_endpoint(const struct s3_options *o, char *out, size_t n_out)
-{
-    (void)snprintf(out, n_out, "https://s3%s%s.%s.%s", o->fips ? "-fips" : "",
-                   o->dual_stack ? ".dualstack" : "", o->region, region_domain(o->region));
-}
-
-static bool place(struct s3 *s, const struct s3_options *o, struct err *e)
-{
-    char endpoint[HTTP_URL_MAX_CHARS + 1];
-    struct http_url url;
-    bool is_own = o->endpoint != NULL && o->endpoint[0] != '\0';
-    bool in_path = o->path_style || strchr(o->bucket, '.') != NULL;
-    if (is_own) {
-        (void)snprintf(endpoint, sizeof endpoint, "%s", o->endpoint);
-    } else {
-        aws_endpoint(o, endpoint, sizeof endpoint);
-    }
-    if (!http_url_parse(endpoint, &url, e)) {
-        return err_wrap(e, "S3 endpoint");
-    }
-    if (strcmp(url.path, "/") != 0) {
-        return err_set(e, ERR_CONFIG, "S3 endpoint: it has a path");
-    }
-    s->is_https = url.is_https;
-    (void)snprintf(s->authority, sizeof s->authority, "%s%s%s", in_path ? "" : o->bucket,
-                   in_path ? "" : ".", url.authority);
-    (void)snprintf(s->base, sizeof s->base, "http%s://%.600s", url.is_https ? "s" : "",
-                   s->authority);
-    (void)snprintf(s->prefix, sizeof s->prefix, "%s%s", in_path ? "/" : "",
-                   in_path ? o->bucket : "");
-    (void)snprintf(s->region, sizeof s->region, "%s", o->region);
-    return true;
-}
-
 bool s3_open(const struct s3_options *o, struct s3 **out, struct err *e)
 {
     const struct http_client_options http = {.user_agent = o->user_agent,
@@ -102,15 +54,13 @@ bool s3_open(const struct s3_options *o, struct s3 **out, struct err *e)
                                              .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                              .max_connections = o->max_connections,
                                              .max_response_bytes = o->max_answer_bytes};
-    if (!check_bucket(o->bucket, e) || !region_check(o->region, e)) {
-        return false;
-    }
     struct s3 *s = calloc(1, sizeof *s);
     if (s == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
     s->options = *o;
-    if (!place(s, o, e) || !http_client_new(&http, &s->client, e)) {
+    (void)snprintf(s->region, sizeof s->region, "%s", o->region);
+    if (!s3_place(o, &s->place, e) || !http_client_new(&http, &s->client, e)) {
         free(s);
         return false;
     }
@@ -163,7 +113,7 @@ static const char *path_of(struct s3_call *c, struct err *e)
 {
     struct buf b;
     buf_init(&b, MAX_URL_BYTES);
-    buf_printf(&b, "%s/", c->s3->prefix);
+    buf_printf(&b, "%s/", c->s3->place.prefix);
     encode_percent(&b, c->request.key, true);
     const char *path = text_of(c, &b, e);
     buf_fini(&b);
@@ -175,7 +125,7 @@ static const char *url_of(struct s3_call *c, const char *path, struct err *e)
     struct buf b;
     const char *query = c->request.query == NULL ? "" : c->request.query;
     buf_init(&b, 2 * MAX_URL_BYTES);
-    buf_printf(&b, "%s%s%s%s", c->s3->base, path, query[0] == '\0' ? "" : "?", query);
+    buf_printf(&b, "%s%s%s%s", c->s3->place.base, path, query[0] == '\0' ? "" : "?", query);
     const char *url = text_of(c, &b, e);
     buf_fini(&b);
     return url;
@@ -184,7 +134,7 @@ static const char *url_of(struct s3_call *c, const char *path, struct err *e)
 /* Over TLS the body's own checksum is enough; in clear text it is signed. */
 static bool hash_of(const struct s3_call *c, char hash[SIGV4_HASH_CHARS + 1], struct err *e)
 {
-    if (c->s3->is_https && c->request.body.len > 0) {
+    if (c->s3->place.is_https && c->request.body.len > 0) {
         (void)snprintf(hash, SIGV4_HASH_CHARS + 1, "%s", SIGV4_UNSIGNED_PAYLOAD);
         return true;
     }
@@ -226,7 +176,7 @@ static bool attempt(struct s3_call *c, struct err *e)
     struct buf host;
     arena_reset(&c->arena);
     buf_init(&host, MAX_URL_BYTES);
-    buf_printf(&host, "Host: %s", c->s3->authority);
+    buf_printf(&host, "Host: %s", c->s3->place.authority);
     headers[n_headers++] = text_of(c, &host, e);
     buf_fini(&host);
     const char *path = path_of(c, e);
