@@ -308,11 +308,15 @@ bool leases_put(struct leases *ls, const struct budget_source *budgets,
 {
     for (struct lease *l = ls->first; l != NULL; l = l->next) {
         if (!put(ls, l, budgets->of(budgets->ctx, &l->scope), o, e)) {
-            for (l = ls->first; l != NULL; l = l->next) {
-                l->is_told = false; /* what was put is taken back, too */
-            }
             return false;
         }
     }
     return true;
+}
+
+void leases_retell(struct leases *ls)
+{
+    for (struct lease *l = ls->first; l != NULL; l = l->next) {
+        l->is_told = false;
+    }
 }

@@ -85,6 +85,8 @@ void leases_advance(struct leases *ls, int64_t now_ms);
 /* Gives back what exceeds the need, and puts out what has changed. */
 bool leases_put(struct leases *ls, const struct budget_source *budgets, const struct lease_outputs *o,
                 struct err *e) MUST_CHECK;
+/* What was put lately is taken back: all is to be put again. */
+void leases_retell(struct leases *ls);
 
 /* What a holder keeps beyond its use while room is ample (a quarter of the budget or more): so much
  * can come new in one round trip with the allocator, and nobody waits. */
