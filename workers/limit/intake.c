@@ -301,7 +301,7 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
     (void)s;
-    if (usage_learn(&o->holding->usage)) {
+    if (usage_learn(&o->holding->usage, &l->rules.tenants)) {
         o->holding->epoch = ++l->draw; /* what was refused may pass now */
     }
     caps_begin(&o->caps);

@@ -20,6 +20,7 @@ struct lease {
     int64_t base; /* of a tenant's metrics, as far as it was read */
     int64_t use; /* active series, or samples per second offered */
     bool was_over; /* by the last word read */
+    bool had_word; /* when it was last looked */
     uint64_t waited_version; /* posted's when waiting for more was in vain */
     struct series_set wants; /* lately refused; not in the state */
     int64_t n_wanted;        /* by weight */
@@ -39,6 +40,7 @@ struct leases {
     uint64_t board_version; /* as of the last leases_learn */
     uint32_t n_wants;       /* slots, over all leases */
     bool has_joined;        /* leases were added that the usage does not know yet */
+    bool has_new_base;      /* it was read where a tenant's metrics start */
 };
 
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);

@@ -258,7 +258,7 @@ bool limit_pulse(void *ctx, struct partition *p, bool at_end, int64_t now_ms, st
     struct limit *l = ctx;
     const struct owned_state *o = p->state;
     struct holding *h = o->holding;
-    if (usage_learn(&h->usage)) {
+    if (usage_learn(&h->usage, &l->rules.tenants)) {
         h->epoch = ++l->draw;
     }
     if (at_end) {

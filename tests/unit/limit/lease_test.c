@@ -132,6 +132,31 @@ START_TEST(budgets_hold)
 }
 END_TEST
 
+/* Where there was no budget, series are active that no lease knows of, on partitions where nothing
+ * new comes either: once all have read of the budget, nothing new is let in anywhere. */
+START_TEST(a_new_budget_counts_what_is_active)
+{
+    struct world w = {.is_unleased = true,
+                      .policy = "{\"limits\": {\"series_per_source\": 300, \"series_per_metric\": "
+                                "0}, \"tenants\": {\"t\": {}}}"};
+    world_open(&w, 500 + (uint64_t)_i);
+    w.is_calm = true;
+    world_demand(&w, 200, WORLD_PARTITIONS);
+    world_run(&w, 100);
+    int64_t n[2] = {world_active(&w, 0), world_active(&w, WORLD_TENANT)};
+    ck_assert_int_gt(n[0], 40);
+    world_limit(&w, _i % 2 == 0 ? 0 : WORLD_TENANT, n[_i % 2] - 10);
+    world_run(&w, 10);
+    w.sources[_i % WORLD_PARTITIONS][0].n[0] += 9;
+    world_run(&w, 40);
+    check_no_error(&w, _i);
+    ck_assert_msg(world_active(&w, 0) <= n[0] && world_active(&w, WORLD_TENANT) <= n[1],
+                  "%d: %lld and %lld, before %lld and %lld", _i, (long long)world_active(&w, 0),
+                  (long long)world_active(&w, WORLD_TENANT), (long long)n[0], (long long)n[1]);
+    world_close(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lease");
@@ -139,6 +164,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, budgets_hold, 0, SEEDS);
     tcase_add_loop_test(t, broken_rules_are_found, 1, N_BREAKS);
+    tcase_add_loop_test(t, a_new_budget_counts_what_is_active, 0, 8);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

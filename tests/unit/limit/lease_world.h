@@ -65,6 +65,7 @@ struct world {
     int64_t now_ms; /* from NOW_MS on */
     bool is_calm;
     enum world_break broken;
+    bool is_unleased;   /* what came before there was a budget exceeds the leases */
     const char *policy; /* NULL: with budgets for all; before world_open */
     struct metrics *metrics;
     struct rig kafka[WORLD_PARTITIONS]; /* their state alone */
