@@ -96,6 +96,8 @@ void world_open(struct world *w, uint64_t seed);
 void world_close(struct world *w);
 /* So many turns of 3 s; ends early with an error. */
 void world_run(struct world *w, int n_turns);
+/* After a commit that moved these partitions. */
+void world_audit(struct world *w, const bool moved[WORLD_PARTITIONS]);
 /* New series, about n over all sources of the first n_partitions; the others fall silent. */
 void world_demand(struct world *w, int n, int n_partitions);
 /* As by sluice-control; 0: revoked. */
