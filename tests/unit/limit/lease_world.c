@@ -24,6 +24,11 @@ static uint64_t draw(struct world *w, uint64_t below)
     return next_random(&w->random) % below;
 }
 
+static uint64_t demand_draw(struct world *w, uint64_t below)
+{
+    return next_random(&w->demand_random) % below;
+}
+
 static bool chance(struct world *w, uint64_t per_thousand)
 {
     return draw(w, 1000) < per_thousand;
@@ -424,7 +429,7 @@ void world_demand(struct world *w, int n, int n_partitions)
                            ? 2 * n * weights[m] / 10 / (n_partitions * WORLD_SOURCES)
                            : 0;
             s->from[m] += s->n[m];
-            s->n[m] = (int)draw(w, (uint64_t)most + 1);
+            s->n[m] = (int)demand_draw(w, (uint64_t)most + 1);
         }
     }
 }
@@ -435,10 +440,11 @@ static void source_sends(struct world *w, int p, const struct world_source *s)
     char text[256];
     size_t len = 0;
     for (int m = 0; m < WORLD_METRICS; m++) {
-        int part = s->n[m] == 0     ? 0
-                   : chance(w, 300) ? (int)draw(w, (uint64_t)s->n[m] + 1)
-                                    : s->n[m];
+        int part = s->n[m] == 0                 ? 0
+                   : demand_draw(w, 1000) < 300 ? (int)demand_draw(w, (uint64_t)s->n[m] + 1)
+                                                : s->n[m];
         if (part > 0) {
+            w->n_samples += (uint64_t)part;
             len += (size_t)snprintf(text + len, sizeof text - len, "m%d*%d-%d ", m, s->from[m],
                                     s->from[m] + part);
         }
@@ -457,7 +463,7 @@ static void turn(struct world *w)
 {
     w->now_ms += TURN_MS;
     for (int i = 0; i < WORLD_PARTITIONS * WORLD_SOURCES; i++) {
-        if (chance(w, 50)) {
+        if (demand_draw(w, 1000) < 50) {
             source_sends(w, i / WORLD_SOURCES, &w->sources[i / WORLD_SOURCES][i % WORLD_SOURCES]);
         }
     }
@@ -482,9 +488,9 @@ void world_run(struct world *w, int n_turns)
 }
 
 /* A name whose batches belong to the partition. */
-static void source_name(struct world_source *s, int p)
+static void source_name(struct world_source *s, int p, int first)
 {
-    static int n;
+    int n = first;
     do {
         (void)snprintf(s->name, sizeof s->name, "gs-%d", n++);
     } while (batch_partition(source_id(SLICE_LITERAL("t"), slice_str(s->name)), WORLD_PARTITIONS) !=
@@ -504,8 +510,11 @@ static void policy_write(struct world *w)
 
 void world_open(struct world *w, uint64_t seed)
 {
-    *w = (struct world){
-        .random = seed, .broken = w->broken, .policy = w->policy, .is_unleased = w->is_unleased};
+    *w = (struct world){.random = seed,
+                        .demand_random = seed,
+                        .broken = w->broken,
+                        .policy = w->policy,
+                        .is_unleased = w->is_unleased};
     w->metrics = metrics_new();
     policy_write(w);
     for (int p = 0; p < WORLD_PARTITIONS; p++) {
@@ -516,7 +525,7 @@ void world_open(struct world *w, uint64_t seed)
         w->owner[p] = (int)draw(w, WORLD_PROCESSES);
         buf_init(&w->kafka[p].batch, 1 << 20);
         for (int i = 0; i < WORLD_SOURCES; i++) {
-            source_name(&w->sources[p][i], p);
+            source_name(&w->sources[p][i], p, 1000 * i);
         }
     }
     for (int i = 0; i < WORLD_PROCESSES; i++) {

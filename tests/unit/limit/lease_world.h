@@ -61,8 +61,9 @@ struct world_source {
 };
 
 struct world {
-    uint64_t random;
-    int64_t now_ms; /* from NOW_MS on */
+    uint64_t random;        /* for what happens */
+    uint64_t demand_random; /* for what sources send */
+    int64_t now_ms;         /* from NOW_MS on */
     bool is_calm;
     enum world_break broken;
     bool is_unleased;   /* what came before there was a budget exceeds the leases */
@@ -83,6 +84,7 @@ struct world {
     struct partition truth[WORLD_PARTITIONS];
     int64_t leased[WORLD_RATE + 1]; /* as of the last commit, as budget */
     int64_t budget[WORLD_RATE + 1];
+    uint64_t n_samples; /* sent */
     uint64_t n_commits;
     uint64_t n_aborts;
     uint64_t n_waits;
