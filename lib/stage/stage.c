@@ -260,11 +260,9 @@ static bool take_error(struct stage *s, const rd_kafka_message_t *m, struct err 
     struct owned *p = m->rkt == NULL ? NULL : assignment_find(s, rd_kafka_topic_name(m->rkt), m->partition);
     switch (m->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        if (p != NULL && p->ready && m->offset > p->position) {
-            p->position = m->offset;
-        }
-        if (p != NULL) {
+        if (p != NULL && p->held == NULL) { /* else of before the pause: the record held comes first */
             p->at_end = true;
+            p->position = p->ready && m->offset > p->position ? m->offset : p->position;
         }
         if (p != NULL && p->ready && s->spec->kind == STAGE_SINK) {
             tracker_skip(&p->tracker, m->offset);
@@ -415,6 +413,7 @@ static void stage_close(struct stage *s)
         rd_kafka_queue_destroy(s->queue);
     }
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        held_forget(s, p); /* a consumer can't be destroyed while its messages are out */
         if (p->assigned && s->spec->drop != NULL) {
             s->spec->drop(s->ctx, &p->pub);
         }

@@ -254,15 +254,6 @@ static bool one(struct allocator *a, const struct posted *p, const struct budget
     return !x->is_dirty;
 }
 
-static void all_dirty(struct allocator *a)
-{
-    struct allocation *x;
-    for (size_t at = 0; (x = table_next(&a->by_scope, &at)) != NULL;) {
-        x->is_dirty = true;
-    }
-    a->rules_version = UINT64_MAX;
-}
-
 bool allocator_run(struct allocator *a, struct board *board,
                    const struct budget_source *budgets, uint64_t rules_version, const struct lease_outputs *o, struct err *e)
 {
@@ -283,10 +274,18 @@ bool allocator_run(struct allocator *a, struct board *board,
     if (ok) {
         a->board_version = board->version;
         a->rules_version = rules_version;
-    } else {
-        all_dirty(a); /* what was put is taken back, too */
     }
     return ok;
+}
+
+void allocator_retell(struct allocator *a)
+{
+    struct allocation *x;
+    for (size_t at = 0; (x = table_next(&a->by_scope, &at)) != NULL;) {
+        x->is_dirty = true;
+    }
+    a->rules_version = UINT64_MAX; /* so that the next run looks at all */
+    a->ticked_ms = 0;
 }
 
 bool allocator_tick(struct allocator *a, int64_t now_ms, int64_t every_ms,

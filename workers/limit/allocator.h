@@ -32,6 +32,8 @@ bool allocator_restore(struct allocator *a, const struct grants_record *r,
 /* Answers what the board tells, when it or the rules have changed. */
 bool allocator_run(struct allocator *a, struct board *board,
                    const struct budget_source *budgets, uint64_t rules_version, const struct lease_outputs *o, struct err *e) MUST_CHECK;
+/* What was put lately is taken back: all is to be put again. */
+void allocator_retell(struct allocator *a);
 /* A tick, when the last one is every_ms old and somebody holds a lease. */
 bool allocator_tick(struct allocator *a, int64_t now_ms, int64_t every_ms,
                     const struct lease_outputs *o, struct err *e) MUST_CHECK;

@@ -70,18 +70,24 @@ static bool batch_shed(struct limit *l, const struct judging *g, const char *rea
            shed_count(l, g->batch, reason, n, out, e);
 }
 
+/* NULL: the tenant's rate has no budget. */
+static struct lease *rate_lease(struct limit *l, struct holding *h, const struct batch *b)
+{
+    struct tenant_use *t = usage_tenant(&h->usage, b->tenant, &l->rules.tenants);
+    return t == NULL || t->tenant->budgets.rate.max == 0 ? NULL : usage_rate_lease(&h->usage, t);
+}
+
 /* May the samples that the budgets let in pass by the tenant's rate too? *over: beyond it, passed
  * or not. */
 static bool rate_allows(struct limit *l, struct holding *h, const struct batch *b, uint32_t n,
                         bool *over)
 {
-    struct tenant_use *t = usage_tenant(&h->usage, b->tenant, &l->rules.tenants);
-    const struct budget *budget = t == NULL ? NULL : &t->tenant->budgets.rate;
-    struct lease *lease = t == NULL || budget->max == 0 ? NULL : usage_rate_lease(&h->usage, t);
+    struct lease *lease = rate_lease(l, h, b);
     *over = false;
     if (lease == NULL) {
         return true;
     }
+    const struct budget *budget = &tenants_find(&l->rules.tenants, b->tenant)->budgets.rate;
     rate_advance(&lease->rate, h->time_ms);
     int64_t per_second = lease_per_second(&h->usage.leases, lease, budget->max);
     *over = !rate_pass(&lease->rate, n, b->class, per_second, l->options.rate_burst_ms);
@@ -89,7 +95,7 @@ static bool rate_allows(struct limit *l, struct holding *h, const struct batch *
 }
 
 static bool new_count(struct limit *l, const struct verdict *v, const struct tenant *t,
-                      int64_t n_fresh, struct outbox *out, struct err *e)
+                      struct outbox *out, struct err *e)
 {
     for (int i = 0; i < N_REFUSALS; i++) {
         enum reason reason = (enum reason)(FIRST_REFUSAL + i);
@@ -99,7 +105,7 @@ static bool new_count(struct limit *l, const struct verdict *v, const struct ten
             return false;
         }
     }
-    return n_fresh <= 0 || limit_tell(out, t->fresh, (uint64_t)n_fresh, e);
+    return v->n_fresh <= 0 || limit_tell(out, t->fresh, (uint64_t)v->n_fresh, e);
 }
 
 static bool shadow_count(struct limit *l, const struct verdict *v, const struct tenant *t,
@@ -189,31 +195,43 @@ static size_t other_set_bytes(const struct limit *l, const struct holding *ours)
     return n;
 }
 
+/* What the verdict says becomes output and counts. */
+static bool verdict_put(struct limit *l, const struct record *in, const struct batch *b,
+                        const struct verdict *v, struct outbox *out, struct err *e)
+{
+    struct owned_state *o = in->partition->state;
+    const struct tenant *t = tenants_find(&l->rules.tenants, b->tenant);
+    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out, o->holding->time_ms};
+    return (v->is_told || new_count(l, v, t, out, e)) && shadow_count(l, v, t, out, e) &&
+           killed_count(v, out, e) && limit_tell(out, t->in, v->n_series, e) &&
+           kept_put(l, in, b, v, out, e) && letters_put(&letters, &l->judge, b, v, t, e);
+}
+
 static bool batch_judge(struct limit *l, const struct record *in, const struct judging *g,
                         struct outbox *out, struct err *e)
 {
-    struct owned_state *o = in->partition->state;
+    const struct owned_state *o = in->partition->state;
     struct holding *h = o->holding;
     const struct batch *b = g->batch;
     struct verdict *v;
-    bool is_new;
     const struct source *known = holding_source(h, b->source, b->tenant);
     bool is_first_touch = known == NULL || !known->is_dirty;
-    int64_t n_before = known == NULL ? 0 : known->n_active;
     l->judge.n_set_bytes = other_set_bytes(l, h);
-    if (!judge_batch(&l->judge, g, &v, &is_new, e) ||
-        !state_reserve(h, v, is_first_touch, is_new, out, e)) {
+    if (!judge_batch(&l->judge, g, &v, e) ||
+        !state_reserve(h, v, is_first_touch, !v->is_told, out, e)) {
         return false;
     }
     if (v->source != NULL) {
         v->source->last_ms = h->time_ms;
     }
-    const struct tenant *t = tenants_find(&l->rules.tenants, b->tenant);
-    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out, o->holding->time_ms};
-    int64_t n_fresh = v->source == NULL ? 0 : v->source->n_active - n_before;
-    return (!is_new || new_count(l, v, t, n_fresh, out, e)) && shadow_count(l, v, t, out, e) &&
-           killed_count(v, out, e) && limit_tell(out, t->in, v->n_series, e) &&
-           kept_put(l, in, b, v, out, e) && letters_put(&letters, &l->judge, b, v, t, e);
+    struct lease *rated = rate_lease(l, h, b);
+    const struct rate before = rated == NULL ? (struct rate){0} : rated->rate;
+    bool ok = verdict_put(l, in, b, v, out, e);
+    v->is_told |= ok;
+    if (!ok && rated != NULL) {
+        rated->rate = before; /* the batch comes again */
+    }
+    return ok;
 }
 
 /* A record waits for a lease at most lease_wait_ms. */
@@ -283,7 +301,7 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
     (void)s;
-    if (usage_learn(&o->holding->usage)) {
+    if (usage_learn(&o->holding->usage, &l->rules.tenants)) {
         o->holding->epoch = ++l->draw; /* what was refused may pass now */
     }
     caps_begin(&o->caps);

@@ -37,7 +37,7 @@ static int64_t start_of(const struct leases *ls, const struct scope *s)
     return p == NULL ? 0 : p->base;
 }
 
-static bool learn(const struct leases *ls, struct lease *l)
+static bool learn(struct leases *ls, struct lease *l)
 {
     const struct posted *posted = board_find(ls->board, &l->scope);
     bool was_over = l->posted != NULL && l->was_over;
@@ -46,9 +46,12 @@ static bool learn(const struct leases *ls, struct lease *l)
     granted = granted > start ? granted : start;
     int64_t base = posted == NULL ? 0 : posted->base;
     bool has_grown = granted > l->granted || base > l->base;
+    bool has_word = posted != NULL && posted->number > 0;
+    ls->has_new_base |= l->scope.kind == SCOPE_TENANT && has_word && (base > l->base || !l->had_word);
+    l->had_word = has_word;
     l->posted = posted;
     l->base = base;
-    l->was_over = posted != NULL && posted->number > 0 && posted->is_over;
+    l->was_over = has_word && posted->is_over;
     l->granted = granted > l->granted ? granted : l->granted;
     return has_grown || (was_over && !l->was_over);
 }
@@ -321,11 +324,15 @@ bool leases_put(struct leases *ls, const struct budget_source *budgets,
 {
     for (struct lease *l = ls->first; l != NULL; l = l->next) {
         if (!put(ls, l, budgets->of(budgets->ctx, &l->scope), o, e)) {
-            for (l = ls->first; l != NULL; l = l->next) {
-                l->is_told = false; /* what was put is taken back, too */
-            }
             return false;
         }
     }
     return true;
+}
+
+void leases_retell(struct leases *ls)
+{
+    for (struct lease *l = ls->first; l != NULL; l = l->next) {
+        l->is_told = false;
+    }
 }

@@ -20,6 +20,7 @@ struct lease {
     int64_t base; /* of a tenant's metrics, as far as it was read */
     int64_t use; /* active series, or samples per second offered */
     bool was_over; /* by the last word read */
+    bool had_word; /* when it was last looked */
     uint64_t waited_version; /* posted's when waiting for more was in vain */
     struct series_set wants; /* lately refused; not in the state */
     int64_t n_wanted;        /* by weight */
@@ -40,6 +41,7 @@ struct leases {
     uint32_t n_wants;       /* slots, over all leases */
     uint16_t forgot_minute; /* of the last leases_forget */
     bool has_joined;        /* leases were added that the usage does not know yet */
+    bool has_new_base;      /* it was read where a tenant's metrics start */
 };
 
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
@@ -88,6 +90,8 @@ void leases_advance(struct leases *ls, int64_t now_ms);
 /* Gives back what exceeds the need, and puts out what has changed. */
 bool leases_put(struct leases *ls, const struct budget_source *budgets, const struct lease_outputs *o,
                 struct err *e) MUST_CHECK;
+/* What was put lately is taken back: all is to be put again. */
+void leases_retell(struct leases *ls);
 
 /* What a holder keeps beyond its use while room is ample (a quarter of the budget or more): so much
  * can come new in one round trip with the allocator, and nobody waits. */

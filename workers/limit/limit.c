@@ -261,13 +261,20 @@ bool limit_pulse(void *ctx, struct partition *p, bool at_end, int64_t now_ms, st
     struct limit *l = ctx;
     const struct owned_state *o = p->state;
     struct holding *h = o->holding;
-    if (usage_learn(&h->usage)) {
+    if (usage_learn(&h->usage, &l->rules.tenants)) {
         h->epoch = ++l->draw;
     }
     if (at_end) {
         holding_silence(h, l->board.tick_ms);
     }
     leases_forget(&h->usage.leases, holding_minute(h));
-    return (h->allocator == NULL || allocator_say(l, h->allocator, now_ms, out, e)) &&
-           leases_say(l, h, out, e) && (!at_end || heartbeat_put(l, p, now_ms, out, e));
+    bool ok = (h->allocator == NULL || allocator_say(l, h->allocator, now_ms, out, e)) &&
+              leases_say(l, h, out, e) && (!at_end || heartbeat_put(l, p, now_ms, out, e));
+    if (!ok) { /* what was put is taken back */
+        leases_retell(&h->usage.leases);
+        if (h->allocator != NULL) {
+            allocator_retell(h->allocator);
+        }
+    }
+    return ok;
 }

@@ -22,7 +22,7 @@ static struct slice name_copy(struct slice name)
 
 void usage_init(struct usage *u, struct board *board, uint32_t partition, uint32_t n_partitions)
 {
-    *u = (struct usage){.free_metric = MAX_METRICS};
+    *u = (struct usage){.free_metric = MAX_METRICS, .is_rebound = true};
     leases_init(&u->leases, board, partition, n_partitions);
     table_init(&u->tenants, 0, tenant_free);
     table_init(&u->by_name, 0, NULL);
@@ -205,12 +205,43 @@ void usage_bind(struct usage *u)
     }
 }
 
-bool usage_learn(struct usage *u)
+/* Does it use more than its counters start with, without a lease? */
+static bool is_unclaimed(struct usage *u, const struct tenants *tenants, const struct metric_use *m)
+{
+    const struct tenant_use *t = m->tenant;
+    const int64_t budget = m->lease == NULL && m->n_active > 0 && t->tenant->has_metric_budgets
+                               ? tenants_metric_budget(tenants, t->tenant, m->name).max
+                               : 0;
+    return budget > 0 && t->lease != NULL && lease_has_word(t->lease) &&
+           leases_start_room(&u->leases, t->name, m->n_active, budget) < 0;
+}
+
+static void claim(struct usage *u, const struct tenants *tenants)
+{
+    struct tenant_use *t;
+    for (size_t at = 0; (t = table_next(&u->tenants, &at)) != NULL;) {
+        if (t->n_active > 0) {
+            (void)usage_tenant_lease(u, t);
+        }
+    }
+    struct metric_use *m;
+    for (size_t at = 0; (m = table_next(&u->by_name, &at)) != NULL;) {
+        if (is_unclaimed(u, tenants, m)) {
+            (void)usage_metric_lease_add(u, m->tenant, m, m->name);
+        }
+    }
+}
+
+bool usage_learn(struct usage *u, const struct tenants *tenants)
 {
     bool is_better = leases_learn(&u->leases);
     if (u->leases.has_joined) {
         u->leases.has_joined = false;
         usage_bind(u);
+    }
+    if (u->is_rebound || u->leases.has_new_base) {
+        u->is_rebound = u->leases.has_new_base = false;
+        claim(u, tenants);
     }
     return is_better;
 }
@@ -218,6 +249,7 @@ bool usage_learn(struct usage *u)
 void usage_rebind(struct usage *u, struct tenants *tenants)
 {
     struct tenant_use *t;
+    u->is_rebound = true;
     for (size_t at = 0; (t = table_next(&u->tenants, &at)) != NULL;) {
         t->tenant = tenants_find(tenants, t->name);
     }

@@ -37,6 +37,7 @@ struct usage {
     uint32_t n_metrics;
     uint32_t cap_metrics;
     struct metric_use *last; /* looked up; series of a metric come together */
+    bool is_rebound;         /* to rules that were not looked at yet */
     uint32_t free_metric;    /* head of the list of free ones, MAX_METRICS = none */
 };
 
@@ -68,7 +69,8 @@ struct lease *usage_metric_lease_add(struct usage *u, const struct tenant_use *t
                                      struct metric_use *m, struct slice metric);
 /* Once all was read back: the leases count what is active. */
 void usage_bind(struct usage *u);
-/* leases_learn, and what leases came of it count what is active. */
-bool usage_learn(struct usage *u);
+/* leases_learn; what leases came of it count what is active, and where there is a budget now that
+ * was none, more than a metric's counters start with is claimed: the allocator has to know. */
+bool usage_learn(struct usage *u, const struct tenants *tenants);
 /* After a change of policy. */
 void usage_rebind(struct usage *u, struct tenants *tenants);

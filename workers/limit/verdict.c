@@ -172,6 +172,7 @@ static const struct control_rule *kills_of(const struct judging *g)
 
 static bool verdict_try(struct trial *t, struct verdict **out, struct err *e)
 {
+    int64_t n_before = t->source == NULL ? 0 : t->source->n_active;
     t->verdict = verdict_new(t->shape);
     if (t->verdict == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
@@ -183,6 +184,7 @@ static bool verdict_try(struct trial *t, struct verdict **out, struct err *e)
     t->verdict->epoch = t->holding->epoch;
     t->verdict->source = t->source;
     t->verdict->set_version = t->source == NULL ? 0 : t->source->set.version;
+    t->verdict->n_fresh = t->source == NULL ? 0 : t->source->n_active - n_before;
     t->verdict->n_held = t->source == NULL ? 0 : t->source->set.n;
     *out = t->verdict;
     return true;
@@ -273,14 +275,12 @@ static struct hash128 key_of(const struct judging *g)
         hash64_seeded(b->tenant, kills == NULL ? salt : salt ^ g->tenants->controls->version << 8));
 }
 
-bool judge_batch(struct judge *j, const struct judging *g, struct verdict **out, bool *is_new,
-                 struct err *e)
+bool judge_batch(struct judge *j, const struct judging *g, struct verdict **out, struct err *e)
 {
     struct holding *h = g->holding;
     struct hash128 key = key_of(g);
     struct verdict *v = table_find(&j->verdicts, key);
-    *is_new = v == NULL || !holds(v, h, g->batch);
-    if (*is_new) {
+    if (v == NULL || !holds(v, h, g->batch)) {
         j->n_misses++;
         return verdict_make(j, g, key, out, e);
     }

@@ -33,6 +33,8 @@ struct verdict {
     int64_t step;    /* last marked, as minute */
     uint16_t minute;
     bool is_wanted; /* refused for want of a lease: asked again each minute */
+    bool is_told;   /* what is new in it has been counted */
+    int64_t n_fresh; /* active since it was made */
     uint32_t n_series;
     uint32_t n_scalars;
     uint32_t n_exp;
@@ -70,9 +72,10 @@ struct judging {
 };
 
 /* The verdict on the batch's shape; series that the budgets let in are active from here on. Lives
- * until the next call. *is_new: it was made just now. ERR_BAD_INPUT: the shape, or columns that are
- * not the shape's. ERR_WAIT (only where it may): a lease is about to grow. */
-bool judge_batch(struct judge *j, const struct judging *g, struct verdict **out, bool *is_new,
+ * until the next call. Until the caller sets is_told, what is new in it is not counted yet: the
+ * step that made it may have found no room for its output. ERR_BAD_INPUT: the shape, or columns
+ * that are not the shape's. ERR_WAIT (only where it may): a lease is about to grow. */
+bool judge_batch(struct judge *j, const struct judging *g, struct verdict **out,
                  struct err *e) MUST_CHECK;
 /* How many samples a batch has, by the cached verdict where there is one. */
 bool judge_count(struct judge *j, const struct judging *g, uint64_t *n, struct err *e) MUST_CHECK;

@@ -132,6 +132,71 @@ START_TEST(budgets_hold)
 }
 END_TEST
 
+/* Where there was no budget, series are active that no lease knows of, on partitions where nothing
+ * new comes either: once all have read of the budget, nothing new is let in anywhere. */
+START_TEST(a_new_budget_counts_what_is_active)
+{
+    struct world w = {.is_unleased = true,
+                      .policy = "{\"limits\": {\"series_per_source\": 300, \"series_per_metric\": "
+                                "0}, \"tenants\": {\"t\": {}}}"};
+    world_open(&w, 500 + (uint64_t)_i);
+    w.is_calm = true;
+    world_demand(&w, 200, WORLD_PARTITIONS);
+    world_run(&w, 100);
+    int which = _i % 2 == 0 ? 0 : WORLD_TENANT;
+    int64_t n_before = world_active(&w, which);
+    ck_assert_int_gt(n_before, 40);
+    world_limit(&w, which, n_before - 10);
+    world_run(&w, 10);
+    w.sources[_i % WORLD_PARTITIONS][0].n[0] += 9;
+    world_run(&w, 40);
+    check_no_error(&w, _i);
+    ck_assert_msg(world_active(&w, which) <= n_before, "%d: %lld are active, %lld were before", _i,
+                  (long long)world_active(&w, which), (long long)n_before);
+    world_close(&w);
+}
+END_TEST
+
+/* What becomes of a log under source budgets, in peace or not. */
+static void log_run(struct world *w, int seed, bool is_calm)
+{
+    *w = (struct world){.is_unleased = true,
+                        .policy = "{\"limits\": {\"series_per_source\": 12, \"series_per_metric\": "
+                                  "0}, \"tenants\": {\"t\": {}}}"};
+    world_open(w, 300 + (uint64_t)seed);
+    for (int i = 0; i < 6; i++) {
+        w->is_calm = is_calm;
+        world_demand(w, 120, WORLD_PARTITIONS);
+        world_run(w, 150);
+    }
+    w->is_calm = true;
+    world_demand(w, 0, 1);
+    world_run(w, 20);
+    check_no_error(w, seed);
+    struct rig r = {.metrics = w->metrics};
+    rig_check_accounts(&r, "t");
+    ck_assert_msg(rig_count(&r, M_SAMPLES_IN, "t", "") == (double)w->n_samples,
+                  "seed %d: %g of %llu samples", seed, rig_count(&r, M_SAMPLES_IN, "t", ""),
+                  (unsigned long long)w->n_samples);
+    ck_assert(rig_count(&r, M_SAMPLES_REJECTED, "t", "over_source_budget") > 0);
+}
+
+START_TEST(the_log_alone_decides_under_source_budgets)
+{
+    struct world w[2];
+    log_run(&w[0], _i, true);
+    log_run(&w[1], _i, false);
+    ck_assert(w[1].n_aborts > 0 && w[1].n_rebalances > 0);
+    for (int p = 0; p < WORLD_PARTITIONS; p++) {
+        ck_assert_uint_gt(w[0].n_inputs[p], 0);
+        ck_assert_uint_eq(w[0].committed[p], w[1].committed[p]);
+        ck_assert_msg(w[0].admitted[p] == w[1].admitted[p], "seed %d: partition %d differs", _i, p);
+    }
+    world_close(&w[0]);
+    world_close(&w[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lease");
@@ -139,6 +204,8 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, budgets_hold, 0, SEEDS);
     tcase_add_loop_test(t, broken_rules_are_found, 1, N_BREAKS);
+    tcase_add_loop_test(t, a_new_budget_counts_what_is_active, 0, 8);
+    tcase_add_loop_test(t, the_log_alone_decides_under_source_budgets, 0, 6);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

@@ -1,11 +1,9 @@
 #include "lease_world.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "allocator.h"
 #include "base/clock.h"
 #include "inside.h"
 
@@ -26,21 +24,14 @@ static uint64_t draw(struct world *w, uint64_t below)
     return next_random(&w->random) % below;
 }
 
+static uint64_t demand_draw(struct world *w, uint64_t below)
+{
+    return next_random(&w->demand_random) % below;
+}
+
 static bool chance(struct world *w, uint64_t per_thousand)
 {
     return draw(w, 1000) < per_thousand;
-}
-
-static void wrong(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void wrong(struct world *w, const char *fmt, ...)
-{
-    va_list args;
-    if (w->error[0] == '\0') {
-        va_start(args, fmt);
-        (void)vsnprintf(w->error, sizeof w->error, fmt, args);
-        va_end(args);
-    }
 }
 
 static struct slice copied(struct slice s)
@@ -56,131 +47,6 @@ static void released(struct slice *s)
 {
     free((void *)(uintptr_t)s->ptr);
     *s = SLICE_NONE;
-}
-
-/* --- scopes --- */
-
-static struct scope scope_of(int which)
-{
-    static const char *const names[] = {"m0", "m1", "m2"};
-    const struct slice tenant = SLICE_LITERAL("t");
-    return which == WORLD_TENANT ? (struct scope){SCOPE_TENANT, tenant, SLICE_NONE}
-           : which == WORLD_RATE ? (struct scope){SCOPE_RATE, tenant, SLICE_NONE}
-                                 : (struct scope){SCOPE_METRIC, tenant, slice_str(names[which])};
-}
-
-static struct holding *truth_of(struct world *w, int p)
-{
-    const struct owned_state *o = w->truth[p].state;
-    return o == NULL ? NULL : o->holding;
-}
-
-static struct allocation *allocation_of(struct world *w, int which)
-{
-    const struct scope s = scope_of(which);
-    struct holding *h = truth_of(w, 0);
-    return h == NULL ? NULL : table_find(&h->allocator->by_scope, scope_key(&s));
-}
-
-static int64_t lease_of(struct world *w, int which, int p)
-{
-    const struct scope s = scope_of(which);
-    const struct allocation *x = allocation_of(w, which);
-    const struct allocation *tenant = allocation_of(w, WORLD_TENANT);
-    struct holding *h = truth_of(w, p);
-    const struct lease *l = h == NULL ? NULL : leases_find(&h->usage.leases, &s);
-    int64_t start = s.kind == SCOPE_METRIC && tenant != NULL ? tenant->base : 0;
-    return (x != NULL ? x->granted[p] : start) - (l == NULL ? 0 : l->returned);
-}
-
-static int64_t use_of(struct world *w, int which, int p)
-{
-    struct holding *h = truth_of(w, p);
-    struct limit *l = w->auditor;
-    if (h == NULL || which == WORLD_RATE) {
-        return 0;
-    }
-    struct tenant_use *t = usage_tenant(&h->usage, SLICE_LITERAL("t"), &l->rules.tenants);
-    const struct metric_use *m =
-        which == WORLD_TENANT ? NULL : usage_metric_find(&h->usage, t, scope_of(which).metric);
-    return which == WORLD_TENANT ? t->n_active : m == NULL ? 0 : m->n_active;
-}
-
-int64_t world_active(struct world *w, int which)
-{
-    int64_t n = 0;
-    for (int p = 0; p < WORLD_PARTITIONS; p++) {
-        n += use_of(w, which, p);
-    }
-    return n;
-}
-
-int64_t world_in_force(struct world *w, int which)
-{
-    const struct allocation *x = allocation_of(w, which);
-    return x == NULL ? -1 : x->value;
-}
-
-int64_t world_wanted(const struct world *w, int which)
-{
-    int64_t n = 0;
-    for (int i = 0; i < WORLD_PARTITIONS * WORLD_SOURCES; i++) {
-        for (int m = 0; m < WORLD_METRICS; m++) {
-            const struct world_source *s = &w->sources[i / WORLD_SOURCES][i % WORLD_SOURCES];
-            n += which == WORLD_TENANT || which == m ? s->n[m] : 0;
-        }
-    }
-    return n;
-}
-
-/* --- the auditor --- */
-
-static void audit_read(struct world *w, int p)
-{
-    struct err e = ERR_INIT;
-    limit_drop(w->auditor, &w->truth[p]);
-    if (!limit_recover(w->auditor, (struct stage *)(void *)&w->kafka[p], &w->truth[p], -1,
-                       SLICE_NONE, &e)) {
-        wrong(w, "partition %d: the state can't be read: %s", p, e.text);
-    }
-}
-
-static void audit_scope(struct world *w, int which)
-{
-    const struct allocation *x = allocation_of(w, which);
-    int64_t leased = 0;
-    for (int p = 0; p < WORLD_PARTITIONS; p++) {
-        int64_t lease = lease_of(w, which, p);
-        int64_t use = use_of(w, which, p);
-        leased += lease;
-        if (use > (lease > 0 ? lease : 0)) {
-            wrong(w, "scope %d: partition %d uses %lld of a lease of %lld", which, p,
-                  (long long)use, (long long)lease);
-        }
-    }
-    int64_t budget = x == NULL             ? INT64_MAX
-                     : which == WORLD_RATE ? x->value / 2 + WORLD_PARTITIONS
-                                           : x->value;
-    /* One transaction may hold grants by the budget that was, and the new budget. */
-    int64_t most = budget > w->budget[which] ? budget : w->budget[which];
-    if (leased > w->leased[which] && leased > most) {
-        wrong(w, "scope %d: leases grew from %lld to %lld, over %lld", which,
-              (long long)w->leased[which], (long long)leased, (long long)budget);
-    }
-    w->leased[which] = leased;
-    w->budget[which] = budget;
-}
-
-static void audit(struct world *w, const struct world_box *b)
-{
-    for (int p = 0; p < WORLD_PARTITIONS; p++) {
-        if (b->moved[p]) {
-            audit_read(w, p);
-        }
-    }
-    for (int which = 0; which <= WORLD_RATE && w->error[0] == '\0'; which++) {
-        audit_scope(w, which);
-    }
 }
 
 /* --- what Kafka holds --- */
@@ -305,7 +171,7 @@ static void settle(struct world *w, struct world_process *x, bool commits)
         for (int p = 0; p < WORLD_PARTITIONS; p++) {
             w->committed[p] = b->moved[p] ? b->position[p] : w->committed[p];
         }
-        audit(w, b);
+        world_audit(w, b->moved);
     } else {
         w->n_aborts++;
         box_reset(&x->boxes[x->filling]);
@@ -563,7 +429,7 @@ void world_demand(struct world *w, int n, int n_partitions)
                            ? 2 * n * weights[m] / 10 / (n_partitions * WORLD_SOURCES)
                            : 0;
             s->from[m] += s->n[m];
-            s->n[m] = (int)draw(w, (uint64_t)most + 1);
+            s->n[m] = (int)demand_draw(w, (uint64_t)most + 1);
         }
     }
 }
@@ -574,10 +440,11 @@ static void source_sends(struct world *w, int p, const struct world_source *s)
     char text[256];
     size_t len = 0;
     for (int m = 0; m < WORLD_METRICS; m++) {
-        int part = s->n[m] == 0     ? 0
-                   : chance(w, 300) ? (int)draw(w, (uint64_t)s->n[m] + 1)
-                                    : s->n[m];
+        int part = s->n[m] == 0                 ? 0
+                   : demand_draw(w, 1000) < 300 ? (int)demand_draw(w, (uint64_t)s->n[m] + 1)
+                                                : s->n[m];
         if (part > 0) {
+            w->n_samples += (uint64_t)part;
             len += (size_t)snprintf(text + len, sizeof text - len, "m%d*%d-%d ", m, s->from[m],
                                     s->from[m] + part);
         }
@@ -596,7 +463,7 @@ static void turn(struct world *w)
 {
     w->now_ms += TURN_MS;
     for (int i = 0; i < WORLD_PARTITIONS * WORLD_SOURCES; i++) {
-        if (chance(w, 50)) {
+        if (demand_draw(w, 1000) < 50) {
             source_sends(w, i / WORLD_SOURCES, &w->sources[i / WORLD_SOURCES][i % WORLD_SOURCES]);
         }
     }
@@ -621,9 +488,9 @@ void world_run(struct world *w, int n_turns)
 }
 
 /* A name whose batches belong to the partition. */
-static void source_name(struct world_source *s, int p)
+static void source_name(struct world_source *s, int p, int first)
 {
-    static int n;
+    int n = first;
     do {
         (void)snprintf(s->name, sizeof s->name, "gs-%d", n++);
     } while (batch_partition(source_id(SLICE_LITERAL("t"), slice_str(s->name)), WORLD_PARTITIONS) !=
@@ -643,7 +510,11 @@ static void policy_write(struct world *w)
 
 void world_open(struct world *w, uint64_t seed)
 {
-    *w = (struct world){.random = seed, .broken = w->broken, .policy = w->policy};
+    *w = (struct world){.random = seed,
+                        .demand_random = seed,
+                        .broken = w->broken,
+                        .policy = w->policy,
+                        .is_unleased = w->is_unleased};
     w->metrics = metrics_new();
     policy_write(w);
     for (int p = 0; p < WORLD_PARTITIONS; p++) {
@@ -654,7 +525,7 @@ void world_open(struct world *w, uint64_t seed)
         w->owner[p] = (int)draw(w, WORLD_PROCESSES);
         buf_init(&w->kafka[p].batch, 1 << 20);
         for (int i = 0; i < WORLD_SOURCES; i++) {
-            source_name(&w->sources[p][i], p);
+            source_name(&w->sources[p][i], p, 1000 * i);
         }
     }
     for (int i = 0; i < WORLD_PROCESSES; i++) {

@@ -61,10 +61,12 @@ struct world_source {
 };
 
 struct world {
-    uint64_t random;
-    int64_t now_ms; /* from NOW_MS on */
+    uint64_t random;        /* for what happens */
+    uint64_t demand_random; /* for what sources send */
+    int64_t now_ms;         /* from NOW_MS on */
     bool is_calm;
     enum world_break broken;
+    bool is_unleased;   /* what came before there was a budget exceeds the leases */
     const char *policy; /* NULL: with budgets for all; before world_open */
     struct metrics *metrics;
     struct rig kafka[WORLD_PARTITIONS]; /* their state alone */
@@ -82,6 +84,7 @@ struct world {
     struct partition truth[WORLD_PARTITIONS];
     int64_t leased[WORLD_RATE + 1]; /* as of the last commit, as budget */
     int64_t budget[WORLD_RATE + 1];
+    uint64_t n_samples; /* sent */
     uint64_t n_commits;
     uint64_t n_aborts;
     uint64_t n_waits;
@@ -95,6 +98,8 @@ void world_open(struct world *w, uint64_t seed);
 void world_close(struct world *w);
 /* So many turns of 3 s; ends early with an error. */
 void world_run(struct world *w, int n_turns);
+/* After a commit that moved these partitions. */
+void world_audit(struct world *w, const bool moved[WORLD_PARTITIONS]);
 /* New series, about n over all sources of the first n_partitions; the others fall silent. */
 void world_demand(struct world *w, int n, int n_partitions);
 /* As by sluice-control; 0: revoked. */
