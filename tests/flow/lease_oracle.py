@@ -24,7 +24,7 @@ class ActiveSeries:
         self.seen = {}  # (partition, source, series): (step, weight)
         self.by_step = collections.defaultdict(collections.Counter)  # {scope: {step: weight}}
         self.active = collections.Counter()
-        self.history = collections.defaultdict(list)  # {scope: [(at_ms, active, weight that came in)]}
+        self.history = collections.defaultdict(list)  # {scope: [(at_ms, active, weight that came in, received_ms)]}
 
     def expire(self, step):
         """Series whose step lies more than STEPS_ACTIVE back are gone."""
@@ -54,7 +54,7 @@ class ActiveSeries:
             self.by_step[scope][seen] += weight
             self.active[scope] += weight
         for scope in {self.scope_of(batch, s) for s in batch.series}:
-            self.history[scope].append((at_ms, self.active[scope], came[scope]))
+            self.history[scope].append((at_ms, self.active[scope], came[scope], batch.row["received_ms"]))
 
     def take_topic(self, stack, topic="metrics.admitted"):
         found = [Batch(r) for r in stack.read_committed(topic, timeout_s=120)]
@@ -66,14 +66,20 @@ class ActiveSeries:
     # what is asked
 
     def peak(self, scope, from_ms=0, to_ms=1 << 62):
-        return max((n for at_ms, n, _ in self.history[scope] if from_ms <= at_ms <= to_ms), default=0)
+        return max((n for at_ms, n, *_ in self.history[scope] if from_ms <= at_ms <= to_ms), default=0)
 
     def grown_over(self, scope, budget, from_ms=0, to_ms=1 << 62):
         """[(at_ms, active)] where series came in and left the scope above its budget: none may ever be. (One that was
         lowered may be exceeded by those that are in already.)"""
-        return [(at_ms, n) for at_ms, n, came in self.history[scope]
+        return [(at_ms, n) for at_ms, n, came, _ in self.history[scope]
                 if came > 0 and n > budget and from_ms <= at_ms <= to_ms]
 
     def first_at_least(self, scope, n_wanted, from_ms=0):
-        """When so many were active; None: never."""
-        return next((at_ms for at_ms, n, _ in self.history[scope] if n >= n_wanted and at_ms >= from_ms), None)
+        """The log time of the first batch received from then on that found so many active; None: never."""
+        return next((received_ms for _, n, _, received_ms in self.history[scope]
+                     if n >= n_wanted and received_ms >= from_ms), None)
+
+    def first_at_most(self, scope, n_wanted, from_ms=0):
+        """The moment of the first batch received from then on that found no more than so many active; None: never."""
+        return next((at_ms for at_ms, n, _, received_ms in self.history[scope]
+                     if n <= n_wanted and received_ms >= from_ms), None)
