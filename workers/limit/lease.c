@@ -56,13 +56,9 @@ static bool learn(struct leases *ls, struct lease *l)
     return has_grown || (was_over && !l->was_over);
 }
 
-struct lease *leases_add(struct leases *ls, const struct scope *s)
+static struct lease *lease_new(struct leases *ls, const struct scope *s)
 {
-    struct lease *l = leases_find(ls, s);
-    if (l != NULL) {
-        return l;
-    }
-    l = calloc(1, sizeof *l);
+    struct lease *l = calloc(1, sizeof *l);
     if (l == NULL || !scope_copy(s, &l->scope)) {
         free(l);
         return NULL;
@@ -74,12 +70,23 @@ struct lease *leases_add(struct leases *ls, const struct scope *s)
     (void)learn(ls, l);
     l->next = ls->first;
     ls->first = l;
+    ls->n_metrics += s->kind == SCOPE_METRIC;
     return l;
+}
+
+struct lease *leases_add(struct leases *ls, const struct scope *s)
+{
+    struct lease *l = leases_find(ls, s);
+    if (l != NULL || (s->kind == SCOPE_METRIC && ls->n_metrics >= MAX_METRIC_LEASES)) {
+        return l;
+    }
+    return lease_new(ls, s);
 }
 
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e)
 {
-    struct lease *l = leases_add(ls, &r->scope);
+    struct lease *l = leases_find(ls, &r->scope);
+    l = l != NULL ? l : lease_new(ls, &r->scope); /* what was told is never too much */
     if (l == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }

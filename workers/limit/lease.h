@@ -11,6 +11,9 @@
 /* Series lately refused, all leases of a partition together: beyond it a need is understated,
  * which only makes a lease grow in more than one go. */
 enum { MAX_WANTED = 16384 };
+/* A partition's leases on metrics. Counters are for ever, and names are the tenants': beyond it a
+ * metric has what its counters start with. */
+enum { MAX_METRIC_LEASES = 8192 };
 
 struct lease {
     struct scope scope;          /* owned */
@@ -39,6 +42,7 @@ struct leases {
     uint32_t n_partitions;
     uint64_t board_version; /* as of the last leases_learn */
     uint32_t n_wants;       /* slots, over all leases */
+    uint32_t n_metrics;
     bool has_joined;        /* leases were added that the usage does not know yet */
     bool has_new_base;      /* it was read where a tenant's metrics start */
 };
@@ -46,7 +50,7 @@ struct leases {
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
 void leases_fini(struct leases *ls);
 struct lease *leases_find(struct leases *ls, const struct scope *s);
-/* Finds or creates; NULL: out of memory. */
+/* Finds or creates; NULL: out of memory, or there are too many metrics. */
 struct lease *leases_add(struct leases *ls, const struct scope *s);
 /* One read back from the state. */
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e) MUST_CHECK;

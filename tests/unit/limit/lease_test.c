@@ -3,6 +3,7 @@
  * the demand is, and nobody has anything to say. */
 #include <stdio.h>
 
+#include "inside.h"
 #include "lease_world.h"
 #include "runner.h"
 
@@ -197,6 +198,36 @@ START_TEST(the_log_alone_decides_under_source_budgets)
 }
 END_TEST
 
+/* Each name needs a lease for its first series; their number has a bound, other budgets go on. */
+START_TEST(names_without_end)
+{
+    static char text[16 * 1024];
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.n_partitions = 1,
+                                       .policy =
+                                           "{\"limits\": {\"series_per_source\": 20000, "
+                                           "\"series_per_metric\": 4}, \"tenants\": {\"t\": {}}}"});
+    rig_send(&r, &(struct rig_batch){"a"});
+    rig_settle(&r);
+    const struct owned_state *o = r.partition.state;
+    for (int i = 0; i < 12; i++) {
+        size_t len = 0;
+        for (int k = 0; k < 1000; k++) {
+            len += (size_t)snprintf(text + len, sizeof text - len, "h%d:c1 ", i * 1000 + k);
+        }
+        rig_send(&r, &(struct rig_batch){text});
+        rig_commit(&r);
+    }
+    ck_assert_uint_eq(o->holding->usage.leases.n_metrics, MAX_METRIC_LEASES);
+    rig_restart(&r);
+    o = r.partition.state;
+    ck_assert_uint_eq(o->holding->usage.leases.n_metrics, MAX_METRIC_LEASES);
+    rig_send(&r, &(struct rig_batch){"a b z"});
+    ck_assert_str_eq(rig_text(&r), "> gs-1 critical a b z\n");
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lease");
@@ -206,6 +237,7 @@ int main(void)
     tcase_add_loop_test(t, broken_rules_are_found, 1, N_BREAKS);
     tcase_add_loop_test(t, a_new_budget_counts_what_is_active, 0, 8);
     tcase_add_loop_test(t, the_log_alone_decides_under_source_budgets, 0, 6);
+    tcase_add_test(t, names_without_end);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
