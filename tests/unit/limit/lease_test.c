@@ -228,6 +228,28 @@ START_TEST(names_without_end)
 }
 END_TEST
 
+/* Who asks for nothing any more has no demand two minutes later, however busy the partition is. */
+START_TEST(what_was_refused_is_forgotten)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy = "{\"limits\": {\"series_per_tenant\": 4}, "
+                                                 "\"tenants\": {\"t\": {}}}"});
+    rig_send(&r, &(struct rig_batch){"a*3"});
+    rig_settle(&r);
+    rig_send(&r, &(struct rig_batch){"a*3"});
+    rig_send(&r, &(struct rig_batch){"b*20", .source = "gs-2"});
+    const struct owned_state *o = r.partition.state;
+    const struct scope s = {SCOPE_TENANT, SLICE_LITERAL("t"), SLICE_NONE};
+    const struct lease *l = leases_find(&o->holding->usage.leases, &s);
+    ck_assert_int_eq(l->n_wanted, 20);
+    rig_send(&r, &(struct rig_batch){"a*3", .at_ms = 60000});
+    ck_assert_int_eq(l->n_wanted, 20);
+    rig_send(&r, &(struct rig_batch){"a*3", .at_ms = 120000});
+    ck_assert_int_eq(l->n_wanted, 0);
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lease");
@@ -238,6 +260,7 @@ int main(void)
     tcase_add_loop_test(t, a_new_budget_counts_what_is_active, 0, 8);
     tcase_add_loop_test(t, the_log_alone_decides_under_source_budgets, 0, 6);
     tcase_add_test(t, names_without_end);
+    tcase_add_test(t, what_was_refused_is_forgotten);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
