@@ -145,6 +145,12 @@ static int64_t even_half(const struct leases *ls, int64_t value)
     return value / (2 * (int64_t)(ls->n_partitions == 0 ? 1 : ls->n_partitions));
 }
 
+/* A budget comes into force by the allocator's word: a rollout reaches it last, maybe. */
+static bool is_unbound(const struct lease *l)
+{
+    return lease_has_word(l) && l->posted->value == 0;
+}
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -153,6 +159,9 @@ static int64_t least(int64_t a, int64_t b)
 int64_t lease_room(const struct leases *ls, const struct lease *l, int64_t policy_value)
 {
     int64_t lease = l->granted - l->returned;
+    if (is_unbound(l)) {
+        return NO_BOUND;
+    }
     if (l->scope.kind == SCOPE_METRIC && !lease_has_word(l)) {
         lease = least(lease, even_half(ls, policy_value)); /* the budget may have been lowered since */
     }
@@ -167,7 +176,9 @@ int64_t leases_start_room(const struct leases *ls, struct slice tenant, int64_t 
 
 int64_t lease_per_second(const struct leases *ls, const struct lease *l, int64_t policy_value)
 {
-    return even_half(ls, value_in_force(l, policy_value)) + l->granted - l->returned;
+    return is_unbound(l)
+               ? NO_BOUND
+               : even_half(ls, value_in_force(l, policy_value)) + l->granted - l->returned;
 }
 
 bool lease_may_grow(const struct lease *l)

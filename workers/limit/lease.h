@@ -61,11 +61,14 @@ bool leases_restore(struct leases *ls, const struct lease_record *r, struct err 
  * used for. */
 bool leases_learn(struct leases *ls);
 
-/* How much more may be used; policy_value: the budget as this process sees it. 0 while it is over. */
+/* How much more may be used; policy_value: the budget as this process sees it. 0 while it is over;
+ * NO_BOUND while the allocator says that there is no budget, though this process has read of one. */
+#define NO_BOUND (INT64_MAX / 4)
 int64_t lease_room(const struct leases *ls, const struct lease *l, int64_t policy_value);
 /* The same of a metric without a lease: it may use what its counters start with. */
 int64_t leases_start_room(const struct leases *ls, struct slice tenant, int64_t n_active, int64_t policy_value);
-/* Of a rate: what may pass per second. Half of it is spread evenly, the other half leased. */
+/* Of a rate: what may pass per second. Half of it is spread evenly, the other half leased. NO_BOUND
+ * as above. */
 int64_t lease_per_second(const struct leases *ls, const struct lease *l, int64_t policy_value);
 /* Has the allocator said anything of it yet? */
 bool lease_has_word(const struct lease *l);

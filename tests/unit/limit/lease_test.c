@@ -7,6 +7,10 @@
 #include "lease_world.h"
 #include "runner.h"
 
+#define NO_BUDGETS                                                                                 \
+    "{\"limits\": {\"series_per_source\": 300, \"series_per_metric\": 0}, \"tenants\": {\"t\": "   \
+    "{}}}"
+
 enum { SEEDS = 8, TURNS_OF_UNREST = 1200, IDLE_TURNS = 180 };
 
 static const char *const names[] = {"metric 0", "metric 1", "metric 2", "the tenant"};
@@ -137,9 +141,7 @@ END_TEST
  * new comes either: once all have read of the budget, nothing new is let in anywhere. */
 START_TEST(a_new_budget_counts_what_is_active)
 {
-    struct world w = {.is_unleased = true,
-                      .policy = "{\"limits\": {\"series_per_source\": 300, \"series_per_metric\": "
-                                "0}, \"tenants\": {\"t\": {}}}"};
+    struct world w = {.is_unleased = true, .policy = NO_BUDGETS};
     world_open(&w, 500 + (uint64_t)_i);
     w.is_calm = true;
     world_demand(&w, 200, WORLD_PARTITIONS);
@@ -154,6 +156,42 @@ START_TEST(a_new_budget_counts_what_is_active)
     check_no_error(&w, _i);
     ck_assert_msg(world_active(&w, which) <= n_before, "%d: %lld are active, %lld were before", _i,
                   (long long)world_active(&w, which), (long long)n_before);
+    world_close(&w);
+}
+END_TEST
+
+static double samples_left_out(const struct world *w)
+{
+    struct rig r = {.metrics = w->metrics};
+    return rig_count(&r, M_SAMPLES_IN, "t", "") - rig_count(&r, M_SAMPLES_OUT, "t", "");
+}
+
+/* A rollout that has reached one process, and not yet that of the allocator: no budget is in force,
+ * so nothing is refused or shed. */
+START_TEST(a_budget_that_only_a_holder_knows)
+{
+    struct world w = {.is_unleased = true, .policy = NO_BUDGETS};
+    world_open(&w, 900);
+    w.is_calm = true;
+    for (int p = 0; p < WORLD_PARTITIONS; p++) {
+        w.owner[p] = p == 0 ? 0 : 1;
+    }
+    world_run(&w, 5);
+    world_limit_at(&w, 1, WORLD_TENANT, 8);
+    world_limit_at(&w, 1, 0, 2);
+    world_limit_at(&w, 1, WORLD_RATE, 2);
+    world_demand(&w, 40, WORLD_PARTITIONS);
+    world_run(&w, 60); /* by then the allocator has been asked */
+    double n_before = samples_left_out(&w);
+    world_demand(&w, 200, WORLD_PARTITIONS);
+    world_run(&w, 300);
+    check_no_error(&w, 0);
+    ck_assert_int_eq(world_active(&w, WORLD_TENANT), world_wanted(&w, WORLD_TENANT));
+    ck_assert(samples_left_out(&w) == n_before);
+    world_limit(&w, WORLD_RATE, 2);
+    world_limit(&w, WORLD_TENANT, 8);
+    world_run(&w, 100);
+    ck_assert(samples_left_out(&w) > n_before);
     world_close(&w);
 }
 END_TEST
@@ -259,6 +297,7 @@ int main(void)
     tcase_add_loop_test(t, broken_rules_are_found, 1, N_BREAKS);
     tcase_add_loop_test(t, a_new_budget_counts_what_is_active, 0, 8);
     tcase_add_loop_test(t, the_log_alone_decides_under_source_budgets, 0, 6);
+    tcase_add_test(t, a_budget_that_only_a_holder_knows);
     tcase_add_test(t, names_without_end);
     tcase_add_test(t, what_was_refused_is_forgotten);
     suite_add_tcase(s, t);

@@ -419,6 +419,12 @@ void world_limit(struct world *w, int which, int64_t value)
     }
 }
 
+void world_limit_at(struct world *w, int process, int which, int64_t value)
+{
+    w->limits[which] = value;
+    control_read(w, &w->processes[process], which);
+}
+
 void world_demand(struct world *w, int n, int n_partitions)
 {
     static const int weights[WORLD_METRICS] = {6, 3, 1};

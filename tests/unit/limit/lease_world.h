@@ -104,6 +104,8 @@ void world_audit(struct world *w, const bool moved[WORLD_PARTITIONS]);
 void world_demand(struct world *w, int n, int n_partitions);
 /* As by sluice-control; 0: revoked. */
 void world_limit(struct world *w, int which, int64_t value);
+/* One process alone has read of it. */
+void world_limit_at(struct world *w, int process, int which, int64_t value);
 /* Over all partitions: of the tenant, or of a metric. */
 int64_t world_active(struct world *w, int which);
 int64_t world_in_force(struct world *w, int which);
