@@ -137,6 +137,21 @@ START_TEST(budgets_hold)
 }
 END_TEST
 
+/* Series of different weights, and workers that read of new budgets at different times. */
+START_TEST(budgets_hold_by_weight)
+{
+    struct world w = {.has_histograms = true};
+    world_open(&w, 2000 + (uint64_t)_i);
+    for (int i = 0; i < 3; i++) {
+        unrest(&w);
+        world_run(&w, IDLE_TURNS);
+        check_no_error(&w, _i);
+    }
+    ck_assert_int_gt(world_active(&w, 2), 0);
+    world_close(&w);
+}
+END_TEST
+
 /* Where there was no budget, series are active that no lease knows of, on partitions where nothing
  * new comes either: once all have read of the budget, nothing new is let in anywhere. */
 START_TEST(a_new_budget_counts_what_is_active)
@@ -295,6 +310,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, budgets_hold, 0, SEEDS);
     tcase_add_loop_test(t, broken_rules_are_found, 1, N_BREAKS);
+    tcase_add_loop_test(t, budgets_hold_by_weight, 0, SEEDS);
     tcase_add_loop_test(t, a_new_budget_counts_what_is_active, 0, 8);
     tcase_add_loop_test(t, the_log_alone_decides_under_source_budgets, 0, 6);
     tcase_add_test(t, a_budget_that_only_a_holder_knows);
