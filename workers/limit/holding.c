@@ -297,7 +297,11 @@ bool holding_advance(struct holding *h, int64_t received_ms, int64_t appended_ms
             return false;
         }
     }
+    uint16_t minute_before = holding_minute(h);
     h->time_ms = received_ms;
+    if (holding_minute(h) != minute_before) {
+        leases_forget(&h->usage.leases, holding_minute(h));
+    }
     h->scope_ms = h->scope_ms > received_ms ? h->scope_ms : received_ms;
     h->step = step;
     return !is_new || is_far || holding_sweep(h, e);

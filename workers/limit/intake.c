@@ -90,7 +90,8 @@ static bool rate_allows(struct limit *l, struct holding *h, const struct batch *
     const struct budget *budget = &tenants_find(&l->rules.tenants, b->tenant)->budgets.rate;
     rate_advance(&lease->rate, h->time_ms);
     int64_t per_second = lease_per_second(&h->usage.leases, lease, budget->max);
-    *over = !rate_pass(&lease->rate, n, b->class, per_second, l->options.rate_burst_ms);
+    *over = !rate_pass(&lease->rate, n, b->class, per_second, l->options.rate_burst_ms) &&
+            per_second < NO_BOUND;
     return !*over || budget->shadow;
 }
 

@@ -56,13 +56,9 @@ static bool learn(struct leases *ls, struct lease *l)
     return has_grown || (was_over && !l->was_over);
 }
 
-struct lease *leases_add(struct leases *ls, const struct scope *s)
+static struct lease *lease_new(struct leases *ls, const struct scope *s)
 {
-    struct lease *l = leases_find(ls, s);
-    if (l != NULL) {
-        return l;
-    }
-    l = calloc(1, sizeof *l);
+    struct lease *l = calloc(1, sizeof *l);
     if (l == NULL || !scope_copy(s, &l->scope)) {
         free(l);
         return NULL;
@@ -74,12 +70,23 @@ struct lease *leases_add(struct leases *ls, const struct scope *s)
     (void)learn(ls, l);
     l->next = ls->first;
     ls->first = l;
+    ls->n_metrics += s->kind == SCOPE_METRIC;
     return l;
+}
+
+struct lease *leases_add(struct leases *ls, const struct scope *s)
+{
+    struct lease *l = leases_find(ls, s);
+    if (l != NULL || (s->kind == SCOPE_METRIC && ls->n_metrics >= MAX_METRIC_LEASES)) {
+        return l;
+    }
+    return lease_new(ls, s);
 }
 
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e)
 {
-    struct lease *l = leases_add(ls, &r->scope);
+    struct lease *l = leases_find(ls, &r->scope);
+    l = l != NULL ? l : lease_new(ls, &r->scope); /* what was told is never too much */
     if (l == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
@@ -138,6 +145,12 @@ static int64_t even_half(const struct leases *ls, int64_t value)
     return value / (2 * (int64_t)(ls->n_partitions == 0 ? 1 : ls->n_partitions));
 }
 
+/* A budget comes into force by the allocator's word: a rollout reaches it last, maybe. */
+static bool is_unbound(const struct lease *l)
+{
+    return lease_has_word(l) && l->posted->value == 0;
+}
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -146,6 +159,9 @@ static int64_t least(int64_t a, int64_t b)
 int64_t lease_room(const struct leases *ls, const struct lease *l, int64_t policy_value)
 {
     int64_t lease = l->granted - l->returned;
+    if (is_unbound(l)) {
+        return NO_BOUND;
+    }
     if (l->scope.kind == SCOPE_METRIC && !lease_has_word(l)) {
         lease = least(lease, even_half(ls, policy_value)); /* the budget may have been lowered since */
     }
@@ -160,7 +176,9 @@ int64_t leases_start_room(const struct leases *ls, struct slice tenant, int64_t 
 
 int64_t lease_per_second(const struct leases *ls, const struct lease *l, int64_t policy_value)
 {
-    return even_half(ls, value_in_force(l, policy_value)) + l->granted - l->returned;
+    return is_unbound(l)
+               ? NO_BOUND
+               : even_half(ls, value_in_force(l, policy_value)) + l->granted - l->returned;
 }
 
 bool lease_may_grow(const struct lease *l)

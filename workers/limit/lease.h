@@ -11,6 +11,9 @@
 /* Series lately refused, all leases of a partition together: beyond it a need is understated,
  * which only makes a lease grow in more than one go. */
 enum { MAX_WANTED = 16384 };
+/* A partition's leases on metrics. Counters are for ever, and names are the tenants': beyond it a
+ * metric has what its counters start with. */
+enum { MAX_METRIC_LEASES = 8192 };
 
 struct lease {
     struct scope scope;          /* owned */
@@ -40,6 +43,7 @@ struct leases {
     uint64_t board_version; /* as of the last leases_learn */
     uint32_t n_wants;       /* slots, over all leases */
     uint16_t forgot_minute; /* of the last leases_forget */
+    uint32_t n_metrics;
     bool has_joined;        /* leases were added that the usage does not know yet */
     bool has_new_base;      /* it was read where a tenant's metrics start */
 };
@@ -47,7 +51,7 @@ struct leases {
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
 void leases_fini(struct leases *ls);
 struct lease *leases_find(struct leases *ls, const struct scope *s);
-/* Finds or creates; NULL: out of memory. */
+/* Finds or creates; NULL: out of memory, or there are too many metrics. */
 struct lease *leases_add(struct leases *ls, const struct scope *s);
 /* One read back from the state. */
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e) MUST_CHECK;
@@ -58,11 +62,14 @@ bool leases_restore(struct leases *ls, const struct lease_record *r, struct err 
  * used for. */
 bool leases_learn(struct leases *ls);
 
-/* How much more may be used; policy_value: the budget as this process sees it. 0 while it is over. */
+/* How much more may be used; policy_value: the budget as this process sees it. 0 while it is over;
+ * NO_BOUND while the allocator says that there is no budget, though this process has read of one. */
+#define NO_BOUND (INT64_MAX / 4)
 int64_t lease_room(const struct leases *ls, const struct lease *l, int64_t policy_value);
 /* The same of a metric without a lease: it may use what its counters start with. */
 int64_t leases_start_room(const struct leases *ls, struct slice tenant, int64_t n_active, int64_t policy_value);
-/* Of a rate: what may pass per second. Half of it is spread evenly, the other half leased. */
+/* Of a rate: what may pass per second. Half of it is spread evenly, the other half leased. NO_BOUND
+ * as above. */
 int64_t lease_per_second(const struct leases *ls, const struct lease *l, int64_t policy_value);
 /* Has the allocator said anything of it yet? */
 bool lease_has_word(const struct lease *l);

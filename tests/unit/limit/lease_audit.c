@@ -104,6 +104,28 @@ static void audit_read(struct world *w, int p)
     }
 }
 
+/* What may be leased of a budget: of a rate its half. */
+static int64_t leasable(int which, int64_t value)
+{
+    return which == WORLD_RATE ? value / 2 + WORLD_PARTITIONS : value;
+}
+
+/* One transaction may hold grants by a budget that was in force for a moment. */
+void world_audit_copy(struct world *w, struct slice value)
+{
+    static int64_t granted[MAX_LEASE_PARTITIONS];
+    struct grants_record r;
+    struct err e = ERR_INIT;
+    for (int which = 0; which <= WORLD_RATE && lease_record_kind(value) == RECORD_GRANTS; which++) {
+        const struct scope s = scope_of(which);
+        ck_assert_msg(grants_record_read(value, granted, &r, &e), "%s", e.text);
+        if (hash128_eq(scope_key(&r.scope), scope_key(&s)) &&
+            leasable(which, r.value) > w->budget[which]) {
+            w->budget[which] = leasable(which, r.value);
+        }
+    }
+}
+
 static void audit_scope(struct world *w, int which)
 {
     const struct allocation *x = allocation_of(w, which);
@@ -117,17 +139,12 @@ static void audit_scope(struct world *w, int which)
                   (long long)use, (long long)lease);
         }
     }
-    int64_t budget = x == NULL             ? INT64_MAX
-                     : which == WORLD_RATE ? x->value / 2 + WORLD_PARTITIONS
-                                           : x->value;
-    /* One transaction may hold grants by the budget that was, and the new budget. */
-    int64_t most = budget > w->budget[which] ? budget : w->budget[which];
-    if (leased > w->leased[which] && leased > most) {
+    if (x != NULL && leased > w->leased[which] && leased > w->budget[which]) {
         wrong(w, "scope %d: leases grew from %lld to %lld, over %lld", which,
-              (long long)w->leased[which], (long long)leased, (long long)budget);
+              (long long)w->leased[which], (long long)leased, (long long)w->budget[which]);
     }
     w->leased[which] = leased;
-    w->budget[which] = budget;
+    w->budget[which] = x == NULL ? 0 : leasable(which, x->value);
 }
 
 void world_audit(struct world *w, const bool moved[WORLD_PARTITIONS])

@@ -3,8 +3,13 @@
  * the demand is, and nobody has anything to say. */
 #include <stdio.h>
 
+#include "inside.h"
 #include "lease_world.h"
 #include "runner.h"
+
+#define NO_BUDGETS                                                                                 \
+    "{\"limits\": {\"series_per_source\": 300, \"series_per_metric\": 0}, \"tenants\": {\"t\": "   \
+    "{}}}"
 
 enum { SEEDS = 8, TURNS_OF_UNREST = 1200, IDLE_TURNS = 180 };
 
@@ -132,13 +137,26 @@ START_TEST(budgets_hold)
 }
 END_TEST
 
+/* Series of different weights, and workers that read of new budgets at different times. */
+START_TEST(budgets_hold_by_weight)
+{
+    struct world w = {.has_histograms = true};
+    world_open(&w, 2000 + (uint64_t)_i);
+    for (int i = 0; i < 3; i++) {
+        unrest(&w);
+        world_run(&w, IDLE_TURNS);
+        check_no_error(&w, _i);
+    }
+    ck_assert_int_gt(world_active(&w, 2), 0);
+    world_close(&w);
+}
+END_TEST
+
 /* Where there was no budget, series are active that no lease knows of, on partitions where nothing
  * new comes either: once all have read of the budget, nothing new is let in anywhere. */
 START_TEST(a_new_budget_counts_what_is_active)
 {
-    struct world w = {.is_unleased = true,
-                      .policy = "{\"limits\": {\"series_per_source\": 300, \"series_per_metric\": "
-                                "0}, \"tenants\": {\"t\": {}}}"};
+    struct world w = {.is_unleased = true, .policy = NO_BUDGETS};
     world_open(&w, 500 + (uint64_t)_i);
     w.is_calm = true;
     world_demand(&w, 200, WORLD_PARTITIONS);
@@ -153,6 +171,42 @@ START_TEST(a_new_budget_counts_what_is_active)
     check_no_error(&w, _i);
     ck_assert_msg(world_active(&w, which) <= n_before, "%d: %lld are active, %lld were before", _i,
                   (long long)world_active(&w, which), (long long)n_before);
+    world_close(&w);
+}
+END_TEST
+
+static double samples_left_out(const struct world *w)
+{
+    struct rig r = {.metrics = w->metrics};
+    return rig_count(&r, M_SAMPLES_IN, "t", "") - rig_count(&r, M_SAMPLES_OUT, "t", "");
+}
+
+/* A rollout that has reached one process, and not yet that of the allocator: no budget is in force,
+ * so nothing is refused or shed. */
+START_TEST(a_budget_that_only_a_holder_knows)
+{
+    struct world w = {.is_unleased = true, .policy = NO_BUDGETS};
+    world_open(&w, 900);
+    w.is_calm = true;
+    for (int p = 0; p < WORLD_PARTITIONS; p++) {
+        w.owner[p] = p == 0 ? 0 : 1;
+    }
+    world_run(&w, 5);
+    world_limit_at(&w, 1, WORLD_TENANT, 8);
+    world_limit_at(&w, 1, 0, 2);
+    world_limit_at(&w, 1, WORLD_RATE, 2);
+    world_demand(&w, 40, WORLD_PARTITIONS);
+    world_run(&w, 60); /* by then the allocator has been asked */
+    double n_before = samples_left_out(&w);
+    world_demand(&w, 200, WORLD_PARTITIONS);
+    world_run(&w, 300);
+    check_no_error(&w, 0);
+    ck_assert_int_eq(world_active(&w, WORLD_TENANT), world_wanted(&w, WORLD_TENANT));
+    ck_assert(samples_left_out(&w) == n_before);
+    world_limit(&w, WORLD_RATE, 2);
+    world_limit(&w, WORLD_TENANT, 8);
+    world_run(&w, 100);
+    ck_assert(samples_left_out(&w) > n_before);
     world_close(&w);
 }
 END_TEST
@@ -197,6 +251,58 @@ START_TEST(the_log_alone_decides_under_source_budgets)
 }
 END_TEST
 
+/* Each name needs a lease for its first series; their number has a bound, other budgets go on. */
+START_TEST(names_without_end)
+{
+    static char text[16 * 1024];
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.n_partitions = 1,
+                                       .policy =
+                                           "{\"limits\": {\"series_per_source\": 20000, "
+                                           "\"series_per_metric\": 4}, \"tenants\": {\"t\": {}}}"});
+    rig_send(&r, &(struct rig_batch){"a"});
+    rig_settle(&r);
+    const struct owned_state *o = r.partition.state;
+    for (int i = 0; i < 12; i++) {
+        size_t len = 0;
+        for (int k = 0; k < 1000; k++) {
+            len += (size_t)snprintf(text + len, sizeof text - len, "h%d:c1 ", i * 1000 + k);
+        }
+        rig_send(&r, &(struct rig_batch){text});
+        rig_commit(&r);
+    }
+    ck_assert_uint_eq(o->holding->usage.leases.n_metrics, MAX_METRIC_LEASES);
+    rig_restart(&r);
+    o = r.partition.state;
+    ck_assert_uint_eq(o->holding->usage.leases.n_metrics, MAX_METRIC_LEASES);
+    rig_send(&r, &(struct rig_batch){"a b z"});
+    ck_assert_str_eq(rig_text(&r), "> gs-1 critical a b z\n");
+    rig_close(&r);
+}
+END_TEST
+
+/* Who asks for nothing any more has no demand two minutes later, however busy the partition is. */
+START_TEST(what_was_refused_is_forgotten)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy = "{\"limits\": {\"series_per_tenant\": 4}, "
+                                                 "\"tenants\": {\"t\": {}}}"});
+    rig_send(&r, &(struct rig_batch){"a*3"});
+    rig_settle(&r);
+    rig_send(&r, &(struct rig_batch){"a*3"});
+    rig_send(&r, &(struct rig_batch){"b*20", .source = "gs-2"});
+    const struct owned_state *o = r.partition.state;
+    const struct scope s = {SCOPE_TENANT, SLICE_LITERAL("t"), SLICE_NONE};
+    const struct lease *l = leases_find(&o->holding->usage.leases, &s);
+    ck_assert_int_eq(l->n_wanted, 20);
+    rig_send(&r, &(struct rig_batch){"a*3", .at_ms = 60000});
+    ck_assert_int_eq(l->n_wanted, 20);
+    rig_send(&r, &(struct rig_batch){"a*3", .at_ms = 120000});
+    ck_assert_int_eq(l->n_wanted, 0);
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lease");
@@ -204,8 +310,12 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, budgets_hold, 0, SEEDS);
     tcase_add_loop_test(t, broken_rules_are_found, 1, N_BREAKS);
+    tcase_add_loop_test(t, budgets_hold_by_weight, 0, SEEDS);
     tcase_add_loop_test(t, a_new_budget_counts_what_is_active, 0, 8);
     tcase_add_loop_test(t, the_log_alone_decides_under_source_budgets, 0, 6);
+    tcase_add_test(t, a_budget_that_only_a_holder_knows);
+    tcase_add_test(t, names_without_end);
+    tcase_add_test(t, what_was_refused_is_forgotten);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

@@ -101,6 +101,9 @@ static void outbox_write(struct world *w, const struct outbox *out)
 {
     for (size_t i = 0; i < out->n; i++) {
         const struct outgoing *o = &out->records[i];
+        if (o->output == OUTPUT_LEASES) {
+            world_audit_copy(w, o->value);
+        }
         if (o->output == OUTPUT_STATE) {
             state_write(w, o);
         } else if (o->output == OUTPUT_LEASES && w->broken != BREAK_EARLY_COPIES) {
@@ -296,10 +299,47 @@ static void partition_turn(struct world *w, struct world_process *x, int p)
     }
 }
 
+/* A temporary limit, or none any more. */
+static void control_read(struct world *w, struct world_process *x, int which)
+{
+    static const char *const budgets[] = {
+        "\"budget\": \"metric\", \"metric\": \"m0\"", "\"budget\": \"metric\", \"metric\": \"m1\"",
+        "\"budget\": \"metric\", \"metric\": \"m2\"", "\"budget\": \"tenant\"",
+        "\"budget\": \"samples_per_second\""};
+    static struct partition topic;
+    struct err e = ERR_INIT;
+    char id[8];
+    char json[512];
+    int64_t now_ms = clock_now_ms();
+    (void)snprintf(id, sizeof id, "l%d", which);
+    (void)snprintf(json, sizeof json,
+                   "{\"kind\": \"limit\", \"id\": \"%s\", \"who\": \"me\", \"reason\": \"r\", "
+                   "\"created_ms\": %lld, \"expires_ms\": %lld, \"tenant\": \"t\", "
+                   "%s, \"value\": %lld}",
+                   id, (long long)now_ms, (long long)now_ms + 3600000, budgets[which],
+                   (long long)w->limits[which]);
+    const struct record r = {.partition = &topic,
+                             .key = slice_str(id),
+                             .value = w->limits[which] == 0 ? SLICE_NONE : slice_str(json)};
+    ck_assert_msg(limit_follow(x->limit, FOLLOW_CONTROL, &r, &e), "%s", e.text);
+}
+
+/* Each process reads it at its own time. */
+static void controls_read(struct world *w, struct world_process *x)
+{
+    for (int which = 0; which <= WORLD_RATE; which++) {
+        if (x->n_limits_read[which] != w->n_limits[which] && (w->is_calm || chance(w, 50))) {
+            x->n_limits_read[which] = w->n_limits[which];
+            control_read(w, x, which);
+        }
+    }
+}
+
 static void process_turn(struct world *w, struct world_process *x)
 {
     struct err e = ERR_INIT;
     leases_read(w, x, w->is_calm ? SIZE_MAX : (size_t)draw(w, 4) * (size_t)draw(w, 10));
+    controls_read(w, x);
     ck_assert_msg(limit_tick(x->limit, NULL, NOW_MS + w->now_ms, &e), "%s", e.text);
     for (int p = 0; p < WORLD_PARTITIONS; p++) {
         if (w->owner[p] == x - w->processes) {
@@ -352,31 +392,6 @@ static void process_close(struct world_process *x)
 
 /* --- what happens to them --- */
 
-/* A temporary limit, or none any more. */
-static void control_read(const struct world *w, struct world_process *x, int which)
-{
-    static const char *const budgets[] = {
-        "\"budget\": \"metric\", \"metric\": \"m0\"", "\"budget\": \"metric\", \"metric\": \"m1\"",
-        "\"budget\": \"metric\", \"metric\": \"m2\"", "\"budget\": \"tenant\"",
-        "\"budget\": \"samples_per_second\""};
-    static struct partition topic;
-    struct err e = ERR_INIT;
-    char id[8];
-    char json[512];
-    int64_t now_ms = clock_now_ms();
-    (void)snprintf(id, sizeof id, "l%d", which);
-    (void)snprintf(json, sizeof json,
-                   "{\"kind\": \"limit\", \"id\": \"%s\", \"who\": \"me\", \"reason\": \"r\", "
-                   "\"created_ms\": %lld, \"expires_ms\": %lld, \"tenant\": \"t\", "
-                   "%s, \"value\": %lld}",
-                   id, (long long)now_ms, (long long)now_ms + 3600000, budgets[which],
-                   (long long)w->limits[which]);
-    const struct record r = {.partition = &topic,
-                             .key = slice_str(id),
-                             .value = w->limits[which] == 0 ? SLICE_NONE : slice_str(json)};
-    ck_assert_msg(limit_follow(x->limit, FOLLOW_CONTROL, &r, &e), "%s", e.text);
-}
-
 static void rebalance(struct world *w)
 {
     w->n_rebalances++;
@@ -405,18 +420,19 @@ static void killed(struct world *w)
     settle(w, x, chance(w, 500)); /* the coordinator decides */
     process_close(x);
     process_open(w, x);
-    for (int which = 0; which <= WORLD_RATE; which++) {
-        control_read(w, x, which);
-    }
     leases_read(w, x, (size_t)draw(w, w->n_leases + 1));
 }
 
 void world_limit(struct world *w, int which, int64_t value)
 {
     w->limits[which] = value;
-    for (int i = 0; i < WORLD_PROCESSES; i++) {
-        control_read(w, &w->processes[i], which);
-    }
+    w->n_limits[which]++;
+}
+
+void world_limit_at(struct world *w, int process, int which, int64_t value)
+{
+    w->limits[which] = value;
+    control_read(w, &w->processes[process], which);
 }
 
 void world_demand(struct world *w, int n, int n_partitions)
@@ -445,7 +461,8 @@ static void source_sends(struct world *w, int p, const struct world_source *s)
                                                 : s->n[m];
         if (part > 0) {
             w->n_samples += (uint64_t)part;
-            len += (size_t)snprintf(text + len, sizeof text - len, "m%d*%d-%d ", m, s->from[m],
+            len += (size_t)snprintf(text + len, sizeof text - len, "m%d%s*%d-%d ", m,
+                                    m == 2 && w->has_histograms ? ":c1" : "", s->from[m],
                                     s->from[m] + part);
         }
     }
@@ -514,7 +531,8 @@ void world_open(struct world *w, uint64_t seed)
                         .demand_random = seed,
                         .broken = w->broken,
                         .policy = w->policy,
-                        .is_unleased = w->is_unleased};
+                        .is_unleased = w->is_unleased,
+                        .has_histograms = w->has_histograms};
     w->metrics = metrics_new();
     policy_write(w);
     for (int p = 0; p < WORLD_PARTITIONS; p++) {

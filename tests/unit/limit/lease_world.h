@@ -40,6 +40,7 @@ struct world_process {
     int filling;
     bool is_running; /* the other box is being committed */
     size_t n_leases_read;
+    int n_limits_read[WORLD_RATE + 1]; /* of n_limits */
 };
 
 struct world_lease_copy {
@@ -66,8 +67,9 @@ struct world {
     int64_t now_ms;         /* from NOW_MS on */
     bool is_calm;
     enum world_break broken;
-    bool is_unleased;   /* what came before there was a budget exceeds the leases */
-    const char *policy; /* NULL: with budgets for all; before world_open */
+    bool is_unleased;    /* what came before there was a budget exceeds the leases */
+    bool has_histograms; /* metric 2 is one, of weight 4 */
+    const char *policy;  /* NULL: with budgets for all; before world_open */
     struct metrics *metrics;
     struct rig kafka[WORLD_PARTITIONS]; /* their state alone */
     struct world_input *inputs[WORLD_PARTITIONS];
@@ -80,6 +82,7 @@ struct world {
     size_t n_leases;
     struct world_source sources[WORLD_PARTITIONS][WORLD_SOURCES];
     int64_t limits[WORLD_RATE + 1]; /* by control; 0: none */
+    int n_limits[WORLD_RATE + 1];
     struct limit *auditor;
     struct partition truth[WORLD_PARTITIONS];
     int64_t leased[WORLD_RATE + 1]; /* as of the last commit, as budget */
@@ -98,12 +101,16 @@ void world_open(struct world *w, uint64_t seed);
 void world_close(struct world *w);
 /* So many turns of 3 s; ends early with an error. */
 void world_run(struct world *w, int n_turns);
+/* A record of sluice.leases that a commit holds. */
+void world_audit_copy(struct world *w, struct slice value);
 /* After a commit that moved these partitions. */
 void world_audit(struct world *w, const bool moved[WORLD_PARTITIONS]);
 /* New series, about n over all sources of the first n_partitions; the others fall silent. */
 void world_demand(struct world *w, int n, int n_partitions);
 /* As by sluice-control; 0: revoked. */
 void world_limit(struct world *w, int which, int64_t value);
+/* One process alone has read of it. */
+void world_limit_at(struct world *w, int process, int which, int64_t value);
 /* Over all partitions: of the tenant, or of a metric. */
 int64_t world_active(struct world *w, int which);
 int64_t world_in_force(struct world *w, int which);
