@@ -1,6 +1,6 @@
-"""A tenant's budget over all partitions: six processes, 30,000 series that want in, room for 10,000. The union of what is
-active never exceeds it and is nearly reached, also when demand moves to other partitions, when the budget is lowered, and
-while processes are killed. tests/soak has the long form of the disturbances."""
+"""A tenant's budget over all partitions: six processes, 30,000 series that want in, room for 10,000. The union of what
+is active never exceeds it and is nearly reached, also when demand moves to other partitions, when the budget is lowered,
+and while processes are killed. tests/soak has the long form of the disturbances."""
 import json
 import os
 import threading
@@ -50,7 +50,8 @@ class Servers(threading.Thread):
         row["received_ms"] = row["times"]["base"] = now_ms()
         row["origin"]["offset"] = self.n_scrapes
         self.n_scrapes += 1
-        producer.produce("metrics.valid", batches.encode("batch", row), key=name.encode(), partition=self.partition[name])
+        producer.produce("metrics.valid", batches.encode("batch", row), key=name.encode(),
+                         partition=self.partition[name])
         producer.poll(0)
 
     def run(self):
