@@ -1,5 +1,5 @@
-"""Batches for metrics.valid as many validates would write them over hours, in seconds: new, returning and refused series,
-jumping log time, duplicates, redriven ones. The same seed gives the same batches; how many is up to the clock."""
+"""Batches for metrics.valid as many validates would write them over hours, in seconds: new, returning and refused
+series, jumping log time, duplicates, redriven ones. The same seed gives the same batches; how many is up to the clock."""
 import random
 import threading
 import time

@@ -1,5 +1,5 @@
-"""sluice-limit under disturbance: kill -9, SIGTERM, zombies, joins, leaves, a broker's death; 12 of them here, tests/soak
-has the long form. The oracle replays metrics.valid and must agree on every series of every batch."""
+"""sluice-limit under disturbance: kill -9, SIGTERM, zombies, joins, leaves, a broker's death; 12 of them here,
+tests/soak has the long form. The oracle replays metrics.valid and must agree on every series of every batch."""
 import json
 import os
 

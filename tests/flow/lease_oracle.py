@@ -1,8 +1,8 @@
 """Budgets that span partitions, judged from metrics.admitted alone: how many series of a tenant (or of its metric) were
 active over all partitions at each moment.
 
-A moment is the time at which a broker appended a batch to metrics.admitted: whoever let it in had heard of all that made
-room for it, which happened earlier by the same clock. Batches must carry real times as received_ms."""
+A moment is the time at which a broker appended a batch to metrics.admitted: whoever let it in had heard of all that
+made room for it, which happened earlier by the same clock. Batches must carry real times as received_ms."""
 import collections
 
 from tests.flow.limit_oracle import STEPS_ACTIVE, Batch

@@ -31,7 +31,8 @@ def shape_of(tenant, data):
     known = _shapes.get((tenant, data))
     if known is None:
         shape = formats.decode("shape", data)
-        known = _shapes[tenant, data] = (shape["source"], [_series(tenant, shape["symbols"], s) for s in shape["series"]])
+        series = [_series(tenant, shape["symbols"], s) for s in shape["series"]]
+        known = _shapes[tenant, data] = (shape["source"], series)
     return known
 
 
@@ -168,8 +169,8 @@ def _match(b, kept, got):
     if want == found:
         return None
     wrong = [name for name in want[0] if want[0][name] != found[0][name]] or ["shape"]
-    return (f"{b.origin} at {b.partition}@{b.offset}: {wrong} differ; {sum(kept)} of {len(kept)} series should have gone on, "
-            f"{len(got.series)} did, of {got.origin}")
+    return (f"{b.origin} at {b.partition}@{b.offset}: {wrong} differ; {sum(kept)} of {len(kept)} series should have "
+            f"gone on, {len(got.series)} did, of {got.origin}")
 
 
 def _letters_problems(refused, letters):

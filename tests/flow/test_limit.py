@@ -248,7 +248,7 @@ def test_what_validate_did_not_write_goes_to_the_dead_letters(limiter):
     assert [x["reason"] for x in letters] == ["malformed"] * len(bad)
     assert all(x["origin"]["topic"] == limiter.topics["valid"] and x["text"] for x in letters), letters
     assert sorted((x["origin"]["partition"], x["origin"]["offset"]) for x in letters) == sorted(
-        [(partition, 1), (partition, 2), ((partition + 1) % PARTITIONS, 0), (partition, 3), (partition, 4), (partition, 5)])
+        [((partition + 1) % PARTITIONS, 0), *[(partition, offset) for offset in range(1, 6)]])
     assert closes(limiter.worker) == 7
     assert total(limiter.worker, "sluice_records_rejected_total") == len(bad)
 
@@ -351,7 +351,7 @@ def test_a_release_with_50000_label_values_is_seen_and_stopped(new_limiter, say)
         return [o for o in found if o["refused_series"] > 0 and o["labels"][0]["at_least"]]
 
     for i in range(50):
-        release = [counter("logins_total", 1.0, build_id=f"b{k}", shard_id="s1") for k in range(i * 1000, i * 1000 + 1000)]
+        release = [counter("logins_total", 1.0, build_id=f"b{i * 1000 + k}", shard_id="s1") for k in range(1000)]
         limiter.put("gs-1", release, T0 + 1000 + i * 10)
         limiter.put("b-1", numbered(0, 100), T0 + 1000 + i * 10, tenant="studio-b")
     limiter.producer.flush(30)
@@ -397,7 +397,8 @@ def test_setting_validate_back_changes_nothing_downstream(stack, tmp_path, say):
     reread = sum(offset - int(offset * 0.1) for offset in old.values())
     validate.start()
     validate.wait_ready()
-    wait_for(lambda: metric(limit, "sluice_samples_rejected_total", reason="duplicate_batch") > 10_000, 60, "duplicates")
+    wait_for(lambda: metric(limit, "sluice_samples_rejected_total", reason="duplicate_batch") > 10_000, 60,
+             "duplicates")
     sent = load.stop()
     wait_caught_up(stack, "sluice-validate", [topic])
     wait_caught_up(stack, "sluice-limit", ["metrics.valid"])
@@ -409,6 +410,7 @@ def test_setting_validate_back_changes_nothing_downstream(stack, tmp_path, say):
     assert set(origins.values()) == {1}
     valid = {limit_oracle.Batch(r).origin for r in stack.read_committed("metrics.valid")}
     assert valid == set(origins)
-    code, report = load.verify("--topic", "metrics.admitted", "--brokers", stack.bootstrap, "--dlq-topic", "metrics.dlq")
+    code, report = load.verify("--topic", "metrics.admitted", "--brokers", stack.bootstrap,
+                               "--dlq-topic", "metrics.dlq")
     assert code == 0, report
     closes(limit)
