@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/vectors/{batch,shape,histogram}/*.bin: written byte by byte here, from the Avro and
+"""Makes tests/vectors/{batch,shape,histogram,histogram_math}/*.bin: written byte by byte here, from the Avro and
 protobuf specifications, so that our decoders are not tested with our encoders alone. Small ones:
 each is also run cut at every byte."""
 import importlib.util
@@ -264,8 +264,25 @@ def histograms():
     yield "bad_dense_count", dense(9, 0, ((1 << 63) - 1, 1))
 
 
+def histogram_pairs():
+    """Two exponential histograms to calculate with, one after the other."""
+    one = lambda message: varint(len(message)) + message
+    low = native(7, 3.0, 0, 1, (((0, 2),), (2, 0)), (((1, 1),), (2,)), zero_threshold=0)
+    fine = native(9, 4.5, 2, 1, (((-1, 3), (4, 1)), (1, 2, -1, 1)), zero_threshold=0)
+    wide = native(5, 0.5, 0, 5, zero_threshold=1.5)
+    cut = native(5, 6.0, 0, 3, (((1, 1),), (2,)), zero_threshold=1.5)
+    nan = native(4, float("nan"), 0, 1, (((0, 1),), (1,)), zero_threshold=0)
+    ends = native(4, float("inf"), 8, 0, (((262144, 2),), (1, 0)), (((-274944, 1),), (2,)), zero_threshold=0)
+    many = native(200, 1.0, 3, 0, (((-100, 200),), (1,) + (0,) * 199), zero_threshold=0)
+    for name, x, y in (("schemas", low, fine), ("thresholds", fine, wide), ("cut", cut, fine), ("nan", nan, low), ("ends", ends, low),
+                       ("many", many, low), ("ended", low, ENDED), ("empty", EMPTY, EMPTY), ("same", TICK, TICK)):
+        yield name, one(x) + one(y)
+    yield "bad_schema", one(native(0, 0, 9, 0))
+    yield "bad_count", one(native(2, 1.0, 0, 1))
+
+
 def main():
-    for folder, vectors in (("shape", shapes), ("batch", batches), ("histogram", histograms)):
+    for folder, vectors in (("shape", shapes), ("batch", batches), ("histogram", histograms), ("histogram_math", histogram_pairs)):
         (HERE / folder).mkdir(exist_ok=True)
         for old in (HERE / folder).glob("*.bin"):
             old.unlink()
