@@ -21,8 +21,8 @@ from deploy.local.places import ROOT
 from tests.fault.formats import read_letters
 from tests.flow.aws_endpoints import Endpoint, keys_json
 from tests.flow.stack import StackUnderTest, wait_for
-from tests.flow.test_amp import (NOTHING, PARTITIONS, TOPIC, Setting, accounts_close, differences, expected, got, metric,
-                                 now_ms, scrape)
+from tests.flow.test_amp import (NOTHING, PARTITIONS, TOPIC, Setting, accounts_close, differences, expected, got,
+                                 metric, now_ms, scrape)
 from tests.receiver.client import Receiver
 
 REGION = "eu-central-1"
