@@ -304,3 +304,19 @@ bool credentials_find_region(char **environment, char *out, size_t n_out, struct
     arena_fini(&a);
     return ok;
 }
+
+bool credentials_check_setup(char **environment, struct err *e)
+{
+    struct arena a;
+    struct exchange offline = {.client = NULL, .stop_fd = -1};
+    struct aws_keys keys;
+    const char *source;
+    arena_init(&a, ARENA_MAX_BYTES);
+    buf_init(&offline.answer, 0);
+    const struct credentials_context context = {
+        .environment = environment, .exchange = &offline, .arena = &a};
+    bool ok = credentials_fetch(&context, &source, &keys, e) || e->kind != ERR_CONFIG;
+    buf_fini(&offline.answer);
+    arena_fini(&a);
+    return ok;
+}

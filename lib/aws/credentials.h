@@ -31,6 +31,10 @@ void credentials_refresh(struct credentials *c);
 /* The region that the environment or the profile names; false, and ERR_CONFIG, when none does. */
 bool credentials_find_region(char **environment, char *out, size_t n_out, struct err *e) MUST_CHECK;
 
+/* Is a source set up, and rightly as far as can be told without asking anybody? ERR_CONFIG names
+ * what is wrong or missing. */
+bool credentials_check_setup(char **environment, struct err *e) MUST_CHECK;
+
 struct credentials_status {
     char source[32];    /* "web identity"; "" = none yet */
     int64_t expires_ms; /* 0 = no keys */

@@ -77,6 +77,9 @@ bool exchange_once(struct exchange *x, const struct http_target *target, struct 
     struct waiting w = {.exchange = x, .e = e};
     x->status = 0;
     buf_reset(&x->answer);
+    if (x->client == NULL) {
+        return err_set(e, ERR_RETRY, "offline");
+    }
     bool ok = http_request_new(x->client, target, &r, e) &&
               http_request_start(r, body, on_done, &w, e) && await(&w, e);
     http_request_free(r);
@@ -110,7 +113,7 @@ bool exchange_until_ok(struct exchange *x, const struct http_target *target, str
             (void)err_set(e, ERR_RETRY, "status %d", x->status);
         }
         if (e->kind == ERR_BAD_INPUT || !is_passing(x->status) ||
-            attempt + 1 == EXCHANGE_ATTEMPTS || !exchange_pause(x, attempt)) {
+            attempt + 1 == EXCHANGE_ATTEMPTS || x->client == NULL || !exchange_pause(x, attempt)) {
             return false;
         }
     }

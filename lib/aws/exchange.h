@@ -9,7 +9,7 @@
 enum { EXCHANGE_ATTEMPTS = 3 };
 
 struct exchange {
-    struct http_client *client;
+    struct http_client *client; /* NULL: offline, each request fails as if nobody answered */
     int stop_fd; /* readable = give up; -1 = never */
     int status;  /* of the last answer; 0 = none */
     struct buf answer;

@@ -117,11 +117,19 @@ static size_t on_write(char *bytes, size_t size, size_t n, void *request)
     return n_bytes;
 }
 
-static bool headers_add(struct http_request *r, const char *header)
+/* NULL when out of memory. */
+static struct curl_slist *headers_list(const char *const *headers, size_t n_headers)
 {
-    struct curl_slist *longer = curl_slist_append(r->headers, header);
-    r->headers = longer == NULL ? r->headers : longer;
-    return longer != NULL;
+    /* Without "Expect:" curl asks first and waits before it sends a large body. */
+    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+    for (size_t i = 0; list != NULL && i < n_headers; i++) {
+        struct curl_slist *longer = curl_slist_append(list, headers[i]);
+        if (longer == NULL) {
+            curl_slist_free_all(list);
+        }
+        list = longer;
+    }
+    return list;
 }
 
 static bool has_body(const struct http_target *t)
@@ -158,7 +166,6 @@ static void options_transport(struct http_request *r, const struct http_client *
 static void options_message(struct http_request *r, const struct http_target *t)
 {
     CURL *easy = r->easy;
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->headers);
     if (has_body(t)) {
         (void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
         (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
@@ -179,6 +186,20 @@ static void options_message(struct http_request *r, const struct http_target *t)
     }
 }
 
+bool http_request_set_headers(struct http_request *r, const char *const *headers, size_t n_headers,
+                              struct err *e)
+{
+    assert(!r->busy);
+    struct curl_slist *list = headers_list(headers, n_headers);
+    if (list == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    (void)curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, list);
+    curl_slist_free_all(r->headers);
+    r->headers = list;
+    return true;
+}
+
 bool http_request_new(struct http_client *c, const struct http_target *target,
                       struct http_request **out, struct err *e)
 {
@@ -189,14 +210,13 @@ bool http_request_new(struct http_client *c, const struct http_target *target,
     r->client = c;
     buf_init(&r->answer, c->max_response_bytes);
     r->easy = curl_easy_init();
-    /* Without "Expect:" curl asks first and waits before it sends a large body. */
-    bool ok = r->easy != NULL && headers_add(r, "Expect:");
-    for (size_t i = 0; ok && i < target->n_headers; i++) {
-        ok = headers_add(r, target->headers[i]);
-    }
-    if (!ok) {
+    if (r->easy == NULL) {
         http_request_free(r);
         return err_set(e, ERR_FATAL, "out of memory");
+    }
+    if (!http_request_set_headers(r, target->headers, target->n_headers, e)) {
+        http_request_free(r);
+        return false;
     }
     options_transport(r, c, target);
     options_message(r, target);
@@ -307,6 +327,13 @@ const char *http_response_header(const struct http_response *r, const char *name
     struct curl_header *header = NULL;
     CURLHcode code = curl_easy_header(r->request->easy, name, 0, CURLH_HEADER, -1, &header);
     return code == CURLHE_OK ? header->value : NULL;
+}
+
+int64_t http_response_date_ms(const struct http_response *r)
+{
+    const char *text = http_response_header(r, "Date");
+    time_t s = text == NULL ? -1 : curl_getdate(text, NULL);
+    return s > 0 ? (int64_t)s * 1000 : 0;
 }
 
 static bool take_answers(struct http_client *c)

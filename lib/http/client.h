@@ -45,6 +45,8 @@ struct http_response {
 
 /* A header of the answer by its name, in any case; NULL when absent. Valid for the callback. */
 const char *http_response_header(const struct http_response *r, const char *name);
+/* When the server says that it answered (Date), wall clock; 0 = it doesn't say, or not readably. */
+int64_t http_response_date_ms(const struct http_response *r);
 
 typedef void (*http_done_fn)(void *ctx, const struct http_response *response);
 
@@ -57,6 +59,9 @@ bool http_request_new(struct http_client *c, const struct http_target *target,
                       struct http_request **out, struct err *e) MUST_CHECK;
 /* One that is under way is given up without a callback. */
 void http_request_free(struct http_request *r);
+/* Other headers in the place of the target's, copied. Not while it is under way (an assert). */
+bool http_request_set_headers(struct http_request *r, const char *const *headers, size_t n_headers,
+                              struct err *e) MUST_CHECK;
 /* The body is borrowed until done was called. Not while it is under way (an assert). */
 bool http_request_start(struct http_request *r, struct slice body, http_done_fn done, void *ctx,
                         struct err *e) MUST_CHECK;

@@ -35,6 +35,9 @@ static bool take_parts(CURLU *u, struct http_url *out, struct err *e)
         !part(u, CURLUPART_PATH, out->path, sizeof out->path)) {
         return err_set(e, ERR_CONFIG, "url: no host, or too long");
     }
+    if (!part(u, CURLUPART_QUERY, out->query, sizeof out->query) && out->query[0] != '\0') {
+        return err_set(e, ERR_CONFIG, "url: the query is too long");
+    }
     bool has_port = part(u, CURLUPART_PORT, port, sizeof port);
     (void)snprintf(out->authority, sizeof out->authority, "%s%s%s", out->host, has_port ? ":" : "",
                    port);

@@ -10,6 +10,7 @@ struct http_url {
     char host[HTTP_HOST_MAX_CHARS + 1];          /* IPv6 in brackets */
     char authority[HTTP_HOST_MAX_CHARS + 1 + 8]; /* the Host header: ":port" only if it was given */
     char path[HTTP_URL_MAX_CHARS + 1];           /* "/" at least */
+    char query[HTTP_URL_MAX_CHARS + 1];          /* without "?"; "" = none */
 };
 
 /* ERR_CONFIG unless it is http or https, with a host, without user or password. */

@@ -15,7 +15,8 @@ static bool check(const struct config *c, struct err *e)
     if (config_int(c, "min_backoff_ms") > config_int(c, "max_backoff_ms")) {
         return err_set(e, ERR_CONFIG, "min_backoff_ms must not be above max_backoff_ms");
     }
-    return true;
+    struct auth_options auth;
+    return auth_options_of(c, &auth, e);
 }
 
 static int run(const struct config *config, struct metrics *metrics)

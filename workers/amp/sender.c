@@ -2,7 +2,10 @@
 
 #include <assert.h>
 #include <snappy-c.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "base/utf8.h"
 
 enum { ERROR_BYTES = 240, MAX_BACKOFF_SHIFT = 16, MAX_REQUEST_BYTES = 1 << 30 };
 
@@ -19,6 +22,7 @@ static void find_cells(struct sender *s)
         .queued = metrics_cell(s->metrics, M_RW_QUEUED, NULL),
         .in_flight = metrics_cell(s->metrics, M_RW_IN_FLIGHT, NULL),
         .limited = metrics_cell(s->metrics, M_RW_LIMITED, NULL),
+        .denied = metrics_cell(s->metrics, M_RW_DENIED, NULL),
         .bytes = metrics_cell(s->metrics, M_RW_BYTES, NULL),
         .retried = metrics_cell(s->metrics, M_RW_RETRIED, NULL),
         .bisections = metrics_cell(s->metrics, M_RW_BISECTIONS, NULL),
@@ -403,11 +407,23 @@ static void count_answer(struct sender *s, enum verdict verdict, const struct se
     histogram_observe(s->cells.seconds, a->seconds, 1);
 }
 
+/* The advice stands last and is kept whole: the store's words are cut. */
+static void add_advice(const char *advice, char *text, size_t n_text)
+{
+    size_t n_advice = strlen(advice) + 3;
+    size_t room = n_advice + 1 < n_text ? n_text - 1 - n_advice : 0;
+    size_t n = utf8_fit(slice_str(text), room);
+    (void)snprintf(text + n, n_text - n, " (%s)", advice);
+}
+
 static void answer_later(struct sender *s, struct shard *shard, enum verdict verdict,
                          const struct sender_answer *a, int64_t now_ms)
 {
     char text[ERROR_BYTES];
     store_text(a->status == 0 ? slice_str(a->error) : a->body, text, sizeof text);
+    if (a->denied && a->advice[0] != '\0') {
+        add_advice(a->advice, text, sizeof text);
+    }
     if (verdict == VERDICT_AUTH || verdict == VERDICT_MISROUTED) {
         enum notice notice = verdict == VERDICT_AUTH ? NOTICE_AUTH : NOTICE_MISROUTED;
         s->hooks.notice(s->hooks.ctx, notice, a->status, text);
@@ -428,7 +444,10 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
     assert(shard->in_flight && shard->current != NULL);
     shard->in_flight = false;
     s->n_in_flight--;
-    enum verdict verdict = verdict_of(a->status, a->body);
+    enum verdict verdict = a->denied ? VERDICT_AUTH : verdict_of(a->status, a->body);
+    if (verdict == VERDICT_AUTH || a->status != 0) {
+        cell_set(s->cells.denied, verdict == VERDICT_AUTH ? 1 : 0);
+    }
     count_answer(s, verdict, a);
     if (a->sent_again) {
         shard->current->maybe_there = true;

@@ -71,7 +71,9 @@ struct sender_answer {
     int64_t retry_after_ms;
     double seconds;
     struct slice body;
-    const char *error; /* with status 0 */
+    const char *error;  /* with status 0 */
+    bool denied;        /* about who asks (401, 403, …), or there was nothing to ask with */
+    const char *advice; /* with denied: what to look at besides; "" = nothing */
 };
 
 bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,

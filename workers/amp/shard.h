@@ -28,6 +28,7 @@ struct sender_cells {
     struct cell *queued;
     struct cell *in_flight;
     struct cell *limited;
+    struct cell *denied;
     struct cell *bytes;
     struct cell *retried;
     struct cell *bisections;

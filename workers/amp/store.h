@@ -1,7 +1,8 @@
-/* The store at the other end: one connection per shard at most, Remote Write 1.0's headers.
- * Signing (SigV4) has its place here: it is a matter of headers. */
+/* The store at the other end: one connection per shard at most, Remote Write 1.0's headers, and
+ * those that say who asks (auth.h). */
 #pragma once
 
+#include "auth.h"
 #include "http/client.h"
 #include "sender.h"
 
@@ -10,8 +11,7 @@ struct store;
 struct store_options {
     const char *url;
     const char *ca_file;
-    const char *bearer;
-    const char *user_password;
+    struct auth *auth; /* the caller's, for longer than the store */
     uint32_t n_shards;
     int64_t request_timeout_ms;
     /* A shard's answer. */

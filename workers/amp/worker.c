@@ -10,6 +10,7 @@ enum { MAX_LETTER_BYTES = 65536 };
 
 struct worker {
     struct amp *amp;
+    struct auth *auth;
     struct store *store;
     struct stage *stage; /* while it runs */
     struct buf letter;
@@ -83,7 +84,9 @@ static void hook_notice(void *ctx, enum notice notice, int status, const char *t
         [NOTICE_REFUSED] = {LOG_WARN, "the store refuses samples, they are in the DLQ"},
     };
     (void)ctx;
-    log_line(lines[notice].level, lines[notice].msg,
+    bool unsent = notice == NOTICE_AUTH && status == 0;
+    log_line(lines[notice].level,
+             unsent ? "there are no credentials for the store, trying on" : lines[notice].msg,
              LOG_FIELDS(LOG_INT("status", status), LOG_STR("answer", text)));
 }
 
@@ -178,6 +181,34 @@ static struct amp_options options_of(const struct config *c)
     };
 }
 
+static bool auth_open(struct worker *w, const struct config *c, struct err *e)
+{
+    struct auth_options options;
+    if (!auth_options_of(c, &options, e) || !auth_new(&options, &w->auth, e)) {
+        return false;
+    }
+    const char *trouble = auth_trouble(w->auth);
+    if (trouble[0] != '\0') {
+        log_line(LOG_ERROR, "no credentials for the store yet, trying on",
+                 LOG_FIELDS(LOG_STR("error", trouble)));
+    }
+    return true;
+}
+
+static bool store_open(struct worker *w, const struct config *c, struct err *e)
+{
+    const struct store_options store = {
+        .url = config_str(c, "url"),
+        .ca_file = config_str(c, "ca_file"),
+        .auth = w->auth,
+        .n_shards = (uint32_t)config_int(c, "shards"),
+        .request_timeout_ms = config_int(c, "request_timeout_ms"),
+        .answered = on_answer,
+        .ctx = w,
+    };
+    return store_new(&store, &w->store, e);
+}
+
 bool worker_new(const struct config *c, struct metrics *m, struct worker **out, struct err *e)
 {
     struct worker *w = calloc(1, sizeof *w);
@@ -193,19 +224,9 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
         .owns = hook_owns,
         .notice = hook_notice,
     };
-    const struct store_options store = {
-        .url = config_str(c, "url"),
-        .ca_file = config_str(c, "ca_file"),
-        .bearer = config_str(c, "bearer_token"),
-        .user_password = config_str(c, "basic_auth"),
-        .n_shards = options.sender.n_shards,
-        .request_timeout_ms = config_int(c, "request_timeout_ms"),
-        .answered = on_answer,
-        .ctx = w,
-    };
     buf_init(&w->letter, MAX_LETTER_BYTES);
-    if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) ||
-        !store_new(&store, &w->store, e)) {
+    if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) || !auth_open(w, c, e) ||
+        !store_open(w, c, e)) {
         worker_free(w);
         return false;
     }
@@ -219,6 +240,7 @@ void worker_free(struct worker *w)
         return;
     }
     store_free(w->store);
+    auth_free(w->auth);
     amp_free(w->amp);
     buf_fini(&w->letter);
     free(w);

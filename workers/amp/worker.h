@@ -30,8 +30,19 @@
     KEY("max_queued_samples", INT, "1000000", 1, 1000000000,                                       \
         "samples taken in and not delivered yet")                                                  \
     KEY("ca_file", STRING, "", 0, 0, "certificates of authorities, PEM; empty = the system's")     \
-    KEY("bearer_token", SECRET, "", 0, 0, "token for Authorization: Bearer; empty = none")         \
-    KEY("basic_auth", SECRET, "", 0, 0, "user:password for basic authentication; empty = none")
+    KEY("auth", STRING, "none", 0, 0,                                                              \
+        "none; sigv4 (Amazon Managed Prometheus: credentials by AWS's chain); basic; bearer")      \
+    KEY("aws.region", STRING, "", 0, 0,                                                            \
+        "of sigv4; empty = that of the url's host, else AWS_REGION, AWS_DEFAULT_REGION, profile")  \
+    KEY("auth_refresh_ms", INT, "30000", 100, 3600000,                                             \
+        "of sigv4: after a 401 or 403 credentials are fetched anew, once in this time at most, "   \
+        "ms")                                                                                      \
+    KEY("username", STRING, "", 0, 0, "of basic")                                                  \
+    KEY("password", SECRET, "", 0, 0, "of basic")                                                  \
+    KEY("bearer_token", SECRET, "", 0, 0, "of bearer")                                             \
+    KEY("bearer_token_file", STRING, "", 0, 0,                                                     \
+        "of bearer, in bearer_token's place: a file, read again when it changes")                  \
+    KEY("org_id", STRING, "", 0, 0, "tenant at Mimir or Cortex (X-Scope-OrgID); empty = none")
 
 struct worker;
 

@@ -587,16 +587,19 @@ static const struct {
     int status;
     int64_t retry_after_ms;
     int notice; /* or -1 */
+    bool denied;
 } later_rows[] = {
-    {429, 0, -1},
-    {429, 2000, -1},
-    {503, 0, -1},
-    {0, 0, -1},
-    {401, 0, NOTICE_AUTH},
-    {403, 0, NOTICE_AUTH},
-    {404, 0, NOTICE_MISROUTED},
-    {302, 0, NOTICE_MISROUTED},
-    {503, 999999, -1},
+    {429, 0, -1, false},
+    {429, 2000, -1, false},
+    {503, 0, -1, false},
+    {0, 0, -1, false},
+    {0, 0, NOTICE_AUTH, true},
+    {400, 0, NOTICE_AUTH, true},
+    {401, 0, NOTICE_AUTH, true},
+    {403, 0, NOTICE_AUTH, false},
+    {404, 0, NOTICE_MISROUTED, false},
+    {302, 0, NOTICE_MISROUTED, false},
+    {503, 999999, -1, false},
 };
 
 START_TEST(retries_back_off_and_honour_retry_after)
@@ -618,6 +621,8 @@ START_TEST(retries_back_off_and_honour_retry_after)
         const struct sender_answer a = {.status = later_rows[_i].status,
                                         .maybe_sent = true,
                                         .error = "timeout",
+                                        .denied = later_rows[_i].denied,
+                                        .advice = "advice",
                                         .retry_after_ms = later_rows[_i].retry_after_ms};
         ck_assert(sender_answer(amp_sender(w->amp), 0, &a, w->now, &e));
         int64_t wait_ms = sender_wait_ms(amp_sender(w->amp), w->now.mono_ms, 1000000);

@@ -43,6 +43,8 @@ START_TEST(takes_apart)
         ck_assert_str_eq(u.authority, rows[_i].authority);
         ck_assert_str_eq(u.host, rows[_i].host);
         ck_assert_str_eq(u.path, rows[_i].path);
+        const char *query = strchr(rows[_i].url, '?');
+        ck_assert_str_eq(u.query, query == NULL ? "" : query + 1);
         ck_assert_int_eq(u.is_https, rows[_i].is_https);
         ck_assert_int_eq(http_url_is_loopback(&u), rows[_i].is_loopback);
     } else {
