@@ -198,7 +198,7 @@ def test_a_tenants_budget_holds_under_disturbances(stack3, say):
     chaos = Chaos(stack3, fleet.start_one, 6, 6, seed=29, pause_s=(1.0, 2.0))
     servers.swings = True
     servers.start()
-    chaos.run(DISTURBANCES)
+    chaos.run(max(6, DISTURBANCES // 2))
     servers.swings = False
     servers.switch_on(lambda p: True)
     wait_for(lambda: used(chaos.running()) >= 0.98 * BUDGET, 90, "use of the budget when all is over")
