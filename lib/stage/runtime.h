@@ -40,7 +40,7 @@ struct owned {
 
 struct transform {
     struct committer *committer;
-    struct box boxes[2];
+    struct box *boxes[2]; /* owned */
     int filling;       /* index of the box that the loop fills; the other is the committer's */
     size_t max_inputs; /* per box: halved when the brokers refuse a record, to find it */
     int64_t n_aborts_in_a_row;

@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+enum {
+    CALL_MS = 5000,  /* what one call of librdkafka is given */
+    HANG_MS = 15000, /* of the loop's own time: then it will not come back */
+    LOOK_MS = 1000   /* of the time between two looks more does not count: the process itself may have stood still */
+};
 
 struct committer {
     struct kafka_watch watch; /* first: the producer's opaque */
@@ -24,11 +31,18 @@ struct committer {
     struct err why;
     int64_t last_ms;
     uint64_t n_recreated;
+    bool is_abandoned;
+    /* of the loop */
+    uint64_t returns_seen;
+    int64_t looked_ms;
+    int64_t silent_ms;
     /* of the committer's thread */
     bool in_doubt; /* the producer must be replaced before the next begin */
     bool refused;  /* a record of this transaction was refused for good */
     char refusal[160];
+    int64_t n_begun;
     _Atomic(uint64_t) n_troubles; /* errors that librdkafka reported on its own */
+    _Atomic(uint64_t) n_returns;  /* how often librdkafka gave the thread back */
 };
 
 void box_init(struct box *b, size_t max_bytes)
@@ -112,6 +126,13 @@ static void producer_close(struct committer *c)
     }
 }
 
+/* Librdkafka's answer, with a note that it gave one. */
+static bool answered(struct committer *c, rd_kafka_error_t *error, const char *what, struct err *e)
+{
+    atomic_fetch_add(&c->n_returns, 1);
+    return kafka_err_take(error, what, e);
+}
+
 static bool producer_open(struct committer *c, struct err *e)
 {
     const struct kafka_callbacks callbacks = {
@@ -124,7 +145,7 @@ static bool producer_open(struct committer *c, struct err *e)
     }
     int64_t deadline = clock_mono_ms() + 30000;
     for (;;) {
-        if (kafka_err_take(rd_kafka_init_transactions(c->producer, 5000), "init_transactions", e)) {
+        if (answered(c, rd_kafka_init_transactions(c->producer, CALL_MS), "init_transactions", e)) {
             c->in_doubt = false;
             return true;
         }
@@ -156,6 +177,7 @@ static bool produce_one(struct committer *c, const struct outgoing *r, struct er
                                 rd_kafka_err2str(code));
         }
         (void)rd_kafka_poll(c->producer, 50);
+        atomic_fetch_add(&c->n_returns, 1);
     }
 }
 
@@ -169,8 +191,8 @@ static bool send_offsets(struct committer *c, const struct box *b, int64_t deadl
                                        : err_wrap(e, "no answer in time");
         }
         rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(
-            c->producer, b->offsets, b->group, left > 5000 ? 5000 : (int)left);
-        if (kafka_err_take(error, "send_offsets_to_transaction", e)) {
+            c->producer, b->offsets, b->group, left > CALL_MS ? CALL_MS : (int)left);
+        if (answered(c, error, "send_offsets_to_transaction", e)) {
             return true;
         }
         if (e->kind != ERR_RETRY) {
@@ -188,8 +210,8 @@ static bool commit(struct committer *c, int64_t deadline, struct err *e)
             c->in_doubt = true;
             return err_wrap(e, "no answer in time");
         }
-        rd_kafka_error_t *error = rd_kafka_commit_transaction(c->producer, left > 5000 ? 5000 : (int)left);
-        if (kafka_err_take(error, "commit_transaction", e)) {
+        rd_kafka_error_t *error = rd_kafka_commit_transaction(c->producer, left > CALL_MS ? CALL_MS : (int)left);
+        if (answered(c, error, "commit_transaction", e)) {
             return true;
         }
         if (e->kind != ERR_RETRY) {
@@ -197,6 +219,14 @@ static bool commit(struct committer *c, int64_t deadline, struct err *e)
         }
         c->in_doubt = true;
     }
+}
+
+static bool is_abandoned(struct committer *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool is = c->is_abandoned;
+    pthread_mutex_unlock(&c->lock);
+    return is;
 }
 
 static bool transact(struct committer *c, struct box *b, struct err *e)
@@ -213,8 +243,19 @@ static bool transact(struct committer *c, struct box *b, struct err *e)
             return false;
         }
     }
+    if (c->options.fault_hang > 0 && c->n_begun == c->options.fault_hang) {
+        while (!is_abandoned(c)) {
+            (void)sleep(1);
+        }
+        (void)sleep(2);
+    }
     if (c->options.fault_consumer == NULL && !send_offsets(c, b, deadline, e)) {
         return false;
+    }
+    /* Offsets that are sent hold up whoever asks for them until the transaction has ended, one way or the other; before
+     * that the records may have been taken up anew. */
+    if (is_abandoned(c)) {
+        return err_set(e, ERR_ABORT, "given up");
     }
     return commit(c, deadline, e);
 }
@@ -223,8 +264,7 @@ static bool transact(struct committer *c, struct box *b, struct err *e)
 static bool abort_open(struct committer *c)
 {
     struct err e = ERR_INIT;
-    if (kafka_err_take(rd_kafka_abort_transaction(c->producer, (int)c->options.commit_timeout_ms),
-                       "abort_transaction", &e)) {
+    if (answered(c, rd_kafka_abort_transaction(c->producer, CALL_MS), "abort_transaction", &e)) {
         return false;
     }
     log_err(LOG_WARN, "abort failed, the producer is replaced", &e);
@@ -260,6 +300,7 @@ static enum transaction_outcome committer_do(struct committer *c, struct box *b,
     uint64_t troubles = atomic_load(&c->n_troubles);
     int64_t began = clock_mono_ms();
     c->refused = false;
+    c->n_begun++;
     bool ok = transact(c, b, e);
     int64_t took = clock_mono_ms() - began;
     (void)rd_kafka_poll(c->producer, 0);
@@ -297,9 +338,19 @@ static void producer_replace(struct committer *c)
     pthread_mutex_unlock(&c->lock);
 }
 
+static void committer_free(struct committer *c)
+{
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->changed);
+    free(c);
+}
+
 static void *committer_main(void *arg)
 {
     struct committer *c = arg;
+    if (c->producer == NULL) {
+        producer_replace(c);
+    }
     pthread_mutex_lock(&c->lock);
     for (;;) {
         while (c->job == NULL && !c->stopping) {
@@ -320,6 +371,14 @@ static void *committer_main(void *arg)
         }
 
         pthread_mutex_lock(&c->lock);
+        if (c->is_abandoned) {
+            pthread_mutex_unlock(&c->lock);
+            producer_close(c);
+            box_fini(b);
+            free(b);
+            committer_free(c);
+            return NULL;
+        }
         c->job = NULL;
         c->outcome = outcome;
         c->why = e;
@@ -337,30 +396,87 @@ static void *committer_main(void *arg)
     return NULL;
 }
 
-bool committer_open(const struct transaction_options *o, struct committer **out, struct err *e)
+static struct committer *committer_new(const struct transaction_options *o)
 {
     struct committer *c = calloc(1, sizeof *c);
     if (c == NULL) {
-        return err_set(e, ERR_FATAL, "out of memory");
+        return NULL;
     }
     c->watch.trouble = on_trouble;
     c->options = *o;
-    if (!producer_open(c, e)) {
-        free(c);
-        return false;
-    }
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&c->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&c->lock, NULL);
+    return c;
+}
+
+bool committer_open(const struct transaction_options *o, struct committer **out, struct err *e)
+{
+    struct committer *c = committer_new(o);
+    if (c == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    if (!producer_open(c, e)) {
+        committer_free(c);
+        return false;
+    }
     if (pthread_create(&c->thread, NULL, committer_main, c) != 0) {
         producer_close(c);
-        free(c);
+        committer_free(c);
         return err_set(e, ERR_FATAL, "cannot start a thread");
     }
     *out = c;
+    return true;
+}
+
+/* Has librdkafka kept the thread beyond what any call of it is given? */
+static bool is_stuck(struct committer *c)
+{
+    int64_t now_ms = clock_mono_ms();
+    int64_t since_ms = now_ms - c->looked_ms;
+    uint64_t n_returns = atomic_load(&c->n_returns);
+    c->looked_ms = now_ms;
+    c->silent_ms = n_returns == c->returns_seen ? c->silent_ms + (since_ms > LOOK_MS ? LOOK_MS : since_ms) : 0;
+    c->returns_seen = n_returns;
+    return c->silent_ms > HANG_MS;
+}
+
+bool committer_unstick(struct committer **c, struct box **box)
+{
+    struct committer *old = *c;
+    if (!transaction_running(old)) {
+        old->silent_ms = 0;
+        return false;
+    }
+    if (!is_stuck(old)) {
+        return false;
+    }
+    struct committer *fresh = committer_new(&old->options);
+    struct box *empty = malloc(sizeof *empty);
+    bool done = false;
+    if (fresh != NULL && empty != NULL) {
+        fresh->options.fault_hang = 0;
+        box_init(empty, (*box)->out.arena.max_bytes);
+        memcpy(empty->out.n_output_partitions, (*box)->out.n_output_partitions, sizeof empty->out.n_output_partitions);
+        pthread_mutex_lock(&old->lock);
+        fresh->n_recreated = old->n_recreated + 1;
+        done = old->outcome == TRANSACTION_NONE && pthread_create(&fresh->thread, NULL, committer_main, fresh) == 0;
+        old->is_abandoned = done;
+        pthread_mutex_unlock(&old->lock);
+    }
+    if (!done) {
+        if (fresh != NULL) {
+            committer_free(fresh);
+        }
+        free(empty);
+        return false; /* its answer came, or at the next look */
+    }
+    (void)pthread_detach(old->thread);
+    *box = empty;
+    *c = fresh;
     return true;
 }
 
@@ -375,9 +491,7 @@ void committer_close(struct committer *c)
     pthread_mutex_unlock(&c->lock);
     pthread_join(c->thread, NULL);
     producer_close(c);
-    pthread_mutex_destroy(&c->lock);
-    pthread_cond_destroy(&c->changed);
-    free(c);
+    committer_free(c);
 }
 
 void transaction_start(struct committer *c, struct box *b)

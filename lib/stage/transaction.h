@@ -43,6 +43,7 @@ struct transaction_options {
     int64_t commit_doubt_ms;
     rd_kafka_t *fault_consumer; /* set: offsets are committed by it, outside the transaction */
     bool fault_no_recreate;
+    int64_t fault_hang; /* n > 0: the n-th transaction comes back only after it was given up */
     void (*wake)(void *ctx); /* called on the committer's thread when an outcome is there */
     void *wake_ctx;
 };
@@ -58,6 +59,13 @@ void box_reset(struct box *b);
 bool committer_open(const struct transaction_options *o, struct committer **out, struct err *e) MUST_CHECK;
 /* Waits for what is under way. */
 void committer_close(struct committer *c);
+
+/* Librdkafka waits without a bound for an answer of its own threads, and that was seen to stay away after a coordinator's
+ * death. To be called again and again while a transaction runs: true when no call has come back for 15 seconds, so that
+ * a new committer has taken this one's place, and an empty box that of *box, which it held. The old one is left to
+ * itself with its thread, its producer, which the new one's epoch fences, and its box: the transaction counts as
+ * aborted. */
+bool committer_unstick(struct committer **c, struct box **box);
 
 /* Starts the box's transaction; the box is the committer's until an outcome was taken. Only when
  * idle. */

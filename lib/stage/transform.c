@@ -11,7 +11,7 @@ enum { LARGEST_RECORD_OUT = 20 * 1024 * 1024, MAX_BACK_OFF_MS = 3200, PULSE_EVER
 
 static struct box *filling(struct stage *s)
 {
-    return &s->transform.boxes[s->transform.filling];
+    return s->transform.boxes[s->transform.filling];
 }
 
 static void wake_loop(void *ctx)
@@ -35,13 +35,18 @@ bool transform_open(struct stage *s, struct err *e)
     };
 #if SLUICE_FAULTS
     options.fault_consumer = config_bool(s->config, "fault.offsets_outside") ? s->consumer : NULL;
+    options.fault_hang = config_int(s->config, "fault.hang");
     options.fault_no_recreate = config_bool(s->config, "fault.no_recreate");
     s->fault_no_rewind = config_bool(s->config, "fault.no_rewind");
 #endif
     for (int i = 0; i < 2; i++) {
-        box_init(&t->boxes[i], s->commit_max_bytes + LARGEST_RECORD_OUT);
+        t->boxes[i] = calloc(1, sizeof *t->boxes[i]);
+        if (t->boxes[i] == NULL) {
+            return err_set(e, ERR_FATAL, "out of memory");
+        }
+        box_init(t->boxes[i], s->commit_max_bytes + LARGEST_RECORD_OUT);
         for (size_t k = 0; k < s->n_outputs; k++) {
-            t->boxes[i].out.n_output_partitions[k] = s->n_output_partitions[k];
+            t->boxes[i]->out.n_output_partitions[k] = s->n_output_partitions[k];
         }
     }
     t->max_inputs = SIZE_MAX;
@@ -51,8 +56,12 @@ bool transform_open(struct stage *s, struct err *e)
 void transform_close(struct stage *s)
 {
     committer_close(s->transform.committer);
-    box_fini(&s->transform.boxes[0]);
-    box_fini(&s->transform.boxes[1]);
+    for (int i = 0; i < 2; i++) {
+        if (s->transform.boxes[i] != NULL) {
+            box_fini(s->transform.boxes[i]);
+            free(s->transform.boxes[i]);
+        }
+    }
 }
 
 static void count_out(struct stage *s, const struct box *b)
@@ -140,9 +149,13 @@ static bool take_outcome(struct stage *s, int64_t timeout_ms, struct err *e)
     struct err why = ERR_INIT;
     enum transaction_outcome outcome = transaction_wait(t->committer, timeout_ms, &why);
     if (outcome == TRANSACTION_NONE) {
-        return true;
+        if (!committer_unstick(&t->committer, &t->boxes[1 - t->filling])) {
+            return true;
+        }
+        outcome = TRANSACTION_ABORTED;
+        (void)err_set(&why, ERR_RETRY, "a call of librdkafka has not come back: a new producer takes over");
     }
-    struct box *b = &t->boxes[1 - t->filling];
+    struct box *b = t->boxes[1 - t->filling];
     histogram_observe(s->commit_seconds, (double)transaction_last_ms(t->committer) / 1000.0, 1);
     bool ok = true;
     switch (outcome) {
@@ -387,7 +400,7 @@ bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e)
 
 int transform_poll_ms(const struct stage *s, int64_t now_mono_ms)
 {
-    const struct box *b = &s->transform.boxes[s->transform.filling];
+    const struct box *b = s->transform.boxes[s->transform.filling];
     if (s->transform.n_held > 0) {
         return HELD_EVERY_MS;
     }

@@ -172,6 +172,26 @@ def test_two_processes_of_one_name_do_not_both_go_on(stack):
     assert counter.problems(stack, 220, 2) == []
 
 
+def test_a_call_that_does_not_come_back(stack):
+    """Librdkafka keeps the committer's thread: a new producer does its work, and the group gets its rebalance."""
+    counter.make_topics(stack, 2)
+    first = counter.start(stack, "first", **{"fault.hang": 2})
+    counter.send(stack, 0, 40, 2)
+    wait_for(lambda: counter.done(stack, 40), 30)
+    counter.send(stack, 40, 40, 2)
+    second = counter.start(stack, "second")
+    wait_for(lambda: counter.done(stack, 80), 60, "what hung")
+    assert counter.metric(first, "sluice_producers_recreated_total") == 1
+    first.process.wait_until(lambda: "a call of librdkafka has not come back" in first.process.log_text(), 10, "says nothing")
+    counter.send(stack, 80, 200, 2)
+    wait_for(lambda: counter.done(stack, 280), 60)
+    wait_for(lambda: all(counter.metric(w, "sluice_records_in_total") >= 100 for w in (first, second)), 10,
+             "a share for each of the two")
+    first.stop()
+    second.stop()
+    assert counter.problems(stack, 280, 2) == []
+
+
 def test_a_record_whose_output_is_refused_goes_to_the_dead_letters(stack):
     """The output of one record is larger than its topic takes: its neighbours pass, it is given up."""
     counter.make_topics(stack)
