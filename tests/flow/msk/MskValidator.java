@@ -28,14 +28,15 @@ import org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallback
 /**
  * What an MSK broker does with a token, as far as it is public: the token is a presigned URL; its signature is
  * checked by computing it again, with code of its own. Options of the JAAS entry: keys, a file of lines
- * "access secret session-token"; log, a file to which a line is added per answer.
+ * "access secret session-token"; log, a file to which a line is added per answer. The principal is the role, as at MSK:
+ * keys change, it stays (a connection whose principal changed would be ended).
  */
 public final class MskValidator implements AuthenticateCallbackHandler {
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
     private Path keys;
     private Path log;
 
-    private record Token(String value, String principalName, Long startTimeMs, long lifetimeMs, Set<String> scope)
+    private record Token(String accessKey, String value, String principalName, Long startTimeMs, long lifetimeMs, Set<String> scope)
             implements OAuthBearerToken {
     }
 
@@ -60,7 +61,7 @@ public final class MskValidator implements AuthenticateCallbackHandler {
             try {
                 Token token = check(asked.tokenValue());
                 asked.token(token);
-                answer = "ok " + token.principalName();
+                answer = "ok " + token.accessKey();
             } catch (IllegalArgumentException | GeneralSecurityException e) {
                 asked.error("invalid_token", null, null);
                 answer = "refused: " + e.getMessage();
@@ -99,7 +100,7 @@ public final class MskValidator implements AuthenticateCallbackHandler {
         long from = Instant.from(TIME.parse(date)).toEpochMilli();
         long until = from + 1000L * Long.parseLong(decoded(raw, "X-Amz-Expires"));
         demand(System.currentTimeMillis() < until, "expired");
-        return new Token(value, scope[0], from, until, Set.of());
+        return new Token(scope[0], value, "assumed-role/sluice/worker", from, until, Set.of());
     }
 
     private static String decoded(Map<String, String> raw, String name) {
