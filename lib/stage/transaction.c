@@ -126,6 +126,14 @@ static void producer_close(struct committer *c)
     }
 }
 
+static bool is_stopping(struct committer *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool is = c->stopping;
+    pthread_mutex_unlock(&c->lock);
+    return is;
+}
+
 /* Librdkafka's answer, with a note that it gave one. */
 static bool answered(struct committer *c, rd_kafka_error_t *error, const char *what, struct err *e)
 {
@@ -149,7 +157,7 @@ static bool producer_open(struct committer *c, struct err *e)
             c->in_doubt = false;
             return true;
         }
-        if (e->kind != ERR_RETRY || clock_mono_ms() >= deadline) {
+        if (e->kind != ERR_RETRY || clock_mono_ms() >= deadline || is_stopping(c)) {
             producer_close(c);
             if (e->kind == ERR_FATAL && e->code != RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED) {
                 e->kind = ERR_RETRY;
@@ -324,10 +332,7 @@ static void producer_replace(struct committer *c)
             break;
         }
         log_err(LOG_ERROR, "cannot open the producer, trying again", &e);
-        pthread_mutex_lock(&c->lock);
-        bool stopping = c->stopping;
-        pthread_mutex_unlock(&c->lock);
-        if (stopping) {
+        if (is_stopping(c)) {
             return;
         }
         struct timespec pause = {wait_ms / 1000, (wait_ms % 1000) * 1000000};

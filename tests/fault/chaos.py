@@ -4,6 +4,9 @@ import signal
 import threading
 import time
 
+# Killed, stopped, stopped but for the alarm at the end of shutdown_ms (brokers away), fenced by the coordinator after a stall.
+SOUND_EXITS = {-signal.SIGKILL, 0, -signal.SIGALRM, 3}
+
 
 class Chaos:
     """start(name) gives a started worker. Each disturbance is one row of KINDS; every 2 to 4 s one."""

@@ -7,7 +7,7 @@ import threading
 import time
 
 from tests.fault import counter
-from tests.fault.chaos import Chaos
+from tests.fault.chaos import SOUND_EXITS, Chaos
 from tests.fault.formats import decode
 from tests.flow import batches
 from tests.flow.lease_oracle import ActiveSeries
@@ -215,4 +215,4 @@ def test_a_tenants_budget_holds_under_disturbances(stack3, say):
     say(f"active {active.peak('demo')} of {BUDGET} in {servers.n_scrapes} scrapes; {chaos.summary(counter.metric)}")
     assert active.grown_over("demo", BUDGET) == []
     assert active.peak("demo") >= 0.98 * BUDGET
-    assert set(chaos.exit_codes) <= {-9, 0, 3}
+    assert set(chaos.exit_codes) <= SOUND_EXITS
