@@ -341,9 +341,12 @@ bool exp_histogram_decode(struct cursor *column, uint32_t max_buckets, struct ar
                           struct exp_histogram *out, struct err *e)
 {
     struct slice message = exp_histogram_skip(column);
-    if (!cursor_ok(column)) {
-        return bad(e, "cut off");
-    }
+    return cursor_ok(column) ? exp_histogram_read(message, max_buckets, a, out, e) : bad(e, "cut off");
+}
+
+bool exp_histogram_read(struct slice message, uint32_t max_buckets, struct arena *a,
+                        struct exp_histogram *out, struct err *e)
+{
     struct side sides[2] = {0}; /* negative, positive */
     *out = (struct exp_histogram){0};
     if (message.len > HISTOGRAM_MAX_BYTES) {

@@ -56,6 +56,9 @@ void exp_histogram_encode(const struct exp_histogram *h, struct buf *out);
  * bounds are refused. */
 bool exp_histogram_decode(struct cursor *column, uint32_t max_buckets, struct arena *a,
                           struct exp_histogram *out, struct err *e) MUST_CHECK;
+/* The same for the bytes of a message Histogram as they come from a tenant. */
+bool exp_histogram_read(struct slice message, uint32_t max_buckets, struct arena *a,
+                        struct exp_histogram *out, struct err *e) MUST_CHECK;
 /* One packed histogram's protobuf bytes, unread; check cursor_ok. */
 struct slice exp_histogram_skip(struct cursor *column);
 

@@ -9,7 +9,7 @@ REASON(REASON_MALFORMED, "malformed", RECORD, REDRIVABLE, "The record can't be d
 REASON(REASON_MISSING_TENANT, "missing_tenant", RECORD, REDRIVABLE, "A record on the shared topic has no sluice-tenant header. Only the gateway writes there; use your own topic metrics.ingest.<tenant>.")
 REASON(REASON_UNKNOWN_TENANT, "unknown_tenant", RECORD, REDRIVABLE, "The policy does not know this tenant. Ask the operators to add it.")
 REASON(REASON_FORGED_BATCH, "forged_batch", RECORD, REDRIVABLE, "Internal batches come from the gateway alone. Send OTLP or tenant Avro.")
-REASON(REASON_UNSUPPORTED_TYPE, "unsupported_content_type", RECORD, REDRIVABLE, "The content-type header names a format that is not taken here. Send application/x-protobuf (OTLP) or leave the header out.")
+REASON(REASON_UNSUPPORTED_TYPE, "unsupported_content_type", RECORD, REDRIVABLE, "The content-type header names a format that is not taken here. Send OTLP as application/x-protobuf or without a header, remote write in a snappy block as application/x-protobuf;proto=prometheus.WriteRequest.")
 REASON(REASON_TOO_LARGE, "too_large", RECORD, REDRIVABLE, "What the record turns into is larger than a batch may be. Send fewer points in a message.")
 REASON(REASON_OUTPUT_REFUSED, "output_refused", RECORD, REDRIVABLE, "The brokers refused what the record turned into, again and again. Send smaller messages.")
 

@@ -60,6 +60,12 @@ static inline struct group *group_of(struct groups *g, struct stream *s)
     return group_room(g, s);
 }
 
+/* The slice of `packed` behind start, as a histogram's value. */
+static inline uint64_t packed_place(const struct buf *packed, size_t start)
+{
+    return (uint64_t)start << 32 | (packed->len - start);
+}
+
 static inline void group_add(struct group *group, const struct entry *entry, int64_t time_ms,
                              int64_t start_ms, uint64_t value)
 {

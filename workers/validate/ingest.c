@@ -7,6 +7,33 @@
 
 enum { HEAD_BYTES = 10 };
 
+static struct slice trimmed(struct slice s)
+{
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '"')) {
+        s = slice_of(s.ptr + 1, s.len - 1);
+    }
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '"')) {
+        s.len--;
+    }
+    return s;
+}
+
+/* The value of a media type's parameter, or nothing. */
+static struct slice parameter(struct slice type, const char *name)
+{
+    size_t n = strlen(name);
+    size_t end;
+    for (size_t at = 0; at < type.len; at = end + 1) {
+        const uint8_t *found = memchr(type.ptr + at, ';', type.len - at);
+        end = found == NULL ? type.len : (size_t)(found - type.ptr);
+        struct slice part = trimmed(slice_of(type.ptr + at, end - at));
+        if (part.len > n && part.ptr[n] == '=' && strncasecmp((const char *)part.ptr, name, n) == 0) {
+            return trimmed(slice_of(part.ptr + n + 1, part.len - n - 1));
+        }
+    }
+    return SLICE_NONE;
+}
+
 static bool is_batch(struct slice value)
 {
     return slice_starts_with(value, slice_of(BATCH_HEAD, HEAD_BYTES));
@@ -20,24 +47,47 @@ static bool type_is(struct slice header, const char *type)
            (header.len == n || header.ptr[n] == ';' || header.ptr[n] == ' ');
 }
 
+/* The message that a protobuf content type names: remote write says it by `proto` (its specification 2.0, "Content-Type"),
+ * or 1.0 by its version header alone. */
+static enum ingest_format protobuf_look(const struct record *in, struct slice type, enum reason *reason)
+{
+    struct slice proto = parameter(type, "proto");
+    struct slice version;
+    if (slice_eq_str(proto, "prometheus.WriteRequest")) {
+        return INGEST_REMOTE_WRITE_1;
+    }
+    if (slice_eq_str(proto, "io.prometheus.write.v2.Request")) {
+        return INGEST_REMOTE_WRITE_2;
+    }
+    if (proto.len > 0) {
+        *reason = REASON_UNSUPPORTED_TYPE;
+    }
+    return record_header_find(in, "x-prometheus-remote-write-version", &version) ? INGEST_REMOTE_WRITE_1 : INGEST_OTLP;
+}
+
+/* Remote write is always in snappy's block format, everything else plain. */
+static bool encoding_is_ok(struct slice encoding, enum ingest_format format)
+{
+    bool is_remote_write = format == INGEST_REMOTE_WRITE_1 || format == INGEST_REMOTE_WRITE_2;
+    return encoding.len == 0 || slice_eq_str(encoding, is_remote_write ? "snappy" : "identity");
+}
+
 static void format_look(const struct record *in, struct ingest *out)
 {
-    struct slice header;
+    struct slice header = SLICE_NONE;
+    struct slice encoding = SLICE_NONE;
     out->format = !tenant_avro_is(in->value) ? INGEST_OTLP
                   : is_batch(in->value)      ? INGEST_BATCH
                                              : INGEST_TENANT_AVRO;
-    if (record_header_find(in, "content-encoding", &header) && header.len > 0 &&
-        !slice_eq_str(header, "identity")) {
-        out->reason = REASON_UNSUPPORTED_TYPE;
-        return;
-    }
-    if (!record_header_find(in, "content-type", &header) || header.len == 0) {
-        return;
-    }
+    (void)record_header_find(in, "content-encoding", &encoding);
+    (void)record_header_find(in, "content-type", &header);
     if (type_is(header, "application/x-protobuf") || type_is(header, "application/protobuf")) {
-        out->format = INGEST_OTLP;
-    } else if (!type_is(header, "avro/binary") && !type_is(header, "application/avro") &&
+        out->format = protobuf_look(in, header, &out->reason);
+    } else if (header.len > 0 && !type_is(header, "avro/binary") && !type_is(header, "application/avro") &&
                !type_is(header, "application/octet-stream")) {
+        out->reason = REASON_UNSUPPORTED_TYPE;
+    }
+    if (!encoding_is_ok(encoding, out->format)) {
         out->reason = REASON_UNSUPPORTED_TYPE;
     }
 }

@@ -5,7 +5,13 @@
 #include "policy/reason.h"
 #include "stage/record.h"
 
-enum ingest_format { INGEST_OTLP, INGEST_TENANT_AVRO, INGEST_BATCH };
+enum ingest_format {
+    INGEST_OTLP,
+    INGEST_TENANT_AVRO,
+    INGEST_REMOTE_WRITE_1, /* both in a snappy block */
+    INGEST_REMOTE_WRITE_2,
+    INGEST_BATCH
+};
 
 struct ingest {
     struct slice topic;       /* the record's */

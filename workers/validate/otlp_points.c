@@ -128,12 +128,6 @@ static bool reject(const struct otlp_points_walk *w, const struct otlp_point *p,
     return pass_reject(w->pass, &point, entry, reason, detail, e);
 }
 
-/* The slice of `packed` behind start, as a group's value. */
-static uint64_t packed_place(const struct buf *packed, size_t start)
-{
-    return (uint64_t)start << 32 | (packed->len - start);
-}
-
 static double stale_marker(void)
 {
     double v;

@@ -7,6 +7,7 @@
 #include "reject.h"
 #include "series_cache.h"
 #include "tenants.h"
+#include "wire/remote_write.h"
 
 /* 20,000 series of one source, ten times over. */
 enum { MAX_RECORD_POINTS = 200000 };
@@ -73,3 +74,5 @@ static inline struct hash128 pass_key(const struct pass *p, struct hash128 key)
 /* The formats: false (ERR_BAD_INPUT) when the record can't be read, whatever it added so far. */
 bool otlp_points(struct pass *p, struct slice message, struct err *e) MUST_CHECK;
 bool tenant_points(struct pass *p, struct slice message, struct err *e) MUST_CHECK;
+bool remote_write_points(struct pass *p, enum remote_write_version version, struct slice message,
+                         struct err *e) MUST_CHECK; /* unpacked */

@@ -7,6 +7,7 @@
 #include "ingest.h"
 #include "pass.h"
 #include "switches.h"
+#include "wire/inflate.h"
 
 enum {
     CLAMP_AHEAD_MS = 60000,
@@ -26,6 +27,7 @@ struct validate {
     struct groups groups;
     struct rejects rejects;
     struct forward forward;
+    struct buf unpacked; /* a remote write message */
     struct switches switches;
     struct arena walk_arena;
     struct arena judge_arena;
@@ -61,6 +63,7 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
     groups_init(&v->groups, RECORD_BYTES);
     rejects_init(&v->rejects, RECORD_BYTES, (uint32_t)o->dlq_samples_per_minute);
     forward_init(&v->forward, o->cache_bytes / 8);
+    buf_init(&v->unpacked, remote_write_default_caps.max_message_bytes);
     arena_init(&v->walk_arena, WALK_BYTES);
     arena_init(&v->judge_arena, JUDGE_BYTES);
     arena_init(&v->name_arena, JUDGE_BYTES);
@@ -88,6 +91,7 @@ void validate_free(struct validate *v)
     groups_fini(&v->groups);
     rejects_fini(&v->rejects);
     forward_fini(&v->forward);
+    buf_fini(&v->unpacked);
     switches_fini(&v->switches);
     arena_fini(&v->walk_arena);
     arena_fini(&v->judge_arena);
@@ -231,6 +235,29 @@ static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
     };
 }
 
+static bool remote_write_read(struct validate *v, struct pass *p, enum remote_write_version version,
+                              struct slice value, struct err *e)
+{
+    buf_reset(&v->unpacked);
+    return inflate_bytes(INFLATE_SNAPPY, value, remote_write_default_caps.max_message_bytes, &v->unpacked, e) &&
+           remote_write_points(p, version, buf_slice(&v->unpacked), e);
+}
+
+static bool points_read(struct validate *v, struct pass *p, enum ingest_format format, struct slice value,
+                        struct err *e)
+{
+    switch (format) {
+    case INGEST_TENANT_AVRO:
+        return tenant_points(p, value, e);
+    case INGEST_REMOTE_WRITE_1:
+        return remote_write_read(v, p, REMOTE_WRITE_1, value, e);
+    case INGEST_REMOTE_WRITE_2:
+        return remote_write_read(v, p, REMOTE_WRITE_2, value, e);
+    default:
+        return otlp_points(p, value, e);
+    }
+}
+
 /* Points become batches and dead letters. */
 static bool points_put(struct validate *v, const struct letter_origin *o, enum ingest_format format,
                        struct caps *caps, struct outbox *out, struct err *e)
@@ -244,9 +271,7 @@ static bool points_put(struct validate *v, const struct letter_origin *o, enum i
                                   .max_series = o->tenant->rules->max_series,
                                   .rejects = &v->rejects};
     int32_t n_letters = 0;
-    bool ok = format == INGEST_TENANT_AVRO ? tenant_points(&p, o->in->value, e)
-                                           : otlp_points(&p, o->in->value, e);
-    if (!ok || !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
+    if (!points_read(v, &p, format, o->in->value, e) || !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
         return false;
     }
     assert(p.n_in == target.n_samples + v->rejects.n_samples);
