@@ -1,0 +1,24 @@
+/* Realistic samples of game servers for files: each server has a series of each metric with six
+ * labels, a scrape every 10 s with a few ms of jitter, counters that grow by small steps or rest,
+ * gauges of whole numbers and at large; one metric in ten an exponential histogram if wanted. The
+ * same options give the same batches. */
+#pragma once
+
+#include "batch/batch.h"
+
+struct game_load_options {
+    unsigned n_servers;
+    unsigned n_metrics;
+    unsigned n_scrapes;
+    int64_t base_ms;
+    bool histograms;
+};
+
+struct game_load;
+
+/* NULL: no memory. */
+struct game_load *game_load_new(const struct game_load_options *o);
+void game_load_free(struct game_load *l);
+/* All servers' first scrapes, then all second ones, … False: that was all. Lives until the next
+ * call. */
+bool game_load_next(struct game_load *l, struct batch *out);
