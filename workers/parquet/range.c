@@ -3,8 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "key.h"
-#include "objects.h"
+#include "merge.h"
+#include "run.h"
 #include "sorted_rows.h"
 #include "table_def.h"
 
@@ -13,6 +17,7 @@ enum {
     DEFAULT_WRITER_BYTES = 64 << 20,
     DEFAULT_ZSTD_LEVEL = 3,
     MAX_KEY = 2048,
+    MAX_RUNS = MERGE_MAX_SOURCES - 1,
     ROW_FILE_BYTES = 4 /* a row takes in a file, about */
 };
 
@@ -23,7 +28,11 @@ struct range {
     char *scratch_dir;
     struct layout layout;
     struct objects objects;
-    struct rows rows;
+    struct rows rows;          /* the last ones */
+    struct sorted_rows sorted; /* these, since the first write after the last add */
+    bool is_sorted;
+    struct run runs[MAX_RUNS]; /* those before, each sorted */
+    size_t n_runs;
     uint64_t n_rows;
     /* The plan. */
     int64_t first;
@@ -45,6 +54,10 @@ static bool options_check(struct range_options *o, struct err *e)
     if (o->max_writer_bytes < RANGE_LEAST_WRITER_BYTES) {
         return err_set(e, ERR_CONFIG, "memory for the writer is %zu bytes and must be %d at least",
                        o->max_writer_bytes, RANGE_LEAST_WRITER_BYTES);
+    }
+    if (access(o->scratch_dir, W_OK | X_OK) != 0) {
+        return err_set_code(e, ERR_CONFIG, errno, "scratch directory %.120s: %s", o->scratch_dir,
+                            strerror(errno));
     }
     return true;
 }
@@ -88,12 +101,24 @@ static void plan_free(struct range *r)
     r->n_planned = 0;
 }
 
+static void unsort(struct range *r)
+{
+    if (r->is_sorted) {
+        sorted_rows_fini(&r->sorted);
+    }
+    r->is_sorted = false;
+}
+
 void range_close(struct range *r)
 {
     if (r == NULL) {
         return;
     }
     plan_free(r);
+    unsort(r);
+    for (size_t i = 0; i < r->n_runs; i++) {
+        run_free(&r->runs[i]);
+    }
     rows_fini(&r->rows);
     objects_fini(&r->objects);
     free(r->topic);
@@ -102,12 +127,126 @@ void range_close(struct range *r)
     free(r);
 }
 
+/* --- scratch files --- */
+
+static bool spill(struct range *r, struct err *e)
+{
+    struct sorted_rows sorted;
+    bool ok =
+        sorted_rows_init(&sorted, &r->rows, e) &&
+        run_write(&r->runs[r->n_runs], r->scratch_dir, sorted_rows_stream(&sorted), &r->objects, e);
+    sorted_rows_fini(&sorted);
+    if (ok) {
+        r->n_runs++;
+        rows_reset(&r->rows);
+    }
+    return ok;
+}
+
+struct readers {
+    struct run_reader of_run[MAX_RUNS];
+    size_t n;
+};
+
+static void readers_fini(struct readers *readers)
+{
+    for (size_t i = 0; i < readers->n; i++) {
+        run_reader_fini(&readers->of_run[i]);
+    }
+    free(readers);
+}
+
+/* The runs' rows of an object. */
+static bool runs_merge(struct range *r, const struct object *o, struct merge *m,
+                       struct readers **out, struct err *e)
+{
+    struct readers *readers = *out = calloc(1, sizeof *readers);
+    if (readers == NULL) {
+        return err_set(e, ERR_RETRY, "out of memory for reading scratch files");
+    }
+    merge_init(m, &r->objects, o);
+    for (size_t i = 0; i < r->n_runs; i++) {
+        struct run_reader *reader = &readers->of_run[readers->n++];
+        if (run_reader_init(reader, &r->runs[i], o) &&
+            !merge_add(m, run_reader_stream(reader), e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All rows of all runs, object by object. */
+struct whole {
+    struct range *range;
+    const struct object **objects;
+    size_t n_objects;
+    size_t at;
+    struct merge merge;
+    struct readers *readers; /* of the object before at; NULL: none is open */
+};
+
+static bool whole_next(void *context, struct row *out, struct err *e)
+{
+    struct whole *w = context;
+    for (;;) {
+        if (w->readers != NULL) {
+            struct row_stream rows = merge_stream(&w->merge);
+            if (rows.next(rows.context, out, e) || e->kind != ERR_NONE) {
+                return e->kind == ERR_NONE;
+            }
+            readers_fini(w->readers);
+            w->readers = NULL;
+        }
+        e->kind = ERR_NONE;
+        if (w->at == w->n_objects ||
+            !runs_merge(w->range, w->objects[w->at++], &w->merge, &w->readers, e)) {
+            return false;
+        }
+    }
+}
+
+/* Makes one run of all, so that there is room for more of them. */
+static bool runs_join(struct range *r, struct err *e)
+{
+    struct run joined;
+    struct whole w = {.range = r, .objects = calloc(objects_n(&r->objects) + 1, sizeof *w.objects)};
+    if (w.objects == NULL) {
+        return err_set(e, ERR_RETRY, "out of memory for joining scratch files");
+    }
+    w.n_objects = objects_sort(&r->objects, w.objects);
+    bool ok =
+        run_write(&joined, r->scratch_dir, (struct row_stream){whole_next, &w}, &r->objects, e);
+    if (w.readers != NULL) {
+        readers_fini(w.readers);
+    }
+    free(w.objects);
+    if (!ok) {
+        return false;
+    }
+    for (size_t i = 0; i < r->n_runs; i++) {
+        run_free(&r->runs[i]);
+    }
+    r->runs[0] = joined;
+    r->n_runs = 1;
+    return true;
+}
+
 bool range_add(struct range *r, const struct batch *b, int64_t offset, struct err *e)
 {
     bool full;
     uint64_t before = r->rows.n_rows;
+    unsort(r);
     if (!rows_add(&r->rows, b, offset, &r->objects, &full, e)) {
         return false;
+    }
+    if (full) {
+        if ((r->n_runs == MAX_RUNS && !runs_join(r, e)) || !spill(r, e)) {
+            return false;
+        }
+        before = 0;
+        if (!rows_add(&r->rows, b, offset, &r->objects, &full, e)) {
+            return false;
+        }
     }
     r->n_rows += r->rows.n_rows - before;
     return true;
@@ -125,7 +264,20 @@ size_t range_n_bytes(const struct range *r)
 
 size_t range_held_bytes(const struct range *r)
 {
-    return rows_held_bytes(&r->rows) + r->objects.held_bytes;
+    size_t n_bytes = rows_held_bytes(&r->rows) + r->objects.held_bytes + sizeof *r;
+    for (size_t i = 0; i < r->n_runs; i++) {
+        n_bytes += run_held_bytes(&r->runs[i]);
+    }
+    return n_bytes;
+}
+
+uint64_t range_scratch_bytes(const struct range *r)
+{
+    uint64_t n_bytes = 0;
+    for (size_t i = 0; i < r->n_runs; i++) {
+        n_bytes += (uint64_t)r->runs[i].n_bytes;
+    }
+    return n_bytes;
 }
 
 static char *key_of(const struct range *r, const struct object *o)
@@ -184,24 +336,41 @@ struct object_facts range_facts(const struct range *r, size_t i)
                                  .max_ts_ms = o->max_ts_ms};
 }
 
-static bool object_rows(const struct range *r, const struct object *o, struct table_writer *w,
+/* The last rows go into the merge, too. */
+static bool memory_merge(struct range *r, const struct object *o, struct merge *m, struct err *e)
+{
+    if (!r->is_sorted) {
+        r->is_sorted = sorted_rows_init(&r->sorted, &r->rows, e);
+        if (!r->is_sorted) {
+            return false;
+        }
+    }
+    sorted_rows_seek(&r->sorted, o->slot, o->tenant);
+    return merge_add(m, sorted_rows_stream(&r->sorted), e);
+}
+
+static bool object_rows(struct range *r, const struct object *o, struct table_writer *w,
                         struct err *e)
 {
-    struct sorted_rows sorted;
+    struct merge m;
+    struct readers *readers;
     struct row row;
-    if (!sorted_rows_init(&sorted, &r->rows, e)) {
-        sorted_rows_fini(&sorted);
-        return false;
-    }
-    sorted_rows_seek(&sorted, o->slot, o->tenant);
-    struct row_stream stream = sorted_rows_stream(&sorted);
-    bool ok = true;
-    e->kind = ERR_NONE;
-    while (ok && stream.next(stream.context, &row, e) && object_has(o, &r->objects, row.head)) {
+    uint64_t n_rows = 0;
+    bool ok = runs_merge(r, o, &m, &readers, e) && memory_merge(r, o, &m, e);
+    struct row_stream rows = merge_stream(&m);
+    while (ok && rows.next(rows.context, &row, e)) {
         ok = r->layout.table->put(w, &row, e);
+        n_rows++;
     }
-    sorted_rows_fini(&sorted);
-    return ok && e->kind == ERR_NONE;
+    ok = ok && e->kind == ERR_NONE;
+    if (readers != NULL) {
+        readers_fini(readers);
+    }
+    if (ok && n_rows != o->n_rows) {
+        return err_set(e, ERR_FATAL, "%llu rows came back of %llu", (unsigned long long)n_rows,
+                       (unsigned long long)o->n_rows);
+    }
+    return ok;
 }
 
 bool range_write(struct range *r, size_t i, const struct parquet_pair *pairs, size_t n_pairs,

@@ -39,8 +39,9 @@ bool range_add(struct range *r, const struct batch *b, int64_t offset, struct er
 uint64_t range_n_rows(const struct range *r);
 /* How many bytes the objects will have, roughly. */
 size_t range_n_bytes(const struct range *r);
-/* What it holds by now, all in. */
+/* What it holds by now, all in; in memory and in scratch files. */
 size_t range_held_bytes(const struct range *r);
+uint64_t range_scratch_bytes(const struct range *r);
 
 /* After the last add: what the objects are. Their order is that of the hours, then the tenants;
  * their keys depend on layout, topic, id, partition, first, last and the rows alone. No rows: no
