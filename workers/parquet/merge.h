@@ -5,7 +5,7 @@
 #include "objects.h"
 #include "row.h"
 
-enum { MERGE_MAX_SOURCES = 65 };
+enum { MERGE_MAX_SOURCES = 17 };
 
 struct merge_source {
     struct row_stream stream;

@@ -20,6 +20,12 @@ int head_cmp(const struct head *a, const struct head *b)
     return (x.lo > y.lo) - (x.lo < y.lo);
 }
 
+bool head_eq(const struct head *a, const struct head *b)
+{
+    return a->slot == b->slot && a->class == b->class && slice_eq(a->tenant, b->tenant) &&
+           slice_eq(a->source, b->source) && series_cmp(&a->series, &b->series) == 0;
+}
+
 enum { FLAG_DELTA = 1 };
 
 void head_put(const struct head *h, struct buf *out)

@@ -25,6 +25,8 @@ struct row {
 
 /* The sorted part: slot, tenant, metric, series id. */
 int head_cmp(const struct head *a, const struct head *b);
+/* In all parts. */
+bool head_eq(const struct head *a, const struct head *b);
 
 static inline int row_time_cmp(const struct row *a, const struct row *b)
 {
