@@ -157,7 +157,7 @@ END_TEST
 START_TEST(scratch_files_are_joined)
 {
     const struct game_load_options many = {
-        .n_servers = 7000, .n_metrics = 60, .n_scrapes = 1, .base_ms = BASE_MS};
+        .n_servers = 5600, .n_metrics = 60, .n_scrapes = 1, .base_ms = BASE_MS};
     struct range *large = range_new(LARGE, false);
     struct range *small = range_new(SMALL, false);
     ck_assert_int_eq(fill(large, &many), 0);
