@@ -5,7 +5,14 @@
 
 #include "batch/histogram.h"
 
-enum { N_LABELS = 6, HISTOGRAM_EVERY = 10, N_BUCKETS = 40, NAME_BYTES = 48, INTERVAL_MS = 10000 };
+enum {
+    N_LABELS = 6,
+    HISTOGRAM_EVERY = 10,
+    N_BUCKETS = 40,
+    NAME_BYTES = 48,
+    INTERVAL_MS = 10000,
+    JITTER_MS = 25
+};
 
 struct server {
     struct buf shape;
@@ -13,13 +20,21 @@ struct server {
     uint64_t *counts; /* of the histograms, N_BUCKETS each */
 };
 
+struct turn {
+    int64_t ts_ms;
+    unsigned server;
+};
+
 struct game_load {
     struct game_load_options options;
     struct server *servers;
     unsigned n_scalars;
     unsigned n_histograms;
-    unsigned server;
+    unsigned next; /* in order */
     unsigned scrape;
+    struct turn *order; /* the servers of the scrape */
+    int64_t offset;
+    int64_t second;
     struct buf exp;
     char names[NAME_BYTES]; /* of the server at hand */
 };
@@ -37,23 +52,33 @@ static bool is_histogram(const struct game_load *l, unsigned metric)
     return l->options.histograms && metric % HISTOGRAM_EVERY == HISTOGRAM_EVERY - 1;
 }
 
+/* Of loadgen's counters (loadgen/catalogue.c): each series grows by up to 2^bits a step. */
+static const uint8_t rate_bits[] = {6, 3, 3,  1, 6,  6,  8,  8,  4,  3, 2, 7, 2, 3,
+                                    7, 3, 10, 2, 13, 13, 30, 27, 20, 8, 7, 7, 16};
+
+enum { GAUGE_EVERY = 20, N_RATES = sizeof rate_bits, STEADY_BITS = 13, FRACTION = 1024 };
+
 static bool is_counter(unsigned metric)
 {
-    return metric % 4 < 2;
+    return metric % GAUGE_EVERY != 0;
 }
 
-static double value_next(double before, unsigned metric, uint64_t random)
+/* As loadgen's model_counter: a rate of its own, with noise; one in 16 stands still. Times are sums
+ * of 1/1,024 s. */
+static double counter_value(uint64_t identity, unsigned metric, uint64_t step)
 {
-    switch (metric % 4) {
-    case 0:
-        return before + (double)(random % 50);
-    case 1:
-        return before + (random % 20 == 0 ? 1 : 0);
-    case 2:
-        return (double)(random % 120);
-    default:
-        return before + ((double)(random % 2001) - 1000) / 1e3;
-    }
+    unsigned bits = rate_bits[metric % N_RATES];
+    uint64_t rate = (identity & 15) == 0 ? 0 : 1 + mixed(identity) % (UINT64_C(1) << bits);
+    uint64_t noise = rate == 0 ? 0 : mixed(identity + step * UINT64_C(0x9e3779b97f4a7c15)) % rate;
+    uint64_t value = rate * (identity >> 52) + rate * step + noise;
+    return bits == STEADY_BITS ? (double)value / FRACTION : (double)value;
+}
+
+static double value_of(unsigned server, unsigned metric, uint64_t step)
+{
+    uint64_t identity = mixed((uint64_t)server * 100003 + metric);
+    return is_counter(metric) ? counter_value(identity, metric, step)
+                              : (double)(40 + mixed(identity + step) % 80);
 }
 
 static struct slice text(char *room, const char *prefix, unsigned n)
@@ -108,9 +133,6 @@ static bool server_init(struct game_load *l, unsigned server)
     buf_init(&s->shape, 64 << 20);
     s->values = calloc(l->n_scalars + 1, sizeof *s->values);
     s->counts = calloc((size_t)l->n_histograms * N_BUCKETS + 1, sizeof *s->counts);
-    for (unsigned i = 0; i < l->n_scalars && s->values != NULL; i++) {
-        s->values[i] = (double)(mixed((uint64_t)server * 100003 + i) % 100000);
-    }
     return s->values != NULL && s->counts != NULL && shape_make(l, server, &s->shape);
 }
 
@@ -126,8 +148,10 @@ struct game_load *game_load_new(const struct game_load_options *o)
         l->n_histograms += is_histogram(l, i);
     }
     l->n_scalars = o->n_metrics - l->n_histograms;
+    l->offset = -1;
     l->servers = calloc(o->n_servers, sizeof *l->servers);
-    bool ok = l->servers != NULL;
+    l->order = calloc(o->n_servers, sizeof *l->order);
+    bool ok = l->servers != NULL && l->order != NULL;
     for (unsigned i = 0; i < o->n_servers && ok; i++) {
         ok = server_init(l, i);
     }
@@ -149,6 +173,7 @@ void game_load_free(struct game_load *l)
         free(l->servers[i].counts);
     }
     free(l->servers);
+    free(l->order);
     buf_fini(&l->exp);
     free(l);
 }
@@ -171,37 +196,65 @@ static void histograms_put(struct game_load *l, struct server *s, uint64_t seed)
     }
 }
 
+static uint64_t seed_of(const struct game_load *l, unsigned server)
+{
+    return (uint64_t)server * 1000003 + l->scrape;
+}
+
+static int turn_cmp(const void *a, const void *b)
+{
+    const struct turn *x = a;
+    const struct turn *y = b;
+    return x->ts_ms != y->ts_ms ? (x->ts_ms < y->ts_ms ? -1 : 1)
+                                : (x->server > y->server) - (x->server < y->server);
+}
+
+/* Each server has its own place within the interval, kept but for a few ms. */
+static void turns_set(struct game_load *l)
+{
+    const struct game_load_options *o = &l->options;
+    for (unsigned i = 0; i < o->n_servers; i++) {
+        int64_t place = (int64_t)(mixed(i) % INTERVAL_MS + mixed(seed_of(l, i)) % JITTER_MS);
+        l->order[i] = (struct turn){o->base_ms + (int64_t)l->scrape * INTERVAL_MS + place, i};
+    }
+    qsort(l->order, o->n_servers, sizeof *l->order, turn_cmp);
+}
+
 bool game_load_next(struct game_load *l, struct batch *out)
 {
     const struct game_load_options *o = &l->options;
+    if (l->next == 0 && l->scrape < o->n_scrapes) {
+        turns_set(l);
+    }
     if (l->scrape == o->n_scrapes) {
         return false;
     }
-    struct server *s = &l->servers[l->server];
-    uint64_t seed = (uint64_t)l->server * 1000003 + l->scrape;
+    const struct turn turn = l->order[l->next];
+    struct server *s = &l->servers[turn.server];
     for (unsigned i = 0, scalar = 0; i < o->n_metrics; i++) {
         if (!is_histogram(l, i)) {
-            s->values[scalar] = value_next(s->values[scalar], i, mixed(seed * 1009 + i));
-            scalar++;
+            s->values[scalar++] = value_of(turn.server, i, l->scrape);
         }
     }
-    histograms_put(l, s, seed);
-    struct slice name = text(l->names, "gs-eu-central-", l->server);
-    int64_t ts = o->base_ms + (int64_t)l->scrape * INTERVAL_MS +
-                 (int64_t)(mixed(l->server) % INTERVAL_MS + mixed(seed) % 25);
+    histograms_put(l, s, seed_of(l, turn.server));
+    struct slice name = text(l->names, "gs-eu-central-", turn.server);
     *out = (struct batch){.tenant = SLICE_LITERAL("demo"),
                           .class = CLASS_STANDARD,
                           .source = source_id(SLICE_LITERAL("demo"), name),
-                          .received_ms = ts + 40,
+                          .received_ms = turn.ts_ms + 40,
                           .origin = {.topic = SLICE_LITERAL("metrics.ingest")},
                           .shape = buf_slice(&s->shape),
-                          .times = {.base_ms = ts},
+                          .times = {.base_ms = turn.ts_ms},
                           .values = slice_of(s->values, l->n_scalars * sizeof *s->values),
                           .exp = buf_slice(&l->exp)};
-    l->server++;
-    if (l->server == o->n_servers) {
-        l->server = 0;
-        l->scrape++;
-    }
+    l->offset += 1 + (turn.ts_ms / 1000 != l->second);
+    l->second = turn.ts_ms / 1000;
+    l->next = (l->next + 1) % o->n_servers;
+    l->scrape += l->next == 0;
     return true;
+}
+
+int64_t game_load_offset(const struct game_load *l)
+{
+    return l->offset;
 }

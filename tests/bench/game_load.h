@@ -1,7 +1,7 @@
 /* Realistic samples of game servers for files: each server has a series of each metric with six
- * labels, a scrape every 10 s with a few ms of jitter, counters that grow by small steps or rest,
- * gauges of whole numbers and at large; one metric in ten an exponential histogram if wanted. The
- * same options give the same batches. */
+ * labels, a scrape every 10 s with a few ms of jitter, counters that grow as loadgen's do, one
+ * metric in 20 a gauge of whole numbers; one in ten an exponential histogram if wanted. The same
+ * options give the same batches. */
 #pragma once
 
 #include "batch/batch.h"
@@ -19,6 +19,7 @@ struct game_load;
 /* NULL: no memory. */
 struct game_load *game_load_new(const struct game_load_options *o);
 void game_load_free(struct game_load *l);
-/* All servers' first scrapes, then all second ones, … False: that was all. Lives until the next
- * call. */
+/* In the order of their times. False: that was all. Lives until the next call. */
 bool game_load_next(struct game_load *l, struct batch *out);
+/* Of the last batch in its partition: with one commit marker a second in between. */
+int64_t game_load_offset(const struct game_load *l);

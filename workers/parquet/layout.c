@@ -70,7 +70,7 @@ static bool text_fits(const struct layout *l, struct err *e)
     buf_fini(&text);
     return fits || err_set(e, ERR_CONFIG,
                            "prefix and label columns are more than %d bytes as text, which an "
-                           "offset's metadata has no room for",
+                           "object's metadata has no room for",
                            LAYOUT_MAX_TEXT);
 }
 

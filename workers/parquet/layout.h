@@ -13,7 +13,7 @@ enum {
     LAYOUT_MAX_LABEL_COLUMNS = 32,
     LAYOUT_MAX_NAME = 64,
     LAYOUT_MAX_PREFIX = 256,
-    LAYOUT_MAX_TEXT = 3000 /* beside the rest of the intent, below Kafka's 4,096 of metadata */
+    LAYOUT_MAX_TEXT = 1200 /* also in an object's metadata, of which there may be 2 KB */
 };
 
 struct table_def;

@@ -22,7 +22,8 @@ struct range_options {
     int32_t partition;
     const char *scratch_dir; /* files there have no names: nothing stays behind */
     size_t max_rows_bytes;   /* 64 MiB: gathered rows and sorting them; one record may be over it */
-    size_t max_writer_bytes; /* 64 MiB: besides, while an object is written */
+    size_t max_writer_bytes; /* 128 MiB, with less row groups are smaller: besides, while an object
+                                is written */
     int zstd_level;          /* 3 */
     bool portable;           /* encodings that Spark before 4 reads, too; a third larger */
 };

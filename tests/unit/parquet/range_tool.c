@@ -100,15 +100,17 @@ static bool records_add(struct range *r, struct cursor *c, struct err *e)
 
 static bool load_add(struct range *r, const json_t *json, struct err *e)
 {
-    const struct game_load_options o = {.n_servers = (unsigned)number(json, "servers", 50),
+    const struct game_load_options o = {.histograms =
+                                            json_is_true(json_object_get(json, "histograms")),
+                                        .n_servers = (unsigned)number(json, "servers", 50),
                                         .n_metrics = (unsigned)number(json, "metrics", 300),
                                         .n_scrapes = (unsigned)number(json, "scrapes", 360),
                                         .base_ms = number(json, "base_ms", INT64_C(1780000000000))};
     struct game_load *load = or_die(game_load_new(&o));
     struct batch b;
     bool ok = true;
-    for (int64_t offset = 0; ok && game_load_next(load, &b); offset++) {
-        ok = range_add(r, &b, offset, e);
+    while (ok && game_load_next(load, &b)) {
+        ok = range_add(r, &b, game_load_offset(load), e);
     }
     game_load_free(load);
     return ok;
