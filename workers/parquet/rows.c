@@ -7,6 +7,11 @@
 
 /* What the arena may take more than is asked of it, and every piece's rounding. */
 enum { ARENA_SLACK = 4 << 20, PIECE_SLACK = 32, SCRATCH_BYTES = 64 << 20 };
+enum {
+    LEAST_ENTRIES = 2,
+    MOST_ENTRIES = 32,
+    ENTRIES_BYTES = sizeof(struct entries) + MOST_ENTRIES * sizeof(struct entry)
+};
 
 /* Attached to a shape. */
 struct sheets {
@@ -19,9 +24,8 @@ struct intake {
     const struct batch *batch;
     int64_t offset;
     struct cached_shape *cached;
-    int64_t *times;        /* scratch's; NULL: all the base */
-    size_t n_slots;        /* at most */
-    struct entry *entries; /* n_slots, taken one by one */
+    int64_t *times; /* scratch's; NULL: all the base */
+    size_t n_slots; /* at most */
 };
 
 void rows_init(struct rows *r, int hours, size_t max_bytes)
@@ -52,7 +56,7 @@ void rows_reset(struct rows *r)
  * doubles. */
 static size_t sorting_bytes(size_t n_strands, size_t n_entries)
 {
-    return n_strands * 2 * sizeof(struct strand) + n_entries * 64;
+    return n_strands * 2 * sizeof(struct strand) + n_entries * 96;
 }
 
 size_t rows_held_bytes(const struct rows *r)
@@ -130,7 +134,7 @@ static size_t intake_bytes(const struct intake *in)
                ((size_t)s->n_exp + s->n_classic + 1) * sizeof(uint32_t) +
                (in->times == NULL ? 0 : s->n_series * sizeof(int64_t)) + (size_t)8 * PIECE_SLACK;
     n += in->n_slots *
-         (sizeof(struct sheet) + b->tenant.len + sizeof(struct entry) + (size_t)3 * PIECE_SLACK);
+         (sizeof(struct sheet) + b->tenant.len + ENTRIES_BYTES + (size_t)3 * PIECE_SLACK);
     n += in->cached->attached == NULL ? sizeof(struct sheets) + s->n_series * sizeof(uint32_t) : 0;
     return n + sorting_bytes(in->n_slots * s->n_series, in->n_slots);
 }
@@ -219,20 +223,36 @@ static struct sheet *sheet_get(struct rows *r, const struct intake *in, int64_t 
     return sheet_new(r, in, slot);
 }
 
-static void sheet_append(struct rows *r, struct sheet *s, struct intake *in,
-                         const struct scrape *scrape)
+/* Room for an entry more. */
+static bool sheet_prepare(struct rows *r, struct sheet *s)
 {
-    if (s->last != NULL && s->last->scrape == scrape) {
-        return;
+    if (s->last != NULL && s->last->n < s->last->room) {
+        return true;
     }
-    struct entry *new = in->entries++;
-    *new = (struct entry){.scrape = scrape};
+    uint32_t room = s->last == NULL ? LEAST_ENTRIES : s->last->room * 2;
+    room = room > MOST_ENTRIES ? MOST_ENTRIES : room;
+    struct entries *new = arena_alloc(&r->arena, sizeof *new + room * sizeof new->entry[0]);
+    if (new == NULL) {
+        return false;
+    }
+    *new = (struct entries){.room = room};
     if (s->last == NULL) {
         s->first = new;
     } else {
         s->last->next = new;
     }
     s->last = new;
+    return true;
+}
+
+static void sheet_append(struct rows *r, struct sheet *s, const struct scrape *scrape)
+{
+    if (s->newest == scrape) {
+        return;
+    }
+    s->newest = scrape;
+    s->last->entry[s->last->n++] =
+        (struct entry){scrape->offset, scrape->base_ms, scrape->values, scrape};
     s->n_entries++;
     s->any_times = s->any_times || scrape->times != NULL;
     r->n_entries++;
@@ -244,27 +264,28 @@ static bool no_memory(struct err *e)
 }
 
 /* All memory first: what was begun when it ends is without rows. */
-static bool slots_prepare(struct rows *r, struct intake *in, struct objects *objects, struct err *e)
+static bool slots_prepare(struct rows *r, const struct intake *in, struct objects *objects,
+                          struct err *e)
 {
     uint32_t n = in->times == NULL ? 1 : in->cached->shape.n_series;
     for (uint32_t i = 0; i < n; i++) {
         int64_t ts = in->times == NULL ? in->batch->times.base_ms : in->times[i];
         int64_t slot = key_slot(ts, r->hours);
-        if (sheet_get(r, in, slot) == NULL ||
+        struct sheet *sheet = sheet_get(r, in, slot);
+        if (sheet == NULL || !sheet_prepare(r, sheet) ||
             objects_get(objects, slot, in->batch->tenant) == NULL) {
             return no_memory(e);
         }
     }
-    in->entries = ARENA_ARRAY(&r->arena, struct entry, in->n_slots);
-    return in->entries != NULL || no_memory(e);
+    return true;
 }
 
-static void slots_fill(struct rows *r, struct intake *in, const struct scrape *scrape)
+static void slots_fill(struct rows *r, const struct intake *in, const struct scrape *scrape)
 {
     uint32_t n = in->times == NULL ? 1 : in->cached->shape.n_series;
     for (uint32_t i = 0; i < n; i++) {
         int64_t ts = in->times == NULL ? in->batch->times.base_ms : in->times[i];
-        sheet_append(r, sheet_get(r, in, key_slot(ts, r->hours)), in, scrape);
+        sheet_append(r, sheet_get(r, in, key_slot(ts, r->hours)), scrape);
     }
 }
 
@@ -279,7 +300,8 @@ static void objects_note(const struct rows *r, const struct intake *in, struct o
     }
 }
 
-static bool intake_keep(struct rows *r, struct intake *in, struct objects *objects, struct err *e)
+static bool intake_keep(struct rows *r, const struct intake *in, struct objects *objects,
+                        struct err *e)
 {
     if (in->cached->attached == NULL) {
         in->cached->attached = sheets_new(r, &in->cached->shape);

@@ -12,9 +12,20 @@ struct scrape {
     const uint32_t *packed_at; /* where each begins, and the end: exponential ones, then classic */
 };
 
+/* A scrape in a sheet, with what most rows need of it. */
 struct entry {
-    struct entry *next;
+    int64_t offset;
+    int64_t base_ms;
+    const uint8_t *values;
     const struct scrape *scrape;
+};
+
+/* So that a series' rows are found in few places: room doubles from one to the next. */
+struct entries {
+    struct entries *next;
+    uint32_t n;
+    uint32_t room;
+    struct entry entry[];
 };
 
 /* A shape's scrapes that have rows in one slot. */
@@ -26,8 +37,9 @@ struct sheet {
     struct slice tenant;
     enum batch_class class;
     int64_t slot;
-    struct entry *first;
-    struct entry *last;
+    struct entries *first;
+    struct entries *last;
+    const struct scrape *newest;
     uint32_t n_entries;
     bool any_times; /* rows of some of its scrapes may lie in another slot */
 };

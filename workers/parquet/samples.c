@@ -113,9 +113,8 @@ struct table_writer {
     const struct head *seen; /* NULL: not in this chunk */
     uint64_t metric;         /* hash of its tenant and metric; 0: no row so far */
     struct head head;
+    size_t head_from; /* its first row in the chunk; what it says is filled in at its end */
     struct slice series_text;
-    struct slice label_values[LAYOUT_MAX_LABEL_COLUMNS];
-    bool label_nulls[LAYOUT_MAX_LABEL_COLUMNS];
     struct chunk chunk;
 };
 
@@ -223,6 +222,89 @@ static void columns_set(const struct table_writer *w, struct parquet_column *col
 
 /* --- chunks --- */
 
+static bool no_memory(struct err *e)
+{
+    return err_set(e, ERR_RETRY, "out of memory for rows of a file");
+}
+
+static const struct label *label_find(const struct series *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->n_labels; i++) {
+        if (slice_eq_str(s->labels[i].name, name)) {
+            return &s->labels[i];
+        }
+    }
+    return NULL;
+}
+
+static void text_fill(struct slice *column, size_t from, size_t to, struct slice text)
+{
+    for (size_t i = from; i < to; i++) {
+        column[i] = text;
+    }
+}
+
+static void texts_fill(struct table_writer *w, size_t from, size_t to)
+{
+    struct chunk *c = &w->chunk;
+    const struct series *s = &w->head.series;
+    const struct slice texts[N_TEXTS] = {[TENANT] = w->head.tenant,
+                                         [METRIC] = s->metric,
+                                         [KIND] = slice_str(series_kind_name(s->kind)),
+                                         [TEMPORALITY] = s->delta ? SLICE_LITERAL("delta")
+                                                                  : SLICE_LITERAL("cumulative"),
+                                         [UNIT] = s->unit,
+                                         [CLASS] = slice_str(batch_class_name(w->head.class)),
+                                         [SERIES] = w->series_text,
+                                         [SOURCE] = w->head.source};
+    for (unsigned i = 0; i < N_TEXTS; i++) {
+        text_fill(c->texts[i], from, to, texts[i]);
+    }
+    memset(c->no_temporality + from, s->kind == SERIES_GAUGE, to - from);
+    for (size_t i = 0; i < w->layout->n_label_columns; i++) {
+        const struct label *label = label_find(s, w->layout->label_columns[i]);
+        text_fill(c->label_columns[i], from, to, label == NULL ? SLICE_LITERAL("") : label->value);
+        memset(c->label_nulls[i] + from, label == NULL, to - from);
+    }
+}
+
+static bool labels_fill(struct table_writer *w, size_t from, size_t to, struct err *e)
+{
+    struct chunk *c = &w->chunk;
+    const struct series *s = &w->head.series;
+    size_t n_bytes = (to - from) * s->n_labels * sizeof(struct slice);
+    for (size_t i = from; i < to; i++) {
+        c->n_labels[i] = s->n_labels;
+    }
+    if (n_bytes == 0) {
+        return true;
+    }
+    struct slice *names = (struct slice *)(void *)buf_extend(&c->label_names, n_bytes);
+    struct slice *values = (struct slice *)(void *)buf_extend(&c->label_values, n_bytes);
+    if (names == NULL || values == NULL) {
+        return no_memory(e);
+    }
+    for (size_t i = from; i < to; i++) {
+        for (uint32_t k = 0; k < s->n_labels; k++) {
+            *names++ = s->labels[k].name;
+            *values++ = s->labels[k].value;
+        }
+    }
+    return true;
+}
+
+/* The head's columns of its rows so far. */
+static bool head_fill(struct table_writer *w, struct err *e)
+{
+    size_t from = w->head_from;
+    w->head_from = w->chunk.n_rows;
+    if (from == w->chunk.n_rows) {
+        return true;
+    }
+    texts_fill(w, from, w->chunk.n_rows);
+    return labels_fill(w, from, w->chunk.n_rows, e);
+}
+
 static void chunk_reset(struct table_writer *w)
 {
     struct chunk *c = &w->chunk;
@@ -234,6 +316,7 @@ static void chunk_reset(struct table_writer *w)
     }
     arena_reset(&c->texts_arena);
     w->seen = NULL;
+    w->head_from = 0;
 }
 
 static bool chunk_flush(struct table_writer *w, struct err *e)
@@ -241,6 +324,9 @@ static bool chunk_flush(struct table_writer *w, struct err *e)
     struct parquet_column columns[MAX_COLUMNS] = {{.nulls = NULL}};
     if (w->chunk.n_rows == 0) {
         return true;
+    }
+    if (!head_fill(w, e)) {
+        return false;
     }
     columns_set(w, columns);
     if (!parquet_append(w->parquet, columns, w->chunk.n_rows, e)) {
@@ -251,37 +337,20 @@ static bool chunk_flush(struct table_writer *w, struct err *e)
     return true;
 }
 
-static bool chunk_is_full(const struct chunk *c)
+static bool chunk_is_full(const struct table_writer *w)
 {
+    const struct chunk *c = &w->chunk;
+    size_t n_labels = c->label_names.len / sizeof(struct slice) +
+                      (c->n_rows - w->head_from) * w->head.series.n_labels;
     bool full = c->n_rows == CHUNK_ROWS || c->texts_arena.used_bytes >= CHUNK_TEXT_BYTES ||
-                c->label_names.len >= CHUNK_ENTRIES * sizeof(struct slice);
+                n_labels >= CHUNK_ENTRIES;
     for (unsigned i = 0; i < N_LISTS; i++) {
         full = full || c->lists[i].values.len >= CHUNK_ENTRIES * sizeof(int64_t);
     }
     return full;
 }
 
-static bool no_memory(struct err *e)
-{
-    return err_set(e, ERR_RETRY, "out of memory for rows of a file");
-}
-
 /* --- a row --- */
-
-static void label_columns_find(struct table_writer *w)
-{
-    const struct series *s = &w->head.series;
-    for (size_t i = 0; i < w->layout->n_label_columns; i++) {
-        w->label_nulls[i] = true;
-        w->label_values[i] = SLICE_LITERAL("");
-        for (uint32_t k = 0; k < s->n_labels; k++) {
-            if (slice_eq_str(s->labels[k].name, w->layout->label_columns[i])) {
-                w->label_values[i] = s->labels[k].value;
-                w->label_nulls[i] = false;
-            }
-        }
-    }
-}
 
 static bool head_see(struct table_writer *w, const struct head *head, struct err *e)
 {
@@ -291,6 +360,9 @@ static bool head_see(struct table_writer *w, const struct head *head, struct err
     if (is_same) {
         return true;
     }
+    if (!head_fill(w, e)) {
+        return false;
+    }
     uint8_t *text = arena_alloc(&w->chunk.texts_arena, SERIES_BYTES + 1);
     if (text == NULL || !head_copy(head, &w->chunk.texts_arena, &w->head)) {
         return no_memory(e);
@@ -298,7 +370,6 @@ static bool head_see(struct table_writer *w, const struct head *head, struct err
     (void)snprintf((char *)text, SERIES_BYTES + 1, "%016" PRIx64 "%016" PRIx64, head->series.id.hi,
                    head->series.id.lo);
     w->series_text = slice_of(text, SERIES_BYTES);
-    label_columns_find(w);
     return true;
 }
 
@@ -315,46 +386,6 @@ static bool metric_see(struct table_writer *w, const struct head *head, struct e
         return false;
     }
     w->group_rows = 0;
-    return true;
-}
-
-static void texts_put(struct table_writer *w, size_t row)
-{
-    struct chunk *c = &w->chunk;
-    const struct series *s = &w->head.series;
-    c->texts[TENANT][row] = w->head.tenant;
-    c->texts[METRIC][row] = s->metric;
-    c->texts[KIND][row] = slice_str(series_kind_name(s->kind));
-    c->texts[TEMPORALITY][row] = s->delta ? SLICE_LITERAL("delta") : SLICE_LITERAL("cumulative");
-    c->no_temporality[row] = s->kind == SERIES_GAUGE;
-    c->texts[UNIT][row] = s->unit;
-    c->texts[CLASS][row] = slice_str(batch_class_name(w->head.class));
-    c->texts[SERIES][row] = w->series_text;
-    c->texts[SOURCE][row] = w->head.source;
-    for (size_t i = 0; i < w->layout->n_label_columns; i++) {
-        c->label_columns[i][row] = w->label_values[i];
-        c->label_nulls[i][row] = w->label_nulls[i];
-    }
-}
-
-static bool labels_put(struct table_writer *w, size_t row, struct err *e)
-{
-    struct chunk *c = &w->chunk;
-    const struct series *s = &w->head.series;
-    size_t n_bytes = s->n_labels * sizeof(struct slice);
-    c->n_labels[row] = s->n_labels;
-    if (n_bytes == 0) {
-        return true;
-    }
-    struct slice *names = (struct slice *)(void *)buf_extend(&c->label_names, n_bytes);
-    struct slice *values = (struct slice *)(void *)buf_extend(&c->label_values, n_bytes);
-    if (names == NULL || values == NULL) {
-        return no_memory(e);
-    }
-    for (uint32_t i = 0; i < s->n_labels; i++) {
-        names[i] = s->labels[i].name;
-        values[i] = s->labels[i].value;
-    }
     return true;
 }
 
@@ -471,15 +502,14 @@ static bool samples_put(struct table_writer *w, const struct row *row, struct er
         return false;
     }
     size_t n = c->n_rows;
-    texts_put(w, n);
     c->ts_ms[n] = row->ts_ms;
     c->partition[n] = w->partition;
     c->offset[n] = row->offset;
-    if (!labels_put(w, n, e) || !payload_put(w, n, row->payload, e)) {
+    if (!payload_put(w, n, row->payload, e)) {
         return false;
     }
     c->n_rows++;
-    return !chunk_is_full(c) || chunk_flush(w, e);
+    return !chunk_is_full(w) || chunk_flush(w, e);
 }
 
 /* --- files --- */

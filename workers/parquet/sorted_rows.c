@@ -7,7 +7,7 @@
 struct row_ref {
     int64_t ts_ms;
     int64_t offset;
-    const struct scrape *scrape;
+    struct slice payload;
     const struct strand *strand;
 };
 
@@ -103,6 +103,41 @@ void sorted_rows_seek(struct sorted_rows *s, int64_t slot, struct slice tenant)
     s->head_of = NULL;
 }
 
+/* Fetched from memory by the time that it is read. */
+static struct slice payload_of(const struct entry *entry, uint32_t column, bool is_scalar)
+{
+    if (is_scalar) {
+        const uint8_t *value = entry->values + column * sizeof(double);
+        __builtin_prefetch(value);
+        return slice_of(value, sizeof(double));
+    }
+    const struct scrape *scrape = entry->scrape;
+    uint32_t at = scrape->packed_at[column];
+    return slice_of(scrape->packed + at, scrape->packed_at[column + 1] - at);
+}
+
+static size_t entries_collect(const struct entries *entries, const struct strand *strand, int hours,
+                              struct row_ref *to)
+{
+    const struct sheet *sheet = strand->sheet;
+    uint32_t column = sheet->columns[strand->column];
+    enum series_kind kind = strand_series(strand)->kind;
+    bool is_scalar = kind == SERIES_COUNTER || kind == SERIES_GAUGE;
+    size_t n = 0;
+    for (uint32_t i = 0; i < entries->n; i++) {
+        const struct entry *entry = &entries->entry[i];
+        int64_t ts = entry->base_ms;
+        if (sheet->any_times && entry->scrape->times != NULL) {
+            ts = entry->scrape->times[strand->column];
+            if (key_slot(ts, hours) != sheet->slot) {
+                continue;
+            }
+        }
+        to[n++] = (struct row_ref){ts, entry->offset, payload_of(entry, column, is_scalar), strand};
+    }
+    return n;
+}
+
 static bool strand_collect(struct sorted_rows *s, const struct strand *strand)
 {
     const struct sheet *sheet = strand->sheet;
@@ -111,16 +146,11 @@ static bool strand_collect(struct sorted_rows *s, const struct strand *strand)
     if (to == NULL) {
         return sheet->n_entries == 0;
     }
-    const struct row_ref *start = to;
-    for (const struct entry *entry = sheet->first; entry != NULL; entry = entry->next) {
-        const struct scrape *scrape = entry->scrape;
-        int64_t ts = scrape->times == NULL ? scrape->base_ms : scrape->times[strand->column];
-        if (scrape->times != NULL && key_slot(ts, s->rows->hours) != sheet->slot) {
-            continue;
-        }
-        *to++ = (struct row_ref){ts, scrape->offset, scrape, strand};
+    size_t n = 0;
+    for (const struct entries *block = sheet->first; block != NULL; block = block->next) {
+        n += entries_collect(block, strand, s->rows->hours, to + n);
     }
-    s->refs.len -= (sheet->n_entries - (size_t)(to - start)) * sizeof *to;
+    s->refs.len -= (sheet->n_entries - n) * sizeof *to;
     return true;
 }
 
@@ -168,18 +198,6 @@ static void head_set(struct sorted_rows *s, const struct strand *strand)
     s->head_of = strand;
 }
 
-static struct slice payload_of(const struct row_ref *ref)
-{
-    uint32_t column = ref->strand->sheet->columns[ref->strand->column];
-    enum series_kind kind = strand_series(ref->strand)->kind;
-    const struct scrape *scrape = ref->scrape;
-    if (kind == SERIES_COUNTER || kind == SERIES_GAUGE) {
-        return slice_of(scrape->values + column * sizeof(double), sizeof(double));
-    }
-    uint32_t at = scrape->packed_at[column];
-    return slice_of(scrape->packed + at, scrape->packed_at[column + 1] - at);
-}
-
 static bool sorted_rows_next(void *context, struct row *out, struct err *e)
 {
     struct sorted_rows *s = context;
@@ -193,7 +211,7 @@ static bool sorted_rows_next(void *context, struct row *out, struct err *e)
     if (s->head_of != ref->strand) {
         head_set(s, ref->strand);
     }
-    *out = (struct row){&s->heads[s->which], ref->ts_ms, ref->offset, payload_of(ref)};
+    *out = (struct row){&s->heads[s->which], ref->ts_ms, ref->offset, ref->payload};
     return true;
 }
 
