@@ -1,13 +1,10 @@
 """Batches become rows in objects: each sample once, every value and its place as reckoned here, read by independent readers;
 the same objects however little memory there was."""
 import hashlib
-import os
 import random
 import struct
 from collections import defaultdict
 
-import duckdb
-import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 
@@ -49,8 +46,7 @@ def random_load(rng, n_records, partition=0):
 def bits(row):
     """Rows of the oracle as parquet_files.canonical has those that are read."""
     out = dict(row)
-    for name in ("labels",):
-        out[name] = [tuple(pair) for pair in out[name]]
+    out["labels"] = [tuple(pair) for pair in out["labels"]]
     return out
 
 
@@ -117,6 +113,27 @@ def test_the_same_objects_whatever_the_memory(tmp_path):
         found.append(digests(tmp_path / name, produce(tmp_path / name, load.records, rows_bytes=rows_bytes, twice=True)))
     assert found[0] == found[1]
     check_objects(tmp_path / "small", run_tool(tmp_path / "small", load.records, rows_bytes=SMALL), load)
+
+
+def test_every_point_in_another_hour(tmp_path):
+    load = Load()
+    for i in range(3):
+        points = [scalar(batches.counter, f"game_m{k:03}_total", i) for k in range(100)]
+        load.scrape("gs-1", points, NOON, [NOON - k * HOUR_MS + i for k in range(100)])
+    objects = produce(tmp_path, load.records)
+    assert len(objects) == 100
+    check_objects(tmp_path, objects, load)
+
+
+def test_rows_as_large_as_they_may_be(tmp_path):
+    """64 labels of 1 KiB, a histogram of 20,000 buckets, and the least memory for rows and writer."""
+    labels, load = {f"label_{i:02}": chr(0x1F3AE) * 256 for i in range(64)}, Load()
+    buckets = [(i, 1 + i % 3) for i in range(20_000)]
+    for i in range(12):
+        load.scrape("gs-1", [native("game_tick_seconds", buckets, 1.5, **labels), scalar(batches.counter, "game_m_total", i, **labels)],
+                    NOON + i * 10_000)
+    objects = produce(tmp_path, load.records, rows_bytes=SMALL, writer_bytes=16 << 20)
+    check_objects(tmp_path, objects, load)
 
 
 def test_portable_files_hold_the_same(tmp_path):

@@ -52,17 +52,18 @@ void rows_reset(struct rows *r)
     r->n_rows = 0;
 }
 
-/* The strands, twice since qsort may take as much, and a row's reference per line, in a buf that
- * doubles. */
-static size_t sorting_bytes(size_t n_strands, size_t n_entries)
+/* The strands that have rows, twice since qsort may take as much, and a row's reference per line,
+ * in a buf that doubles. */
+static size_t sorting_bytes(size_t n_strands, uint64_t n_rows, size_t n_entries)
 {
+    n_strands = n_strands < n_rows ? n_strands : (size_t)n_rows;
     return n_strands * 2 * sizeof(struct strand) + n_entries * 96;
 }
 
 size_t rows_held_bytes(const struct rows *r)
 {
     return r->arena.held_bytes + r->scratch.held_bytes + r->shapes.scratch.held_bytes +
-           r->shapes.table.cost_bytes + sorting_bytes(r->n_strands, r->n_entries);
+           r->shapes.table.cost_bytes + sorting_bytes(r->n_strands, r->n_rows, r->n_entries);
 }
 
 /* --- taking a batch --- */
@@ -136,7 +137,7 @@ static size_t intake_bytes(const struct intake *in)
     n += in->n_slots *
          (sizeof(struct sheet) + b->tenant.len + ENTRIES_BYTES + (size_t)3 * PIECE_SLACK);
     n += in->cached->attached == NULL ? sizeof(struct sheets) + s->n_series * sizeof(uint32_t) : 0;
-    return n + sorting_bytes(in->n_slots * s->n_series, in->n_slots);
+    return n + sorting_bytes(s->n_series, s->n_series, in->n_slots);
 }
 
 static struct sheets *sheets_new(struct rows *r, const struct shape *s)

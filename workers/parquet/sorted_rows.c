@@ -60,21 +60,49 @@ static int ref_sort(const void *x, const void *y)
     return ref_cmp(x, y);
 }
 
-bool sorted_rows_init(struct sorted_rows *s, const struct rows *r, struct err *e)
+/* A sheet whose scrapes have rows in other slots, too, may have none in a column. */
+static bool strand_has_rows(const struct strand *s, int hours)
 {
-    *s = (struct sorted_rows){.rows = r, .n_strands = r->n_strands};
-    buf_init(&s->refs, SIZE_MAX / 2);
-    s->strands = malloc((r->n_strands + 1) * sizeof *s->strands);
-    if (s->strands == NULL) {
-        return err_set(e, ERR_RETRY, "out of memory for sorting rows");
+    for (const struct entries *block = s->sheet->first; block != NULL; block = block->next) {
+        for (uint32_t i = 0; i < block->n; i++) {
+            const int64_t *times = block->entry[i].scrape->times;
+            if (times == NULL || key_slot(times[s->column], hours) == s->sheet->slot) {
+                return true;
+            }
+        }
     }
+    return false;
+}
+
+/* Into out, if it is not NULL: how many. */
+static size_t strands_list(const struct rows *r, struct strand *out)
+{
     size_t n = 0;
     for (const struct sheet *sheet = r->sheets; sheet != NULL; sheet = sheet->next) {
         for (uint32_t i = 0; i < sheet->shape->n_series; i++) {
-            s->strands[n++] = (struct strand){sheet, i};
+            const struct strand strand = {sheet, i};
+            if (sheet->any_times && !strand_has_rows(&strand, r->hours)) {
+                continue;
+            }
+            if (out != NULL) {
+                out[n] = strand;
+            }
+            n++;
         }
     }
-    qsort(s->strands, n, sizeof *s->strands, strand_sort);
+    return n;
+}
+
+bool sorted_rows_init(struct sorted_rows *s, const struct rows *r, struct err *e)
+{
+    *s = (struct sorted_rows){.rows = r, .n_strands = strands_list(r, NULL)};
+    buf_init(&s->refs, SIZE_MAX / 2);
+    s->strands = malloc((s->n_strands + 1) * sizeof *s->strands);
+    if (s->strands == NULL) {
+        return err_set(e, ERR_RETRY, "out of memory for sorting rows");
+    }
+    (void)strands_list(r, s->strands);
+    qsort(s->strands, s->n_strands, sizeof *s->strands, strand_sort);
     return true;
 }
 
