@@ -13,14 +13,15 @@
 #include "game_load.h"
 #include "range.h"
 
-enum { N_METRICS = 300, SMALL = 8 << 20, LARGE = 256 << 20 };
+enum { N_METRICS = 300, SMALL = 48 << 20, LARGE = 256 << 20 };
 
 struct variant {
     const char *name;
     size_t rows_bytes;
     bool portable;
     bool histograms;
-    unsigned n_servers; /* 0: as told */
+    unsigned n_servers;
+    unsigned n_scrapes;
 };
 
 struct output {
@@ -63,12 +64,13 @@ static struct range *range_new(const struct variant *v)
     return r;
 }
 
-static void run(const struct variant *v, struct game_load_options o, uint64_t n_rows, FILE *f,
-                bool json)
+static void run(const struct variant *v, FILE *f, bool json)
 {
-    o.n_servers = v->n_servers != 0 ? v->n_servers : o.n_servers;
-    o.n_scrapes = (unsigned)(n_rows / o.n_metrics / o.n_servers) + 1;
-    o.histograms = v->histograms;
+    const struct game_load_options o = {.n_servers = v->n_servers,
+                                        .n_metrics = N_METRICS,
+                                        .n_scrapes = v->n_scrapes,
+                                        .base_ms = INT64_C(1780012800000),
+                                        .histograms = v->histograms};
     struct game_load *load = game_load_new(&o);
     struct range *r = range_new(v);
     struct output out = {.f = f};
@@ -106,35 +108,31 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"rows", required_argument, NULL, 'r'},
-                                            {"servers", required_argument, NULL, 's'},
                                             {"out", required_argument, NULL, 'o'},
                                             {0}};
-    static const struct variant variants[] = {{"in memory", LARGE, false, false, 0},
-                                              {"through scratch files", SMALL, false, false, 0},
-                                              {"portable encodings", LARGE, true, false, 0},
-                                              {"50 servers for longer", LARGE, false, false, 50},
-                                              {"one in ten a histogram", LARGE, false, true, 0}};
-    struct game_load_options o = {
-        .n_servers = 417, .n_metrics = N_METRICS, .base_ms = INT64_C(1780012800000)};
-    uint64_t n_rows = 2700000;
+    struct variant variants[] = {
+        {"417 servers for 15 min (5,000 on 12 partitions)", LARGE, false, false, 417, 90},
+        {"50 servers for an hour", LARGE, false, false, 50, 360},
+        {"417 servers for 5 min, through scratch files", SMALL, false, false, 417, 30},
+        {"50 servers for 15 min, portable encodings", LARGE, true, false, 50, 90},
+        {"50 servers for 15 min, one metric in ten a histogram", LARGE, false, true, 50, 90}};
     bool json = false;
     const char *path = NULL;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'j') {
             json = true;
         } else if (c == 'r') {
-            n_rows = strtoull(optarg, NULL, 10);
-        } else if (c == 's') {
-            o.n_servers = (unsigned)strtoul(optarg, NULL, 10);
+            variants[0].n_scrapes =
+                1 + (unsigned)(strtoul(optarg, NULL, 10) / variants[0].n_servers / N_METRICS);
         } else if (c == 'o') {
             path = optarg;
         } else {
             return 2;
         }
     }
-    FILE *out = path == NULL ? NULL : fopen(path, "wb"); /* the first variant's file */
+    FILE *out = path == NULL ? NULL : fopen(path, "wb");
     for (size_t i = 0; i < sizeof variants / sizeof *variants && (path == NULL || i == 0); i++) {
-        run(&variants[i], o, n_rows, out, json);
+        run(&variants[i], out, json);
     }
     return out != NULL && fclose(out) != 0;
 }

@@ -1,6 +1,11 @@
-"""What a query for one metric of 300 reads of an hour's file, counted at the file; how many bytes a sample takes."""
+"""An hour's file of 5.4 million samples: what a query for one metric of 300 reads of it, counted at the file; how many bytes a
+sample takes; that all readers see the same."""
 import io
 
+import datafusion
+import duckdb
+import polars
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -9,6 +14,7 @@ from tests.flow.parquet_rows import HOUR_MS, run_tool
 
 METRIC = "game_matchmaking_players_total_150"
 N_SERVERS, N_METRICS, N_SCRAPES = 50, 300, 360
+BASE_MS = 1_780_056_000_000
 
 
 class CountingFile(io.RawIOBase):
@@ -44,7 +50,7 @@ class CountingFile(io.RawIOBase):
 def hour(tmp_path_factory):
     """50 servers of 300 series, scraped every 10 s for an hour: (path, rows, bytes)."""
     directory = tmp_path_factory.mktemp("scan")
-    load = {"servers": N_SERVERS, "metrics": N_METRICS, "scrapes": N_SCRAPES, "base_ms": 1_780_056_000_000}
+    load = {"servers": N_SERVERS, "metrics": N_METRICS, "scrapes": N_SCRAPES, "base_ms": BASE_MS}
     objects = sorted(run_tool(directory, load=load), key=lambda o: o["rows"])
     assert sum(o["rows"] for o in objects) == N_SERVERS * N_METRICS * N_SCRAPES
     o = objects[-1]
@@ -75,3 +81,40 @@ def test_row_groups_end_with_their_metrics(hour):
     metadata = pq.read_metadata(hour[0])
     bounds = [metadata.row_group(i).column(1).statistics for i in range(metadata.num_row_groups)]
     assert len(bounds) >= 20 and all(a.max < b.min for a, b in zip(bounds, bounds[1:]))
+
+
+AGGREGATES = ("SELECT count(*), sum(ts_ms - 1780056000000), sum(kafka_offset), min(value), max(value), count(DISTINCT series), "
+              "count(CASE WHEN region = 'eu-central-1' THEN 1 END) FROM {}")
+
+
+def of_pyarrow(path):
+    t = pq.read_table(path, columns=["ts_ms", "kafka_offset", "value", "series", "region"])
+    return (t.num_rows, pc.sum(pc.subtract(t["ts_ms"], BASE_MS)).as_py(), pc.sum(t["kafka_offset"]).as_py(), pc.min(t["value"]).as_py(),
+            pc.max(t["value"]).as_py(), pc.count_distinct(t["series"]).as_py(),
+            pc.sum(pc.equal(t["region"], "eu-central-1")).as_py())
+
+
+def of_duckdb(path):
+    with duckdb.connect() as db:
+        return db.execute(AGGREGATES.format(f"read_parquet('{path}')")).fetchone()
+
+
+def of_polars(path):
+    c = polars.col
+    return polars.scan_parquet(path).select(
+        polars.len(), (c("ts_ms") - BASE_MS).sum().alias("a"), c("kafka_offset").sum().alias("b"), c("value").min().alias("c"),
+        c("value").max().alias("d"), c("series").n_unique().alias("e"), (c("region") == "eu-central-1").sum().alias("f")).collect().row(0)
+
+
+def of_datafusion(path):
+    context = datafusion.SessionContext()
+    context.register_parquet("t", str(path))
+    return tuple(context.sql(AGGREGATES.format("t")).collect()[0].to_pylist()[0].values())
+
+
+def test_millions_of_rows_are_the_same_to_all_readers(hour):
+    path, n_rows, _ = hour
+    want = of_pyarrow(path)
+    assert want[0] == n_rows > 5_000_000 and want[5] == N_SERVERS * N_METRICS and want[6] == n_rows
+    for reader in (of_duckdb, of_polars, of_datafusion):
+        assert reader(path) == want, reader.__name__

@@ -25,7 +25,7 @@ struct range_options {
     size_t max_writer_bytes; /* 128 MiB, with less row groups are smaller: besides, while an object
                                 is written */
     int zstd_level;          /* 3 */
-    bool portable;           /* encodings that Spark before 4 reads, too; a third larger */
+    bool portable;           /* only PLAIN and dictionaries, which every reader knows; larger */
 };
 
 /* ERR_CONFIG: options that can't be; ERR_RETRY: no memory. The layout is copied. */
