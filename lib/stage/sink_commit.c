@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { NO_RECORDS_BYTES = 4096 };
+enum { NO_RECORDS_BYTES = 4096, BACK_OFF_MS = 100 };
 
 bool sink_commit_open(struct stage *s, struct err *e)
 {
@@ -86,13 +86,29 @@ static void on_failed(struct stage *s, struct owned *p)
     assignment_rewind_one(s, p);
 }
 
+/* Every partition of the commit learns how it ended. */
+static bool tell_all(struct stage *s, bool committed, struct err *e)
+{
+    bool ok = true;
+    for (struct owned *p = s->partitions; ok && p != NULL; p = p->next) {
+        if (!p->assigned || !p->commit_under_way) {
+            continue;
+        }
+        if (committed) {
+            ok = on_committed(s, p, p->wanted_offset, e);
+        } else {
+            on_failed(s, p);
+        }
+    }
+    return ok;
+}
+
 /* Takes the outcome of the commit under way, if it is there within timeout_ms. */
 static bool take_outcome(struct stage *s, int64_t timeout_ms, struct err *e)
 {
     struct sink *k = &s->sink;
     struct err why = ERR_INIT;
     enum transaction_outcome outcome = transaction_wait(k->committer, timeout_ms, &why);
-    struct owned *under_way = NULL;
     if (outcome == TRANSACTION_NONE) {
         if (!committer_unstick(&k->committer, &k->box)) {
             return true;
@@ -105,26 +121,16 @@ static bool take_outcome(struct stage *s, int64_t timeout_ms, struct err *e)
                        "another process uses the instance name \"%s\" in group %s (%s); give each process its own "
                        "`instance`", s->instance, s->group, why.text);
     }
-    bool ok = true;
+    bool committed = outcome == TRANSACTION_COMMITTED;
     histogram_observe(s->commit_seconds, (double)transaction_last_ms(k->committer) / 1000.0, 1);
     cell_set(s->cell_recreated, (double)committer_n_recreated(k->committer));
-    cell_add(outcome == TRANSACTION_COMMITTED ? s->cell_committed : s->cell_aborted, 1);
-    if (outcome != TRANSACTION_COMMITTED) {
+    cell_add(committed ? s->cell_committed : s->cell_aborted, 1);
+    if (!committed) {
         log_err(LOG_WARN, "a commit failed, its partitions begin anew at what is committed", &why);
-        s->recover_after_ms = clock_mono_ms() + 100;
-    }
-    for (under_way = s->partitions; ok && under_way != NULL; under_way = under_way->next) {
-        if (!under_way->assigned || !under_way->commit_under_way) {
-            continue;
-        }
-        if (outcome == TRANSACTION_COMMITTED) {
-            ok = on_committed(s, under_way, under_way->wanted_offset, e);
-        } else {
-            on_failed(s, under_way);
-        }
+        s->recover_after_ms = clock_mono_ms() + BACK_OFF_MS;
     }
     box_reset(k->box);
-    return ok;
+    return tell_all(s, committed, e);
 }
 
 static bool is_wanted(const struct owned *p)
