@@ -39,18 +39,22 @@ TBLPROPERTIES (
   'storage.location.template' = 'S3_LOCATION/samples/dt=${dt}/hour=${hour}/');
 
 -- Rollups: a row per series and window, ts is the window's end (its samples lie in [end - window, end)); dt and hour are those
--- of its samples, so that a window ending at midnight lies in the day before. revision 0 is the
--- window as it closed. Samples that came later make further rows of the same window, revision 1 and up, which hold the late
--- amounts alone, to be added (delta, sum, count) or compared (min, max); `late` of revision 0 is the part of delta that
--- belongs to earlier windows. Read them through the views, which merge all of that.
+-- of its samples, so that a window ending at midnight lies in the day before. revision 0 is the window as it closed. What came
+-- later makes further rows of the same window, with revisions above 0 (the offset at which it left, and one), which hold the
+-- late amounts alone, to be added (delta, sum, count) or compared (min, max); `late` is the part of delta that belongs to
+-- earlier windows and is in their revisions. Read them through the views, which merge all of that.
 -- total: the increase since the series was first seen; delta: within the window; both corrected for resets. Gauges: sum, count,
--- min, max, last.
+-- min, max, last. Histograms: count, sum and buckets of the window, as in samples.
 CREATE EXTERNAL TABLE IF NOT EXISTS rollup_1m (
   tenant string, metric string, kind string, temporality string, unit string, class string, series string, source string,
   labels map<string,string>,
-  ts timestamp, ts_ms bigint, revision int,
+  ts timestamp, ts_ms bigint, revision bigint,
   total double, delta double, late double, sum double, count bigint, min double, max double,
   last double, last_ts_ms bigint, ended boolean,
+  exp_schema int, exp_zero_threshold double, exp_zero_count bigint,
+  exp_positive_index array<int>, exp_positive_count array<bigint>,
+  exp_negative_index array<int>, exp_negative_count array<bigint>,
+  bucket_bounds array<double>, bucket_counts array<bigint>,
   kafka_partition int, kafka_offset bigint,
   region string, az string, cluster string, shard_id string, instance_type string, build_id string, queue string,
   asn_bucket string, le string)
@@ -68,9 +72,13 @@ TBLPROPERTIES (
 CREATE EXTERNAL TABLE IF NOT EXISTS rollup_5m (
   tenant string, metric string, kind string, temporality string, unit string, class string, series string, source string,
   labels map<string,string>,
-  ts timestamp, ts_ms bigint, revision int,
+  ts timestamp, ts_ms bigint, revision bigint,
   total double, delta double, late double, sum double, count bigint, min double, max double,
   last double, last_ts_ms bigint, ended boolean,
+  exp_schema int, exp_zero_threshold double, exp_zero_count bigint,
+  exp_positive_index array<int>, exp_positive_count array<bigint>,
+  exp_negative_index array<int>, exp_negative_count array<bigint>,
+  bucket_bounds array<double>, bucket_counts array<bigint>,
   kafka_partition int, kafka_offset bigint,
   region string, az string, cluster string, shard_id string, instance_type string, build_id string, queue string,
   asn_bucket string, le string)
@@ -88,9 +96,13 @@ TBLPROPERTIES (
 CREATE EXTERNAL TABLE IF NOT EXISTS rollup_1h (
   tenant string, metric string, kind string, temporality string, unit string, class string, series string, source string,
   labels map<string,string>,
-  ts timestamp, ts_ms bigint, revision int,
+  ts timestamp, ts_ms bigint, revision bigint,
   total double, delta double, late double, sum double, count bigint, min double, max double,
   last double, last_ts_ms bigint, ended boolean,
+  exp_schema int, exp_zero_threshold double, exp_zero_count bigint,
+  exp_positive_index array<int>, exp_positive_count array<bigint>,
+  exp_negative_index array<int>, exp_negative_count array<bigint>,
+  bucket_bounds array<double>, bucket_counts array<bigint>,
   kafka_partition int, kafka_offset bigint,
   region string, az string, cluster string, shard_id string, instance_type string, build_id string, queue string,
   asn_bucket string, le string)

@@ -13,7 +13,7 @@ FROM (SELECT *, lag(value) OVER (PARTITION BY tenant, metric, series, dt ORDER B
       WHERE kind = 'counter' AND temporality = 'cumulative' AND NOT stale) counters;
 
 -- The latest truth about each window: one row per series and window with all revisions merged, and its rate.
--- revisions says how many rows came after the window had closed. total is the newest one told.
+-- revisions says how many rows came after the window had closed. total never falls within a window: the largest is the newest.
 CREATE OR REPLACE VIEW rollup_1m_latest AS
 SELECT tenant, metric, kind, unit, class, series, source, labels, region, az, cluster, shard_id, instance_type, build_id, queue,
        asn_bucket, le, ts, ts_ms, dt, hour, revisions, total, delta, delta / 60 AS rate, sum, count, sum / count AS mean,
@@ -22,10 +22,10 @@ FROM (SELECT tenant, metric, series, ts_ms, dt, arbitrary(kind) AS kind, arbitra
              arbitrary(source) AS source, arbitrary(labels) AS labels, arbitrary(region) AS region, arbitrary(az) AS az,
              arbitrary(cluster) AS cluster, arbitrary(shard_id) AS shard_id, arbitrary(instance_type) AS instance_type,
              arbitrary(build_id) AS build_id, arbitrary(queue) AS queue, arbitrary(asn_bucket) AS asn_bucket,
-             arbitrary(le) AS le, arbitrary(ts) AS ts, arbitrary(hour) AS hour, max(revision) AS revisions,
-             max_by(total, revision) AS total, sum(delta) - sum(coalesce(late, 0)) AS delta, sum(sum) AS sum,
-             sum(count) AS count, min(min) AS min, max(max) AS max, max_by(last, last_ts_ms) AS last,
-             max_by(ended, last_ts_ms) AS ended
+             arbitrary(le) AS le, arbitrary(ts) AS ts, arbitrary(hour) AS hour,
+             count(CASE WHEN revision > 0 THEN 1 END) AS revisions, max(total) AS total,
+             sum(delta) - sum(coalesce(late, 0)) AS delta, sum(sum) AS sum, sum(count) AS count, min(min) AS min,
+             max(max) AS max, max_by(last, last_ts_ms) AS last, max_by(ended, last_ts_ms) AS ended
       FROM rollup_1m
       GROUP BY tenant, metric, series, ts_ms, dt) windows;
 

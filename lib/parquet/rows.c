@@ -41,6 +41,9 @@ static size_t entries_bytes(const struct parquet_field *f, const struct parquet_
                             size_t from, size_t n)
 {
     size_t n_bytes = n * 2 * sizeof(struct slice);
+    if (n == 0) {
+        return 0; /* there may be no arrays */
+    }
     if (is_text(f->type)) {
         const bool *nulls = f->form == PARQUET_ONE ? c->nulls : c->value_nulls;
         n_bytes += texts_bytes(c->values.texts + from, nulls == NULL ? NULL : nulls + from, n);

@@ -185,18 +185,18 @@ def insert(db, table, rows):
 
 
 def test_revisions_are_merged(tmp_path, db):
-    """Minute 1: 10, and 3 came late, of which minute 2's row had folded in 3 (late). Minute 3, a gauge: a late sample below."""
+    """Minute 1: 10, and 3 came late in two parts, which minute 2's row has folded in, too (late). Minute 3, a gauge: a late sample below."""
     produce(tmp_path, a_load().records[:1])
     attach(db, tmp_path)
     m = NOON + 60_000
     gauge = {"metric": "g", "series": "s2", "kind": "gauge"}
     insert(db, "rollup_1m", [
-        rollup_row(m, total=10.0, delta=10.0), rollup_row(m, 1, total=13.0, delta=3.0),
+        rollup_row(m, total=10.0, delta=10.0), rollup_row(m, 78, delta=2.0), rollup_row(m, 91, delta=1.0),
         rollup_row(m + 60_000, total=18.0, delta=8.0, late=3.0),
         rollup_row(m, **gauge, sum=10.0, count=2, min=4.0, max=6.0, last=6.0, last_ts_ms=m - 1, ended=False),
-        rollup_row(m, 1, **gauge, sum=1.0, count=1, min=1.0, max=1.0, last=1.0, last_ts_ms=m - 30_000)])
+        rollup_row(m, 78, **gauge, sum=1.0, count=1, min=1.0, max=1.0, last=1.0, last_ts_ms=m - 30_000)])
     view = "SELECT metric, ts_ms, total, delta, rate, revisions FROM rollup_1m_latest WHERE metric = 'm' ORDER BY ts_ms"
-    assert db.execute(view).fetchall() == [("m", m, 13.0, 13.0, 13 / 60, 1), ("m", m + 60_000, 18.0, 5.0, 5 / 60, 0)]
+    assert db.execute(view).fetchall() == [("m", m, 10.0, 13.0, 13 / 60, 2), ("m", m + 60_000, 18.0, 5.0, 5 / 60, 0)]
     view = "SELECT sum, count, mean, min, max, last, ended, revisions FROM rollup_1m_latest WHERE metric = 'g'"
     assert db.execute(view).fetchall() == [(11.0, 3, 11 / 3, 1.0, 6.0, 6.0, False, 1)]
     end = NOON + 300_000

@@ -1,6 +1,9 @@
 """An hour's file of 5.4 million samples: what a query for one metric of 300 reads of it, counted at the file; how many bytes a
 sample takes; that all readers see the same."""
 import io
+import json
+import subprocess
+import sys
 
 import datafusion
 import duckdb
@@ -74,6 +77,29 @@ def test_a_metric_is_found_without_reading_the_rest(hour, say):
         f"{N_METRICS}; {n_bytes / n_rows:.2f} bytes a sample")
     assert counted.n_bytes <= 0.05 * n_bytes
     assert n_bytes / n_rows <= 2.5
+
+
+# What the process has read since the file was named, as the kernel counts it.
+DUCKDB_READS = """
+import duckdb, json, re, sys
+def n_read():
+    return int(re.search("rchar: ([0-9]+)", open("/proc/self/io").read())[1])
+with duckdb.connect() as db:
+    db.execute("SELECT 1").fetchall()
+    before = n_read()
+    rows = db.execute("SELECT count(*), count(DISTINCT series), sum(value) FROM read_parquet(?) WHERE metric = ?", sys.argv[1:]).fetchone()
+    print(json.dumps([n_read() - before, *rows]))
+"""
+
+
+def test_duckdb_reads_as_little(hour, say):
+    path, _, n_bytes = hour
+    done = subprocess.run([sys.executable, "-c", DUCKDB_READS, str(path), METRIC], capture_output=True, text=True, check=True)
+    n_read, n_rows, n_series, total = json.loads(done.stdout)
+    assert (n_rows, n_series) == (N_SERVERS * N_SCRAPES, N_SERVERS)
+    assert total == pytest.approx(one_metric(pq.read_table(path, columns=["value"], filters=ds.field("metric") == METRIC)))
+    say(f"DuckDB read {n_read} of {n_bytes} bytes, {100 * n_read / n_bytes:.2f} %")
+    assert 0 < n_read <= 0.05 * n_bytes
 
 
 def test_row_groups_end_with_their_metrics(hour):

@@ -5,7 +5,7 @@
 #include "objects.h"
 #include "row.h"
 
-enum { MERGE_MAX_SOURCES = 17 };
+enum { MERGE_MAX_SOURCES = 9 };
 
 struct merge_source {
     struct row_stream stream;

@@ -69,7 +69,7 @@ size_t objects_sort(const struct objects *o, const struct object **out)
         out[n] = one;
         n += one->n_rows > 0;
     }
-    qsort(out, n, sizeof *out, object_cmp);
+    qsort(out, n, sizeof(void *), object_cmp);
     return n;
 }
 

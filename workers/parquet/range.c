@@ -209,7 +209,7 @@ static bool whole_next(void *context, struct row *out, struct err *e)
 static bool runs_join(struct range *r, struct err *e)
 {
     struct run joined;
-    struct whole w = {.range = r, .objects = calloc(objects_n(&r->objects) + 1, sizeof *w.objects)};
+    struct whole w = {.range = r, .objects = calloc(objects_n(&r->objects) + 1, sizeof(void *))};
     if (w.objects == NULL) {
         return err_set(e, ERR_RETRY, "out of memory for joining scratch files");
     }

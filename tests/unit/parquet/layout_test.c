@@ -99,6 +99,25 @@ START_TEST(what_cannot_be_is_named)
 }
 END_TEST
 
+START_TEST(a_text_has_room_in_metadata)
+{
+    char names[LAYOUT_MAX_LABEL_COLUMNS][LAYOUT_MAX_NAME];
+    const char *pointers[LAYOUT_MAX_LABEL_COLUMNS];
+    for (int i = 0; i < LAYOUT_MAX_LABEL_COLUMNS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "label_%02d_%s", i,
+                       "a_long_name_that_goes_on_until_there_is_no_room_left");
+        pointers[i] = names[i];
+    }
+    for (size_t n = 0; n <= LAYOUT_MAX_LABEL_COLUMNS; n++) {
+        struct layout l;
+        struct err e = ERR_INIT;
+        bool ok = layout_init(&l, "samples", "p", 1, false, pointers, n, &e);
+        ck_assert(ok == (n <= 17));
+        ck_assert(ok || strstr(e.text, "more than 1200 bytes as text") != NULL);
+    }
+}
+END_TEST
+
 START_TEST(texts_that_are_none_are_refused)
 {
     static const char *const texts[] = {
@@ -214,6 +233,7 @@ int main(void)
     tcase_add_test(tests, a_layout_comes_back_from_its_text);
     tcase_add_test(tests, the_text_is_canonical);
     tcase_add_test(tests, what_cannot_be_is_named);
+    tcase_add_test(tests, a_text_has_room_in_metadata);
     tcase_add_test(tests, texts_that_are_none_are_refused);
     tcase_add_test(tests, keys);
     tcase_add_test(tests, dates_are_those_of_the_c_library);

@@ -2,9 +2,12 @@
  * The values in the files are tests/flow/test_parquet_rows.py's. */
 #include "../runner.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "game_load.h"
 #include "merge.h"
@@ -23,7 +26,7 @@ enum { SMALL = 8 << 20, LARGE = 256 << 20, MOST_OBJECTS = 64 };
 #define BASE_MS (INT64_C(494444) * HOUR_MS)
 
 /* The hour ends in the middle. Many shapes fill the memory sooner than many scrapes. */
-static const struct game_load_options two_hours = {.n_servers = 800,
+static const struct game_load_options two_hours = {.n_servers = 500,
                                                    .n_metrics = 60,
                                                    .n_scrapes = 3,
                                                    .base_ms = BASE_MS + HOUR_MS - 15000,
@@ -145,7 +148,7 @@ START_TEST(little_memory_gives_the_same_objects)
     struct range *small = range_new(SMALL, false);
     ck_assert_int_eq(fill(large, &two_hours), 0);
     ck_assert_int_gt(fill(small, &two_hours), 1);
-    ck_assert_uint_eq(range_n_rows(small), 800 * 60 * 3);
+    ck_assert_uint_eq(range_n_rows(small), 500 * 60 * 3);
     ck_assert_uint_eq(plan(small), 2);
     check_equal(large, small);
     range_close(large);
@@ -157,7 +160,7 @@ END_TEST
 START_TEST(scratch_files_are_joined)
 {
     const struct game_load_options many = {
-        .n_servers = 5600, .n_metrics = 60, .n_scrapes = 1, .base_ms = BASE_MS};
+        .n_servers = 3300, .n_metrics = 60, .n_scrapes = 1, .base_ms = BASE_MS};
     struct range *large = range_new(LARGE, false);
     struct range *small = range_new(SMALL, false);
     ck_assert_int_eq(fill(large, &many), 0);
@@ -216,6 +219,47 @@ START_TEST(a_full_disk_loses_nothing)
     game_load_free(load);
     check_equal(whole, r);
     range_close(whole);
+    range_close(r);
+}
+END_TEST
+
+/* The scratch file that has no name, opened once more. */
+static int scratch_open(void)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        char path[64];
+        char target[256];
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof target - 1);
+        target[n < 0 ? 0 : n] = '\0';
+        if (strncmp(target, "/tmp/", 5) == 0 && strstr(target, "check_") == NULL &&
+            strstr(target, "(deleted)") != NULL) {
+            return open(path, O_RDWR | O_CLOEXEC);
+        }
+    }
+    return -1;
+}
+
+START_TEST(a_scratch_file_that_changes_is_found)
+{
+    struct range *r = range_new(SMALL, false);
+    struct sink s = sink_of(-1);
+    struct err e = ERR_INIT;
+    uint8_t byte;
+    ck_assert_int_gt(fill(r, &two_hours), 0);
+    ck_assert_uint_gt(plan(r), 0);
+    int fd = scratch_open();
+    ck_assert_int_ge(fd, 0);
+    ck_assert(pread(fd, &byte, 1, 5000) == 1);
+    byte ^= 1;
+    ck_assert(pwrite(fd, &byte, 1, 5000) == 1);
+    ck_assert(!range_write(r, 0, NULL, 0, sink_write, &s, &e) && e.kind == ERR_FATAL);
+    ck_assert_msg(strstr(e.text, "scratch file is damaged") != NULL, "%s", e.text);
+    ck_assert(ftruncate(fd, 5000) == 0);
+    ck_assert(!range_write(r, 0, NULL, 0, sink_write, &s, &e) && e.kind == ERR_RETRY);
+    ck_assert_msg(strstr(e.text, "scratch file cannot be read") != NULL, "%s", e.text);
+    ck_assert(close(fd) == 0);
+    buf_fini(&s.bytes);
     range_close(r);
 }
 END_TEST
@@ -334,6 +378,7 @@ int main(void)
     tcase_add_test(tests, scratch_files_are_joined);
     tcase_add_test(tests, memory_stays_below_its_ceiling);
     tcase_add_test(tests, a_full_disk_loses_nothing);
+    tcase_add_test(tests, a_scratch_file_that_changes_is_found);
     tcase_add_test(tests, a_sink_that_fails_may_be_tried_again);
     tcase_add_test(tests, bad_batches_are_refused_and_leave_nothing);
     tcase_add_test(tests, tenants_have_objects_of_their_own);
