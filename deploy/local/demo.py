@@ -1,9 +1,11 @@
 """The demo: load, a live table, and the proof that every sample that was sent is in the store."""
 import time
 
+from deploy.local import parquet
 from deploy.local.load import TOPIC, Load
 from deploy.local.metrics import quantile
 from deploy.local.places import StackError
+from deploy.local.s3proxy import BUCKET
 from deploy.local.table import Table, seconds
 from deploy.local.verify import count_samples
 
@@ -26,6 +28,9 @@ def run(stack, duration_s, rate, say):
         sent = load.sent()
         say(f"sent {sent:,} samples; waiting until they are delivered")
         last = _drain(stack, table, sent)
+        if stack.needs_s3:
+            say("waiting until the last files are due and stored")
+            last = _drain_files(stack, table, last.admitted)
         return _judge(stack, load, sent, last, began_s, say)
     finally:
         load.stop()
@@ -46,6 +51,38 @@ def _drain(stack, table, sent):
         time.sleep(1)
 
 
+def _drain_files(stack, table, admitted):
+    """Until every row is in an object, or nothing has come for a while."""
+    moved_at, seen = time.monotonic(), -1
+    while True:
+        now = table.tick()
+        if now.rows_stored >= admitted and now.rows_open == 0:
+            return now
+        if now.rows_stored != seen:
+            moved_at, seen = time.monotonic(), now.rows_stored
+        if time.monotonic() - moved_at > STALLED_S:
+            return now
+        stack.check_alive()
+        time.sleep(1)
+
+
+def _judge_files(stack, last, say):
+    """What is wrong with the objects, as DuckDB reads them."""
+    answers = parquet.ask(stack.places, stack.places.data / "s3" / BUCKET)
+    rows, series, files = answers["counts"][0]
+    say(f"in S3      {rows:12,}   rows of {series:,} series in {files} Parquet files, {last.bytes_stored:,.0f} bytes: "
+        f"{last.bytes_stored / max(rows, 1):.2f} bytes per sample")
+    say("  SELECT metric, count(*), count(DISTINCT source), min(value), max(value) … WHERE kind = 'counter', by DuckDB:")
+    for metric, n, sources, low, high in answers["answer"]:
+        say(f"  {metric:<40} {n:10,} samples of {sources} servers, from {low:,.0f} to {high:,.0f}")
+    problems = []
+    if rows != last.admitted:
+        problems.append(f"rows in S3 - admitted = {rows - last.admitted:+,.0f}")
+    if answers["double"][0][0]:
+        problems.append(f"{answers['double'][0][0]} samples are in S3 more than once")
+    return problems
+
+
 def _judge(stack, load, sent, last, began_s, say):
     by_metric = count_samples(stack.prometheus.url, began_s - 120, time.time() + 60)
     stored = sum(by_metric.values())
@@ -62,7 +99,7 @@ def _judge(stack, load, sent, last, began_s, say):
     p50, p99 = (seconds(quantile(q, last.freshness)) for q in (0.5, 0.99))
     say(f"freshness  p50 {p50}, p99 {p99}   (from the append to the ingest topic to the store's answer)")
     say("sluice-loadgen verify: " + (report or "no output"))
-    problems = []
+    problems = _judge_files(stack, last, say) if stack.needs_s3 else []
     if last.delivered + last.rejected != sent:
         problems.append(f"delivered + rejected - sent = {last.delivered + last.rejected - sent:+,.0f}")
     if stored + last.rejected != sent:
@@ -71,4 +108,4 @@ def _judge(stack, load, sent, last, began_s, say):
         problems.append("sluice-loadgen verify found differences")
     if problems:
         raise StackError("not all samples arrived as sent: " + "; ".join(problems))
-    say("every sample that was sent is in Prometheus")
+    say("every sample that was sent is in Prometheus" + (", and once in S3" if stack.needs_s3 else ""))

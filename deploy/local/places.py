@@ -16,6 +16,8 @@ DEFAULT_PORTS = {
     "validate": 19481,
     "amp": 19482,
     "limit": 19483,
+    "parquet": 19484,
+    "s3proxy": 19491,
 }
 
 

@@ -10,6 +10,7 @@ LOG = """<configuration><appender name="o" class="ch.qos.logback.core.ConsoleApp
 <pattern>%d %level %logger{0} %msg%n</pattern></encoder></appender><root level="info"><appender-ref ref="o"/></root></configuration>
 """
 IDENTITY, SECRET = "AKIALOCAL", "local/secret+key"
+BUCKET = "metrics"
 
 
 class S3Proxy:

@@ -7,6 +7,7 @@ from deploy.local.kafka import Kafka
 from deploy.local.places import StackError
 from deploy.local.process import Process, stop_all
 from deploy.local.prometheus import Prometheus
+from deploy.local.s3proxy import BUCKET, S3Proxy
 from deploy.local.workers import WORKERS, Worker
 
 
@@ -15,11 +16,17 @@ class Stack:
         self.places = places
         self.kafka = Kafka(places, brokers, die_with_parent)
         self.prometheus = Prometheus(places, die_with_parent)
+        self.s3proxy = S3Proxy(places, places.port("s3proxy"), die_with_parent)
         self.workers = {kind: Worker(places, kind, die_with_parent=die_with_parent) for kind in workers}
+
+    @property
+    def needs_s3(self):
+        return "parquet" in self.workers
 
     def processes(self):
         """In the order of their start."""
-        return [*self.kafka.brokers, self.prometheus.process, *(w.process for w in self.workers.values())]
+        return [*self.kafka.brokers, self.prometheus.process, *([self.s3proxy.process] if self.needs_s3 else ()),
+                *(w.process for w in self.workers.values())]
 
     def start(self, say=lambda line: None):
         """All or nothing: what was started is stopped when a part fails."""
@@ -43,6 +50,10 @@ class Stack:
         self.kafka.start()
         say("starting Prometheus")
         self.prometheus.start()
+        if self.needs_s3:
+            say("starting S3Proxy")
+            self.s3proxy.forget()
+            self.s3proxy.start([BUCKET])
         topics.apply(self.places, self.kafka)
         self.prometheus.wait_ready()
         for kind, worker in self.workers.items():
@@ -55,6 +66,7 @@ class Stack:
 
     def endpoints(self):
         return {"kafka": self.kafka.bootstrap, "prometheus": self.prometheus.url,
+                **({"s3": f"{self.s3proxy.url}/{BUCKET}"} if self.needs_s3 else {}),
                 "workers": {kind: worker.url for kind, worker in self.workers.items()}}
 
     def check_alive(self):
@@ -64,6 +76,8 @@ class Stack:
 
     def stop(self):
         stop_all([worker.process for worker in self.workers.values()])
+        if self.needs_s3:
+            self.s3proxy.stop()
         self.prometheus.stop()
         self.kafka.stop()
         self.places.endpoints.unlink(missing_ok=True)
@@ -73,7 +87,7 @@ def down(places):
     """Stops what the pid files tell of, brokers and store last; the names of what was running."""
     known = Process.known(places.run)
     stopped = [p.name for p in known if p.alive()]
-    base = [p for p in known if p.name == "prometheus" or p.name.startswith("kafka")]
+    base = [p for p in known if p.name in ("prometheus", "s3proxy") or p.name.startswith("kafka")]
     stop_all([p for p in known if p not in base])
     stop_all(base)
     places.endpoints.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import time
 from deploy.local.metrics import Page, quantile
 
 WINDOW_S = 10
-HEAD = (f"{'time':>6} {'validate/s':>11} {'admitted':>11} {'rejected':>9} {'series':>8} {'complete':>8} {'amp/s':>9} {'delivered':>11} {'lag':>8}"
+HEAD = (f"{'time':>6} {'validate/s':>11} {'admitted':>11} {'rejected':>9} {'series':>8} {'complete':>8} {'amp/s':>9} {'delivered':>11} {'in S3':>11} {'objects':>7} {'lag':>8}"
         f" {'fresh p50':>10} {'p99':>8}")
 
 
@@ -26,6 +26,11 @@ class Reading:
         self.completeness = limit.by("sluice_completeness_ratio", "tenant")
         self.delivered = amp.total("sluice_samples_out_total")
         self.lag = sum(p.total("sluice_lag_records") for p in pages.values())
+        parquet = pages.get("parquet", empty)
+        self.rows_stored = parquet.total("sluice_s3_rows_total")
+        self.rows_open = parquet.total("sluice_range_rows")
+        self.bytes_stored = parquet.total("sluice_s3_bytes_total")
+        self.objects = parquet.total("sluice_s3_objects_total", outcome="stored")
         self.freshness = amp.buckets("sluice_freshness_seconds")
 
 
@@ -65,5 +70,5 @@ class Table:
         complete = min((now.completeness[t] for t, n in now.series.items() if n > 0), default=1)
         print(f"{now.at_s:5.0f}s {(now.taken_in - last.taken_in) / span:11,.0f} {now.admitted:11,.0f} {now.rejected:9,.0f}"
               f" {sum(now.series.values()):8,.0f} {complete:8.2%}"
-              f" {(now.delivered - last.delivered) / span:9,.0f} {now.delivered:11,.0f} {now.lag:8,.0f}"
+              f" {(now.delivered - last.delivered) / span:9,.0f} {now.delivered:11,.0f} {now.rows_stored:11,.0f} {now.objects:7,.0f} {now.lag:8,.0f}"
               f" {seconds(p50):>10} {seconds(p99):>8}", file=self.out, flush=True)

@@ -4,6 +4,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from deploy.local import s3proxy
 from deploy.local.places import HOST, StackError, port_is_free
 from deploy.local.process import Process
 
@@ -14,7 +15,13 @@ WORKERS = {
     "validate": lambda s: {"policy": str(POLICY)},
     "limit": lambda s: {"policy": str(POLICY)},
     "amp": lambda s: {"topics": ["metrics.admitted"], "url": s.prometheus.write_url},
+    "parquet": lambda s: {"bucket": s3proxy.BUCKET, "endpoint": s.s3proxy.url, "path_style": True, "aws.region": "local",
+                          "start": "earliest", "raw_max_age_ms": PARQUET_AGE_MS},
 }
+PARQUET_AGE_MS = 20_000
+# What besides is in the environment: secrets.
+ENVIRONMENTS = {"parquet": {"AWS_ACCESS_KEY_ID": s3proxy.IDENTITY, "AWS_SECRET_ACCESS_KEY": s3proxy.SECRET,
+                            "AWS_EC2_METADATA_DISABLED": "true"}}
 
 
 class Worker:
@@ -26,6 +33,7 @@ class Worker:
         self.name = name or kind
         self.port = port or places.port(kind)
         self.die_with_parent = die_with_parent
+        self.env = ENVIRONMENTS.get(kind)
         self.process = Process(self.name, places.run, places.logs / f"{self.name}.log")
         self.config_path = places.config / f"{self.name}.json"
 
@@ -46,7 +54,7 @@ class Worker:
     def start(self, arguments=(), env=None):
         """Runs it on the configuration file that was written."""
         self.process.start([self.check(), "--config", str(self.config_path), *arguments],
-                           self.die_with_parent, env)
+                           self.die_with_parent, {**(self.env or {}), **(env or {})} or None)
 
     def get(self, path):
         """(status, text) of an admin page; (0, "") when it does not answer."""

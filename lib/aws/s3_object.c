@@ -2,6 +2,7 @@
 
 #include "aws/crc32c.h"
 #include "aws/encode.h"
+#include "aws/s3_exchange.h"
 #include "aws/xml.h"
 
 #include <inttypes.h>
@@ -18,52 +19,9 @@ enum {
     PARTS_AT_ONCE = 4,
     CRC_CHARS = 8, /* four bytes in base64 */
     MAX_ETAG_CHARS = 128,
-    STEP_MS = 1000,
+    STEP_MS = S3_STEP_MS,
     PAGE_ARENA_BYTES = 8 << 20
 };
-
-/* --- one request, waited for --- */
-
-struct outcome {
-    bool done;
-    bool ok;
-    int status;
-    int n_attempts;
-    bool maybe_stored;
-    /* Looks at the answer while it is there; false and e: it is not as it should be. */
-    bool (*look)(void *ctx, const struct s3_answer *answer, struct err *e);
-    void *ctx;
-    struct err *e;
-};
-
-static void on_done(void *ctx, const struct s3_answer *a)
-{
-    struct outcome *o = ctx;
-    o->done = true;
-    o->status = a->status;
-    o->n_attempts = a->n_attempts;
-    o->maybe_stored = a->maybe_stored;
-    o->ok = a->e == NULL;
-    if (!o->ok) {
-        *o->e = *a->e;
-    } else if (o->look != NULL) {
-        o->ok = o->look(o->ctx, a, o->e);
-    }
-}
-
-static bool exchange(struct s3 *s, const struct s3_request *r, struct outcome *o, struct err *e)
-{
-    o->e = e;
-    if (!s3_start(s, r, on_done, o, e)) {
-        return false;
-    }
-    while (!o->done) {
-        if (!s3_drive(s, -1, STEP_MS, e)) {
-            return false;
-        }
-    }
-    return o->ok;
-}
 
 /* --- headers of an object --- */
 
@@ -135,7 +93,7 @@ static void add_checksum(struct headers *h, struct slice body)
     add(h, "x-amz-checksum-crc32c", crc);
 }
 
-static bool take_put(const struct outcome *o, struct s3_put_result *out, struct slice key,
+static bool take_put(const struct s3_outcome *o, struct s3_put_result *out, struct slice key,
                      struct err *e)
 {
     out->n_attempts = o->n_attempts;
@@ -149,14 +107,14 @@ bool s3_put(struct s3 *s, struct slice key, struct slice body, const struct s3_p
             struct s3_put_result *out, struct err *e)
 {
     struct headers h;
-    struct outcome outcome = {.done = false};
+    struct s3_outcome outcome = {.done = false};
     headers_init(&h);
     add_options(&h, o);
     add_checksum(&h, body);
     add(&h, "If-None-Match", o->only_if_absent ? "*" : NULL);
     const struct s3_request r = {
         .method = "PUT", .key = key, .headers = h.lines, .n_headers = h.n, .body = body};
-    bool ok = headers_ok(&h, e) && exchange(s, &r, &outcome, e) && take_put(&outcome, out, key, e);
+    bool ok = headers_ok(&h, e) && s3_exchange(s, &r, &outcome, e) && take_put(&outcome, out, key, e);
     arena_fini(&h.arena);
     return ok;
 }
@@ -218,13 +176,13 @@ static bool look_upload_id(void *ctx, const struct s3_answer *a, struct err *e)
 static bool upload_create(struct upload *u, const struct s3_put_options *o, struct err *e)
 {
     struct headers h;
-    struct outcome outcome = {.look = look_upload_id, .ctx = u};
+    struct s3_outcome outcome = {.look = look_upload_id, .ctx = u};
     headers_init(&h);
     add_options(&h, o);
     add(&h, "x-amz-checksum-algorithm", "CRC32C");
     const struct s3_request r = {
         .method = "POST", .key = u->key, .query = "uploads=", .headers = h.lines, .n_headers = h.n};
-    bool ok = headers_ok(&h, e) && exchange(u->s3, &r, &outcome, e);
+    bool ok = headers_ok(&h, e) && s3_exchange(u->s3, &r, &outcome, e);
     arena_fini(&h.arena);
     return ok;
 }
@@ -301,7 +259,7 @@ static bool upload_complete(struct upload *u, const struct s3_put_options *o,
 {
     struct buf xml;
     struct headers h;
-    struct outcome outcome = {.done = false};
+    struct s3_outcome outcome = {.done = false};
     char query[600];
     buf_init(&xml, 4 << 20);
     buf_printf(&xml, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -322,7 +280,7 @@ static bool upload_complete(struct upload *u, const struct s3_put_options *o,
                                  .n_headers = h.n,
                                  .body = buf_slice(&xml)};
     bool ok = (buf_ok(&xml) || err_set(e, ERR_RETRY, "out of memory")) &&
-              exchange(u->s3, &r, &outcome, e) && take_put(&outcome, out, u->key, e);
+              s3_exchange(u->s3, &r, &outcome, e) && take_put(&outcome, out, u->key, e);
     arena_fini(&h.arena);
     buf_fini(&xml);
     return ok;
@@ -332,11 +290,11 @@ static bool upload_complete(struct upload *u, const struct s3_put_options *o,
 static void upload_abort(struct upload *u)
 {
     struct err e = ERR_INIT;
-    struct outcome outcome = {.done = false};
+    struct s3_outcome outcome = {.done = false};
     char query[600];
     (void)snprintf(query, sizeof query, "uploadId=%s", u->id);
     const struct s3_request r = {.method = "DELETE", .key = u->key, .query = query};
-    (void)!exchange(u->s3, &r, &outcome, &e);
+    (void)!s3_exchange(u->s3, &r, &outcome, &e);
 }
 
 static bool cut(struct upload *u, struct slice body, size_t part_bytes, struct err *e)
@@ -421,12 +379,12 @@ bool s3_head(struct s3 *s, struct slice key, const char *const *names, size_t n_
 {
     struct head_look l = {
         .names = names, .n_names = n_names, .values = values, .arena = a, .out = out};
-    struct outcome o = {.look = look_head, .ctx = &l};
+    struct s3_outcome o = {.look = look_head, .ctx = &l};
     const struct s3_request r = {.method = "HEAD", .key = key};
     for (size_t i = 0; i < n_names; i++) {
         values[i] = NULL;
     }
-    return exchange(s, &r, &o, e);
+    return s3_exchange(s, &r, &o, e);
 }
 
 struct get_look {
@@ -449,7 +407,7 @@ bool s3_get(struct s3 *s, struct slice key, int64_t first, int64_t n_bytes, stru
             bool *found, struct err *e)
 {
     struct get_look l = {.out = out};
-    struct outcome o = {.look = look_get, .ctx = &l};
+    struct s3_outcome o = {.look = look_get, .ctx = &l};
     char range[80];
     const char *const headers[] = {range};
     const struct s3_request r = {.method = "GET",
@@ -462,16 +420,16 @@ bool s3_get(struct s3 *s, struct slice key, int64_t first, int64_t n_bytes, stru
     } else {
         (void)snprintf(range, sizeof range, "Range: bytes=%" PRId64 "-", first);
     }
-    bool ok = exchange(s, &r, &o, e);
+    bool ok = s3_exchange(s, &r, &o, e);
     *found = l.found;
     return ok;
 }
 
 bool s3_delete(struct s3 *s, struct slice key, struct err *e)
 {
-    struct outcome o = {.done = false};
+    struct s3_outcome o = {.done = false};
     const struct s3_request r = {.method = "DELETE", .key = key};
-    return exchange(s, &r, &o, e);
+    return s3_exchange(s, &r, &o, e);
 }
 
 /* --- list --- */
@@ -530,7 +488,7 @@ static bool look_page(void *ctx, const struct s3_answer *a, struct err *e)
 static bool list_page(struct s3 *s, struct slice prefix, struct page *p, struct err *e)
 {
     struct buf query;
-    struct outcome o = {.look = look_page, .ctx = p};
+    struct s3_outcome o = {.look = look_page, .ctx = p};
     buf_init(&query, 8192);
     if (p->next[0] != '\0') {
         buf_printf(&query, "continuation-token=%s&", p->next);
@@ -538,7 +496,7 @@ static bool list_page(struct s3 *s, struct slice prefix, struct page *p, struct 
     buf_printf(&query, "list-type=2&prefix=");
     encode_percent(&query, prefix, false);
     const struct s3_request r = {.method = "GET", .query = buf_c_str(&query)};
-    bool ok = buf_ok(&query) ? exchange(s, &r, &o, e)
+    bool ok = buf_ok(&query) ? s3_exchange(s, &r, &o, e)
                              : err_set(e, ERR_BAD_INPUT, "S3: the prefix is too long");
     buf_fini(&query);
     return ok;

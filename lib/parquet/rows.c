@@ -41,6 +41,9 @@ static size_t entries_bytes(const struct parquet_field *f, const struct parquet_
                             size_t from, size_t n)
 {
     size_t n_bytes = n * 2 * sizeof(struct slice);
+    if (n == 0) {
+        return 0; /* there may be no arrays */
+    }
     if (is_text(f->type)) {
         const bool *nulls = f->form == PARQUET_ONE ? c->nulls : c->value_nulls;
         n_bytes += texts_bytes(c->values.texts + from, nulls == NULL ? NULL : nulls + from, n);
@@ -51,6 +54,18 @@ static size_t entries_bytes(const struct parquet_field *f, const struct parquet_
     return n_bytes;
 }
 
+/* The usual case: all of them. */
+static bool all_fit(const struct rows_source *at, size_t n, size_t max_bytes)
+{
+    const uint32_t *n_entries = at->field->form == PARQUET_ONE ? NULL : at->column->n_entries;
+    size_t from = n_entries == NULL ? at->row : at->entry;
+    size_t entries = n_entries == NULL ? n : 0;
+    for (size_t i = 0; i < n && n_entries != NULL; i++) {
+        entries += n_entries[at->row + i];
+    }
+    return entries_bytes(at->field, at->column, from, entries) <= max_bytes;
+}
+
 size_t rows_fit(const struct rows_source *at, size_t n, size_t max_bytes)
 {
     const struct parquet_field *f = at->field;
@@ -58,6 +73,9 @@ size_t rows_fit(const struct rows_source *at, size_t n, size_t max_bytes)
     if (f->form == PARQUET_ONE && !is_text(f->type)) {
         size_t fit = max_bytes / (2 * sizeof(struct slice));
         return fit == 0 ? 1 : n < fit ? n : fit;
+    }
+    if (all_fit(at, n, max_bytes)) {
+        return n;
     }
     size_t n_bytes = 0;
     size_t entry = at->entry;

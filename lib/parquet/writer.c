@@ -8,6 +8,7 @@ enum {
     SLICE_ROWS = 1024,
     SLICE_SHARE = 32, /* a slice may have max_bytes / SLICE_SHARE */
     BUF_SHARE = 8,    /* and one buffer max_bytes / BUF_SHARE */
+    PAGE_SHARE = 32,  /* a page that was asked for, too: row groups end sooner instead */
     ARENA_STEP = 4 << 20
 };
 
@@ -41,7 +42,6 @@ static bool options_check(struct parquet_options *o, struct err *e)
 {
     DEFAULT(zstd_level, 3);
     DEFAULT(page_rows, 20000);
-    DEFAULT(page_max_bytes, 1 << 20);
     DEFAULT(group_max_rows, 1 << 20);
     DEFAULT(dictionary_max_bytes, 1 << 20);
     DEFAULT(statistics_max_bytes, 64);
@@ -73,7 +73,8 @@ static size_t at_most(size_t v, size_t max)
 static void limits_set(struct parquet_writer *w)
 {
     const struct parquet_options *o = &w->options;
-    size_t page = at_most(o->page_max_bytes, o->max_bytes / 8 / w->n_leaves);
+    size_t page = o->page_max_bytes != 0 ? at_most(o->page_max_bytes, o->max_bytes / PAGE_SHARE)
+                                         : at_most(1 << 20, o->max_bytes / 8 / w->n_leaves);
     size_t dictionary = at_most(o->dictionary_max_bytes, o->max_bytes / 32);
     w->limits = (struct leaf_limits){.page_rows = o->page_rows,
                                      .page_bytes = page,

@@ -27,7 +27,7 @@ struct parquet_options {
     int zstd_level;
     bool no_checksums;
     uint32_t page_rows;          /* 20,000 */
-    size_t page_max_bytes;       /* of a page's values in memory: 1 MiB */
+    size_t page_max_bytes;       /* of a page's values in memory: 1 MiB, less for many columns */
     uint64_t group_max_rows;     /* 1,048,576 */
     size_t dictionary_max_bytes; /* 1 MiB */
     size_t statistics_max_bytes; /* 64; longer texts are cut */

@@ -56,6 +56,7 @@ static struct owned *owned_new(struct stage *s, const char *topic, int32_t numbe
     p->lag = metrics_cell(s->metrics, M_LAG, labels);
     p->position_cell = metrics_cell(s->metrics, M_POSITION, labels);
     tracker_init(&p->tracker);
+    buf_init(&p->wanted_metadata, 4096);
     p->next = s->partitions;
     s->partitions = p;
     return p;
@@ -64,6 +65,7 @@ static struct owned *owned_new(struct stage *s, const char *topic, int32_t numbe
 static void owned_free(struct owned *p)
 {
     tracker_fini(&p->tracker);
+    buf_fini(&p->wanted_metadata);
     free((void *)(uintptr_t)p->pub.topic.ptr);
     free(p);
 }
@@ -71,6 +73,7 @@ static void owned_free(struct owned *p)
 static void state_drop(struct stage *s, struct owned *p)
 {
     held_forget(s, p);
+    p->wants_commit = false;
     if (s->spec->drop != NULL) {
         s->spec->drop(s->ctx, &p->pub);
     }
@@ -143,6 +146,8 @@ void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_top
     bool lost = rd_kafka_assignment_lost(rk) != 0;
     if (s->spec->kind == STAGE_TRANSFORM) {
         transform_settle(s);
+    } else if (sink_commits(s)) {
+        sink_commit_settle(s);
     } else if (!lost) {
         sink_commit_now(s);
     }
@@ -195,6 +200,17 @@ void assignment_rewind(struct stage *s)
     assignment_count(s);
 }
 
+void assignment_rewind_one(struct stage *s, struct owned *p)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    held_forget(s, p);
+    p->ready = false;
+    (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+    (void)rd_kafka_pause_partitions(s->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    assignment_count(s);
+}
+
 /* Moves the metadata to the element, which frees it; the buf is done. */
 static void take_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata)
 {
@@ -208,6 +224,14 @@ static void take_metadata(rd_kafka_topic_partition_t *at, struct buf *metadata)
     buf_fini(metadata);
 }
 
+void assignment_add(rd_kafka_topic_partition_list_t *list, const struct owned *p, int64_t offset, struct buf *metadata)
+{
+    rd_kafka_topic_partition_t *at =
+        rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+    at->offset = offset;
+    take_metadata(at, metadata);
+}
+
 void checkpoint_add(struct stage *s, struct owned *p, int64_t position, rd_kafka_topic_partition_list_t *list)
 {
     struct buf metadata;
@@ -216,10 +240,7 @@ void checkpoint_add(struct stage *s, struct owned *p, int64_t position, rd_kafka
     if (s->spec->checkpoint != NULL) {
         s->spec->checkpoint(s->ctx, &p->pub, position, &checkpoint);
     }
-    rd_kafka_topic_partition_t *at =
-        rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
-    at->offset = checkpoint.offset;
-    take_metadata(at, &metadata);
+    assignment_add(list, p, checkpoint.offset, &metadata);
 }
 
 void assignment_fail(struct stage *s, struct owned *p, const char *why)
@@ -233,6 +254,14 @@ void assignment_fail(struct stage *s, struct owned *p, const char *why)
              "See what is missing with sluice-offsets and set the offset with sluice-offsets reset",
              LOG_FIELDS(LOG_STR("topic", (const char *)topic.ptr), LOG_INT("partition", p->pub.number),
                         LOG_INT("offset", p->position >= 0 ? p->position : p->committed), LOG_STR("error", why)));
+    assignment_count(s);
+}
+
+void stage_stop_partition(struct stage *s, struct partition *pub)
+{
+    struct owned *p = owned_of(pub);
+    assignment_rewind_one(s, p);
+    p->failed = true;
     assignment_count(s);
 }
 
@@ -267,6 +296,7 @@ static bool recover_one(struct stage *s, struct owned *p, const rd_kafka_topic_p
                             rd_kafka_err2str(code));
     }
     p->end_at_assignment = high;
+    p->start_at_assignment = low;
     p->committed = at->offset >= 0 ? at->offset : -1;
     p->position = p->committed;
     if (p->committed >= 0 && (p->committed < low || p->committed > high)) {

@@ -32,7 +32,8 @@ static bool retry_one(struct stage *s, struct owned *p, struct err *e)
     const rd_kafka_message_t *m = p->held;
     struct record r;
     stage_read_record(p, m, &r);
-    if (!transform_record(s, p, &r, e)) {
+    bool ok = s->spec->kind == STAGE_SINK ? sink_record(s, p, &r, e) : transform_record(s, p, &r, e);
+    if (!ok) {
         return false;
     }
     /* Rewound meanwhile, it is gone already. */

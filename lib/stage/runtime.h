@@ -3,7 +3,8 @@
  *   stage.c       set-up, loop, end        assignment.c  rebalances, recovery, rewinding
  *   held.c        records that wait        follow.c      topics that all read whole
  *   transform.c   boxes and transactions   sink.c        in-order completion, offset commits
- *   transaction.c the committer            restore.c     reading state back
+ *   sink_commit.c commits a sink asks for  restore.c     reading state back
+ *   transaction.c the committer
  *   topics.c      what the cluster has     kafka_client.c  handles */
 #pragma once
 
@@ -28,12 +29,17 @@ struct owned {
     int64_t position;  /* of the next record to process; -1 = wherever the first one is */
     int64_t committed; /* by our knowledge; -1 = none */
     int64_t end_at_assignment;
+    int64_t start_at_assignment; /* of the log */
     int64_t failing_offset; /* the record that failed last, and how often */
     int64_t n_attempts;
     int n_seeks_refused;
     rd_kafka_message_t *held; /* owned: its step said ERR_WAIT; the partition is paused meanwhile */
     bool waits;               /* the step at hand said so */
-    struct tracker tracker; /* sinks */
+    struct tracker tracker; /* sinks that release */
+    bool wants_commit;      /* sinks that commit: asked for, and not begun */
+    bool commit_under_way;
+    int64_t wanted_offset;
+    struct buf wanted_metadata;
     struct cell *lag;
     struct cell *position_cell;
 };
@@ -56,6 +62,10 @@ struct sink {
     int64_t no_room_since_ms;
     int64_t committed_at_ms;
     bool commit_under_way;
+    /* Sinks that commit by stage_commit. */
+    struct committer *committer;
+    struct box *box; /* owned; the committer's while it runs */
+    bool fault_repeat_commit;
 };
 
 struct stage {
@@ -121,15 +131,22 @@ void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_top
 void assignment_recover(struct stage *s, int64_t now_mono_ms);
 /* Every partition goes back to its committed offset, its state is rebuilt. */
 void assignment_rewind(struct stage *s);
+void assignment_rewind_one(struct stage *s, struct owned *p);
 struct owned *assignment_find(const struct stage *s, const char *topic, int32_t number);
 void assignment_free(struct stage *s);
 /* The partition stops here, with an alarm. */
 void assignment_fail(struct stage *s, struct owned *p, const char *why);
 void assignment_count(struct stage *s);
+/* Adds the partition's offset, with the metadata, which is taken out of its buf. */
+void assignment_add(rd_kafka_topic_partition_list_t *list, const struct owned *p, int64_t offset, struct buf *metadata);
 /* Adds what the partition's commit says when all below position is done, with the stage's metadata. */
 void checkpoint_add(struct stage *s, struct owned *p, int64_t position, rd_kafka_topic_partition_list_t *list);
 
 /* transform.c */
+/* The generation under which our partitions are ours; NULL: we are no member of the group at the moment (a commit would
+ * not be fenced). The caller destroys it. */
+rd_kafka_consumer_group_metadata_t *transform_membership(const struct stage *s);
+struct transaction_options transform_options(struct stage *s);
 bool transform_open(struct stage *s, struct err *e);
 void transform_close(struct stage *s);
 /* Before partitions come or go: the running transaction is awaited, the open box is given up and
@@ -160,6 +177,18 @@ void sink_finish(struct stage *s, int64_t deadline_mono_ms);
 /* Commits what is done; waits for the answer. */
 void sink_commit_now(struct stage *s);
 void sink_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *stage);
+
+/* sink_commit.c */
+static inline bool sink_commits(const struct stage *s)
+{
+    return s->spec->committed != NULL;
+}
+bool sink_commit_open(struct stage *s, struct err *e);
+void sink_commit_close(struct stage *s);
+/* Takes the outcome of the commit under way, begins the next. */
+bool sink_commit_turn(struct stage *s, struct err *e);
+/* Waits until no commit is under way: before partitions come or go. */
+void sink_commit_settle(struct stage *s);
 
 /* stage.c */
 void stage_read_record(struct owned *p, const rd_kafka_message_t *m, struct record *r);

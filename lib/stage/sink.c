@@ -51,6 +51,9 @@ bool sink_open(struct stage *s, struct err *e)
     }
     static const uint64_t one = 1;
     rd_kafka_queue_io_event_enable(s->queue, k->wake_fd, &one, sizeof one);
+    if (sink_commits(s) && !sink_commit_open(s, e)) {
+        return false;
+    }
     if (s->n_outputs == 0) {
         return true;
     }
@@ -60,6 +63,7 @@ bool sink_open(struct stage *s, struct err *e)
 
 void sink_close(struct stage *s)
 {
+    sink_commit_close(s);
     if (s->sink.producer != NULL) {
         (void)rd_kafka_flush(s->sink.producer, CALL_MS);
         (void)rd_kafka_purge(s->sink.producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
@@ -125,17 +129,42 @@ bool stage_owns(const struct stage *s, const struct partition *p)
     return owned_of(p)->assigned && !rd_kafka_assignment_lost(s->consumer);
 }
 
+static void count_record(struct stage *s, const struct record *r)
+{
+    struct slice topic = r->partition->topic;
+    cell_add(metrics_cell(s->metrics, M_RECORDS_IN, &topic), 1);
+    cell_add(metrics_cell(s->metrics, M_BYTES_IN, &topic), (double)r->value.len);
+}
+
+/* Of a sink that commits: nothing is tracked. */
+static bool take_or_wait(struct stage *s, struct owned *p, const struct record *r, struct err *e)
+{
+    p->waits = false;
+    if (s->spec->step(s->ctx, s, r, clock_now_ms(), NULL, e)) {
+        p->position = r->offset + 1;
+        count_record(s, r);
+        return true;
+    }
+    if (e->kind == ERR_WAIT) {
+        p->waits = true;
+        p->position = r->offset; /* all below it is taken */
+        return true;
+    }
+    return err_wrap(e, "%.*s[%d]@%lld", SLICE_ARG(p->pub.topic), p->pub.number, (long long)r->offset);
+}
+
 bool sink_record(struct stage *s, struct owned *p, const struct record *r, struct err *e)
 {
+    if (sink_commits(s)) {
+        return take_or_wait(s, p, r, e);
+    }
     if (!tracker_open(&p->tracker, r->offset)) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
     p->position = r->offset + 1;
-    struct slice topic = p->pub.topic;
-    cell_add(metrics_cell(s->metrics, M_RECORDS_IN, &topic), 1);
-    cell_add(metrics_cell(s->metrics, M_BYTES_IN, &topic), (double)r->value.len);
+    count_record(s, r);
     return s->spec->step(s->ctx, s, r, clock_now_ms(), NULL, e) ||
-           err_wrap(e, "%.*s[%d]@%lld", SLICE_ARG(topic), p->pub.number, (long long)r->offset);
+           err_wrap(e, "%.*s[%d]@%lld", SLICE_ARG(p->pub.topic), p->pub.number, (long long)r->offset);
 }
 
 /* again: also what was committed already, to overrule a commit that is still on its way. */
@@ -241,6 +270,9 @@ bool sink_turn(struct stage *s, int64_t now_mono_ms, bool busy, struct err *e)
     if (s->spec->drive != NULL && !s->spec->drive(s->ctx, s, k->wake_fd, busy ? 0 : 50, e)) {
         return false;
     }
+    if (sink_commits(s)) {
+        return held_retry(s, now_mono_ms, e) && sink_commit_turn(s, e);
+    }
     if (now_mono_ms - k->committed_at_ms >= s->commit_interval_ms) {
         k->committed_at_ms = now_mono_ms;
         commit_soon(s);
@@ -261,5 +293,9 @@ void sink_finish(struct stage *s, int64_t deadline_mono_ms)
     if (s->sink.producer != NULL) {
         (void)rd_kafka_flush(s->sink.producer, CALL_MS);
     }
-    sink_commit_now(s);
+    if (sink_commits(s)) {
+        sink_commit_settle(s);
+    } else {
+        sink_commit_now(s);
+    }
 }

@@ -244,10 +244,7 @@ static bool take_record(struct stage *s, rd_kafka_message_t **m, struct err *e)
     stage_read_record(p, *m, &r);
     p->at_end = false;
     atomic_store_explicit(&s->age_ms, clock_now_ms() - r.timestamp_ms, memory_order_relaxed);
-    if (s->spec->kind == STAGE_SINK) {
-        return sink_record(s, p, &r, e);
-    }
-    bool ok = transform_record(s, p, &r, e);
+    bool ok = s->spec->kind == STAGE_SINK ? sink_record(s, p, &r, e) : transform_record(s, p, &r, e);
     if (ok && p->waits) {
         held_keep(s, p, *m);
         *m = NULL;

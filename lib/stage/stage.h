@@ -1,7 +1,8 @@
 /* The stage runtime: poll → step → produce → commit, exactly once.
  *
  *   inputs ──► step ──► outputs        transform: outputs and offsets in one transaction (KIP-447)
- *   inputs ──► step ──► the world      sink: an offset is committed when all below it is released
+ *   inputs ──► step ──► the world      sink: an offset is committed when all below it is released,
+ *                                      or when the stage says so (stage_commit), metadata and all
  *
  * A stage is a spec of callbacks; all of Kafka lives in lib/stage. */
 #pragma once
@@ -35,8 +36,8 @@ struct stage_spec {
     /* One record in, records out. Pure in a transform: no Kafka, no I/O, no clock but now_ms (and
      * that only for what the design allows). ERR_BAD_INPUT is not for here: a bad record is the
      * step's own output (DLQ), and true. A sink takes the record in and calls stage_release when
-     * its effect is there. ERR_WAIT (transforms): the partition is paused and the step called again
-     * with this record, some fifty times a second. */
+     * its effect is there. ERR_WAIT (not of sinks that release): the partition is paused and the
+     * step called again with this record, some fifty times a second. */
     bool (*step)(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                  struct outbox *out, struct err *e);
     /* Called when a record's output was refused too often (too large, …): the reason is text.
@@ -68,6 +69,9 @@ struct stage_spec {
     bool (*has_room)(void *ctx);
     /* Sinks: everything taken in is done or given back (for an orderly end). */
     bool (*is_idle)(void *ctx);
+    /* Sinks that commit by stage_commit alone, and release nothing: the commit asked for is there.
+     * One that failed, or whose outcome is unknown, is not told: drop and recover follow. */
+    bool (*committed)(void *ctx, struct stage *s, struct partition *p, struct err *e);
     /* More pages of the admin server, NULL path last; called with ctx on its thread. May be NULL. */
     const struct admin_page *pages;
 };
@@ -89,6 +93,20 @@ bool stage_put(struct stage *s, const struct outgoing *r, struct partition *p, i
 int64_t stage_end_at_assignment(const struct stage *s, const struct partition *p);
 /* Is p still assigned, and has the group heard of us lately? */
 bool stage_owns(const struct stage *s, const struct partition *p);
+
+/* Sinks with a `committed` callback: asks for one commit of the partition, copied; one at a time. It
+ * is a transaction that holds offsets only, since that alone carries the generation of the group
+ * under which the partition is ours: after a revoke it can't land any more, nor can a request of it
+ * that comes late (transaction.h). metadata is text. */
+bool stage_commit(struct stage *s, struct partition *p, int64_t offset, struct slice metadata,
+                  struct err *e) MUST_CHECK;
+/* The partition stops here until the process starts anew or another takes it over: for what only an
+ * operator can decide. The caller says why in the log. */
+void stage_stop_partition(struct stage *s, struct partition *p);
+/* The offset that is processed next, behind the markers when nothing else is left; -1: not known. */
+int64_t stage_position(const struct partition *p);
+/* Where the partition's log began at the assignment. */
+int64_t stage_log_start(const struct partition *p);
 
 /* restore(topic partition, from): reads state back. The end is asked for with READ_UNCOMMITTED,
  * then records are read read_committed from that offset until the position reaches it. */

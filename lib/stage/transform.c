@@ -20,9 +20,8 @@ static void wake_loop(void *ctx)
     rd_kafka_queue_yield(s->queue);
 }
 
-bool transform_open(struct stage *s, struct err *e)
+struct transaction_options transform_options(struct stage *s)
 {
-    struct transform *t = &s->transform;
     int64_t commit_timeout_ms = config_int(s->config, "commit_timeout_ms");
     struct transaction_options options = {
         .kafka = s->kafka,
@@ -37,6 +36,15 @@ bool transform_open(struct stage *s, struct err *e)
     options.fault_consumer = config_bool(s->config, "fault.offsets_outside") ? s->consumer : NULL;
     options.fault_hang = config_int(s->config, "fault.hang");
     options.fault_no_recreate = config_bool(s->config, "fault.no_recreate");
+#endif
+    return options;
+}
+
+bool transform_open(struct stage *s, struct err *e)
+{
+    struct transform *t = &s->transform;
+    struct transaction_options options = transform_options(s);
+#if SLUICE_FAULTS
     s->fault_no_rewind = config_bool(s->config, "fault.no_rewind");
 #endif
     for (int i = 0; i < 2; i++) {
@@ -250,14 +258,23 @@ static bool box_is_full(const struct stage *s, const struct box *b)
     return b->out.n_bytes + b->out.n_reserved_bytes >= s->commit_max_bytes || b->n_inputs >= s->transform.max_inputs;
 }
 
-/* False: we are no member of the group at the moment (a commit would not be fenced): the record is left, and comes
- * again when the partition is recovered. */
+rd_kafka_consumer_group_metadata_t *transform_membership(const struct stage *s)
+{
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(s->consumer);
+    if (group != NULL && (rd_kafka_assignment_lost(s->consumer) ||
+                          rd_kafka_consumer_group_metadata_generation_id(group) < 0 ||
+                          rd_kafka_consumer_group_metadata_member_id(group)[0] == '\0')) {
+        rd_kafka_consumer_group_metadata_destroy(group);
+        group = NULL;
+    }
+    return group;
+}
+
+/* False: we are no member of the group: the record is left, and comes again when the partition is recovered. */
 static bool box_begin(struct stage *s, struct box *b, struct owned *p, int64_t offset)
 {
-    b->group = rd_kafka_consumer_group_metadata(s->consumer);
-    if (b->group == NULL || rd_kafka_assignment_lost(s->consumer) ||
-        rd_kafka_consumer_group_metadata_generation_id(b->group) < 0 ||
-        rd_kafka_consumer_group_metadata_member_id(b->group)[0] == '\0') {
+    b->group = transform_membership(s);
+    if (b->group == NULL) {
         box_reset(b);
         assignment_rewind(s);
         return false;

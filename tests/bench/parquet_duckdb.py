@@ -1,4 +1,5 @@
-"""bench-parquet-write beside DuckDB's COPY of the same rows: sorted, zstd, one thread each; rows per CPU-second, bytes per row.
+"""Our benches of Parquet beside DuckDB's COPY of the same rows: zstd, one thread each; rows per CPU-second, bytes per row.
+bench-parquet-write is the writer alone, bench-parquet-rows batches that are sorted first; DuckDB gets sorted rows.
 
     parquet_duckdb.py [--json] [--rows N]"""
 import argparse
@@ -12,7 +13,7 @@ import duckdb
 
 from deploy.local.places import ROOT
 
-BENCH = ROOT / "build/release/tests/bench/bench-parquet-write"
+BENCHES = ROOT / "build/release/tests/bench"
 
 
 def cpu_s():
@@ -27,26 +28,33 @@ def copy(db, path):
     return cpu_s() - began
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rows", type=int, default=1_800_000)
-    args = parser.parse_args()
+def compare(name, n_rows):
     with tempfile.TemporaryDirectory() as scratch:
         ours, theirs = f"{scratch}/ours.parquet", f"{scratch}/duckdb.parquet"
-        out = subprocess.run([BENCH, "--json", "--rows", str(args.rows), "--out", ours], capture_output=True, text=True, check=True)
+        out = subprocess.run([BENCHES / f"bench-{name}", "--json", "--rows", str(n_rows), "--out", ours], capture_output=True,
+                             text=True, check=True)
         line = json.loads(out.stdout.splitlines()[0])
         with duckdb.connect() as db:
             db.execute("SET threads = 1")
             db.execute(f"CREATE TABLE rows AS FROM read_parquet('{ours}')")
             n_rows = db.execute("SELECT count(*) FROM rows").fetchall()[0][0]
             seconds = copy(db, theirs)
-        result = {"bench": "parquet_duckdb", "ours_rows_per_s": line["rows_per_s"], "ours_bytes_per_row": line["bytes_per_row"],
-                  "duckdb_rows_per_s": round(n_rows / seconds), "duckdb_bytes_per_row": round(os.path.getsize(theirs) / n_rows, 3),
-                  "duckdb_process_peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
-    print(json.dumps(result) if args.json else
-          f"parquet_duckdb: ours {line['rows_per_s']} rows/s/core, {line['bytes_per_row']} bytes/row; DuckDB {result['duckdb_rows_per_s']} "
-          f"rows/s/core, {result['duckdb_bytes_per_row']} bytes/row")
+        return {"bench": "parquet_duckdb", "of": name, "ours_rows_per_s": line["rows_per_s"],
+                "ours_bytes_per_row": line["bytes_per_row"], "duckdb_rows_per_s": round(n_rows / seconds),
+                "duckdb_bytes_per_row": round(os.path.getsize(theirs) / n_rows, 3),
+                "duckdb_process_peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rows", type=int, default=1_800_000)
+    args = parser.parse_args()
+    for name in ("parquet-write", "parquet-rows"):
+        r = compare(name, args.rows)
+        print(json.dumps(r) if args.json else
+              f"parquet_duckdb, {name}: ours {r['ours_rows_per_s']} rows/s/core, {r['ours_bytes_per_row']} bytes/row; DuckDB "
+              f"{r['duckdb_rows_per_s']} rows/s/core, {r['duckdb_bytes_per_row']} bytes/row")
 
 
 main()

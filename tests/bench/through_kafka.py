@@ -1,5 +1,5 @@
-"""Benches through real Kafka: samples/s, CPU seconds per million samples and peak memory of validate, limit and amp,
-in one run beside a bare librdkafka consume → produce of the same bytes with the same commit interval. Rates count
+"""Benches through real Kafka: samples/s, CPU seconds per million samples and peak memory of validate, limit, amp and
+parquet (into S3Proxy), in one run beside a bare librdkafka consume → produce of the same bytes with the same commit interval. Rates count
 from the first commit on: starting and joining the group are left out. The share is of the bare one's rate.
 
     PYTHONPATH=. build/venv/bin/python tests/bench/through_kafka.py [--messages N] [--json]"""
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from deploy.local.places import ROOT, free_ports
+from tests.flow.parquet_audit import Bucket
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.receiver.client import Receiver
 
@@ -105,6 +106,9 @@ def run(messages, servers):
             receiver = Receiver(count_only=True, binary=str(BIN / "tests/receiver/sluice-test-receiver"))
             amp = stack.new_worker("amp", url=receiver.write_url)
             rows.append(measure_worker(stack, amp, "amp → counting receiver", "sluice-amp", "metrics.admitted", samples))
+            Bucket(stack)
+            parquet = stack.new_worker("parquet", file_max_rows=samples // 12 // 8)
+            rows.append(measure_worker(stack, parquet, "parquet → S3Proxy", "sluice-parquet", "metrics.admitted", samples))
             return rows
         finally:
             if receiver is not None:

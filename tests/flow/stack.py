@@ -18,6 +18,7 @@ from deploy.local import topics
 from deploy.local.kafka import Kafka
 from deploy.local.places import ROOT, free_ports, private_places
 from deploy.local.prometheus import Prometheus
+from deploy.local.s3proxy import S3Proxy
 from deploy.local.workers import WORKERS, Worker
 from tests.flow import group_offsets
 
@@ -30,6 +31,7 @@ class StackUnderTest:
         self.places = private_places(directory, os.environ.get("SLUICE_BIN"))
         self.places.make()
         self.kafka = Kafka(self.places, brokers, properties=properties)
+        self.s3proxy = S3Proxy(self.places, self.places.port("s3proxy"))  # not started
         self._prometheus = None
         self.workers = []
         self.at_stop = []  # called first

@@ -1,0 +1,292 @@
+#include "upload_object.h"
+
+#include "aws/s3_object.h"
+#include "aws/s3_uploads.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MAX_PAIRS = 12, MAX_NUMBER = 24, HEAD_ARENA_BYTES = 1 << 20 };
+
+void object_job_init(struct object_job *j, const struct upload_order *order)
+{
+    struct buf text;
+    *j = (struct object_job){.range = order->range,
+                             .intent = order->intent,
+                             .partition = order->partition,
+                             .is_redo = order->is_redo,
+                             .body_fd = -1};
+    (void)snprintf(j->topic, sizeof j->topic, "%s", order->topic);
+    buf_init(&text, sizeof j->intent_text - 1);
+    intent_print(&order->intent, &text);
+    if (buf_ok(&text) && text.len < sizeof j->intent_text) {
+        memcpy(j->intent_text, text.ptr, text.len);
+    }
+    buf_fini(&text);
+}
+
+void object_job_fini(struct object_job *j)
+{
+    if (j->body_fd >= 0) {
+        (void)close(j->body_fd);
+    }
+    range_close(j->range);
+    j->range = NULL;
+    j->body_fd = -1;
+}
+
+void object_job_count(const struct object_job *j, struct upload_status *out)
+{
+    out->n_stored = j->n_stored;
+    out->n_existed = j->n_existed;
+    out->n_rows = j->n_rows;
+    out->n_bytes = j->n_bytes;
+    out->n_parts_aborted = j->n_parts_aborted;
+}
+
+/* --- the ledger: what an object says of itself and of its range --- */
+
+struct ledger {
+    struct parquet_pair pairs[MAX_PAIRS];
+    size_t n;
+    char numbers[MAX_PAIRS][MAX_NUMBER];
+};
+
+static void add(struct ledger *l, const char *key, const char *value)
+{
+    l->pairs[l->n++] = (struct parquet_pair){key, value};
+}
+
+static void add_number(struct ledger *l, const char *key, int64_t value)
+{
+    (void)snprintf(l->numbers[l->n], MAX_NUMBER, "%" PRId64, value);
+    add(l, key, l->numbers[l->n]);
+}
+
+/* The first three tell a range from another: an object that is there already has to have them. */
+enum { N_COMPARED = 3 };
+
+static void ledger_fill(struct ledger *l, const struct object_job *j)
+{
+    struct object_facts f = range_facts(j->range, j->n_done);
+    l->n = 0;
+    add(l, "intent", j->intent_text);
+    add_number(l, "rows", (int64_t)f.n_rows);
+    add_number(l, "objects", (int64_t)j->n_objects);
+    add(l, "topic", j->topic);
+    add_number(l, "partition", j->partition);
+    add(l, "table", f.table);
+    add_number(l, "first", f.first_offset);
+    add_number(l, "last", f.last_offset);
+    add_number(l, "min-ts-ms", f.min_ts_ms);
+    add_number(l, "max-ts-ms", f.max_ts_ms);
+}
+
+/* --- the body --- */
+
+static bool write_all(void *ctx, struct slice bytes, struct err *e)
+{
+    struct object_job *j = ctx;
+    while (bytes.len > 0) {
+        ssize_t n = write(j->body_fd, bytes.ptr, bytes.len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return err_set_code(e, ERR_RETRY, errno, "scratch file: %s", strerror(errno));
+        }
+        bytes = slice_of(bytes.ptr + n, bytes.len - (size_t)n);
+        j->n_body_bytes += (size_t)n;
+    }
+    return true;
+}
+
+static void body_drop(struct object_job *j)
+{
+    if (j->body_fd >= 0) {
+        (void)close(j->body_fd);
+    }
+    j->body_fd = -1;
+}
+
+/* Kept over retries of the request. */
+static bool body_write(struct object_job *j, const char *scratch_dir, const struct ledger *l,
+                       struct err *e)
+{
+    char path[512];
+    if (j->body_fd >= 0) {
+        return true;
+    }
+    (void)snprintf(path, sizeof path, "%s/sluice-object-XXXXXX", scratch_dir);
+    j->body_fd = mkostemp(path, O_CLOEXEC);
+    if (j->body_fd < 0) {
+        return err_set_code(e, ERR_RETRY, errno, "scratch file %.100s: %s", path, strerror(errno));
+    }
+    (void)unlink(path); /* nothing stays behind, however the process ends */
+    j->n_body_bytes = 0;
+    if (!range_write(j->range, j->n_done, l->pairs, l->n, write_all, j, e)) {
+        body_drop(j);
+        return false;
+    }
+    return true;
+}
+
+/* --- the request --- */
+
+static const char *kms_key_of(const struct uploader_options *o, struct slice tenant)
+{
+    for (size_t i = 0; i < o->n_kms_keys; i++) {
+        const char *equals = strchr(o->kms_keys[i], '=');
+        if (equals != NULL &&
+            slice_eq(tenant, slice_of(o->kms_keys[i], (size_t)(equals - o->kms_keys[i])))) {
+            return equals + 1;
+        }
+    }
+    return o->kms_key;
+}
+
+static bool put(struct object_job *j, const struct uploader_options *o, struct s3 *s3,
+                const struct ledger *l, struct s3_put_result *out, struct err *e)
+{
+    struct s3_pair metadata[MAX_PAIRS];
+    struct s3_put_options options = {.only_if_absent = true,
+                                     .kms_key =
+                                         kms_key_of(o, range_facts(j->range, j->n_done).tenant),
+                                     .tagging = o->tagging,
+                                     .metadata = metadata,
+                                     .n_metadata = l->n};
+    for (size_t i = 0; i < l->n; i++) {
+        metadata[i] = (struct s3_pair){l->pairs[i].key, l->pairs[i].value};
+    }
+    void *bytes = mmap(NULL, j->n_body_bytes, PROT_READ, MAP_PRIVATE, j->body_fd, 0);
+    if (bytes == MAP_FAILED) {
+        return err_set_code(e, ERR_RETRY, errno, "scratch file: cannot be mapped: %s",
+                            strerror(errno));
+    }
+    struct slice key = slice_str(range_key(j->range, j->n_done));
+    struct slice body = slice_of(bytes, j->n_body_bytes);
+    bool ok = body.len < o->multipart_bytes
+                  ? s3_put(s3, key, body, &options, out, e)
+                  : s3_put_parts(s3, key, body, o->part_bytes, &options, out, e);
+    (void)munmap(bytes, j->n_body_bytes);
+    return ok;
+}
+
+/* What is there must be of this very range: whoever stored it had the same intent. */
+static enum object_result compare(struct object_job *j, struct s3 *s3, const struct ledger *l,
+                                  struct err *e)
+{
+    struct arena a;
+    struct s3_head head;
+    const char *names[N_COMPARED];
+    const char *values[N_COMPARED];
+    enum object_result result = OBJECT_STEP_DONE;
+    const char *key = range_key(j->range, j->n_done);
+    for (size_t i = 0; i < N_COMPARED; i++) {
+        names[i] = l->pairs[i].key;
+    }
+    arena_init(&a, HEAD_ARENA_BYTES);
+    if (!s3_head(s3, slice_str(key), names, N_COMPARED, values, &a, &head, e)) {
+        result = OBJECT_FAILED;
+    } else if (!head.found) {
+        (void)err_set(e, ERR_RETRY, "S3: %.120s was there and is gone", key);
+        result = OBJECT_FAILED;
+    }
+    for (size_t i = 0; result == OBJECT_STEP_DONE && i < N_COMPARED; i++) {
+        if (values[i] == NULL || strcmp(values[i], l->pairs[i].value) != 0) {
+            (void)err_set(e, ERR_BAD_INPUT,
+                          "%.100s is another object: its \"%s\" is %.50s, not %.50s", key, names[i],
+                          values[i] == NULL ? "missing" : values[i], l->pairs[i].value);
+            result = OBJECT_CONFLICT;
+        }
+    }
+    arena_fini(&a);
+    return result;
+}
+
+static bool prepare(struct object_job *j, struct s3 *s3, struct err *e)
+{
+    char within[400];
+    struct layout layout;
+    if (!range_plan(j->range, j->intent.first, j->intent.last, &j->n_objects, e)) {
+        return false;
+    }
+    if (j->is_redo) {
+        (void)snprintf(within, sizeof within, "/%s-%s-%d-", j->topic, j->intent.topic_id,
+                       j->partition);
+        if (!layout_parse(slice_str(j->intent.layout), &layout, e) ||
+            !s3_abort_uploads(s3, slice_str(layout.prefix), within, &j->n_parts_aborted, e)) {
+            return false;
+        }
+    }
+    j->is_planned = true;
+    return true;
+}
+
+enum object_result object_job_step(struct object_job *j, const struct uploader_options *o,
+                                   struct s3 *s3, struct err *e)
+{
+    struct ledger l;
+    struct s3_put_result put_result = {.existed = false};
+    j->is_scratch_trouble = false;
+    if (!j->is_planned && !prepare(j, s3, e)) {
+        return OBJECT_FAILED;
+    }
+    if (j->n_done == j->n_objects) {
+        return OBJECT_ALL_DONE;
+    }
+    ledger_fill(&l, j);
+    if (!body_write(j, o->scratch_dir, &l, e)) {
+        j->is_scratch_trouble = true;
+        return OBJECT_FAILED;
+    }
+    if (!put(j, o, s3, &l, &put_result, e)) {
+        return OBJECT_FAILED;
+    }
+    enum object_result result = put_result.existed ? compare(j, s3, &l, e) : OBJECT_STEP_DONE;
+    if (result == OBJECT_STEP_DONE) {
+        j->n_rows += range_facts(j->range, j->n_done).n_rows;
+        j->n_bytes += j->n_body_bytes;
+        j->n_stored += !put_result.existed;
+        j->n_existed += put_result.existed;
+        j->n_done++;
+        body_drop(j);
+    }
+    return result == OBJECT_STEP_DONE && j->n_done == j->n_objects ? OBJECT_ALL_DONE : result;
+}
+
+/* --- is there any? --- */
+
+struct look {
+    const char *name;
+    char found[300];
+};
+
+static bool look_at(void *ctx, struct slice key, int64_t n_bytes, struct err *e)
+{
+    struct look *l = ctx;
+    (void)n_bytes;
+    const uint8_t *slash = key.len == 0 ? NULL : memrchr(key.ptr, '/', key.len);
+    struct slice file =
+        slash == NULL ? key : slice_of(slash + 1, (size_t)(key.ptr + key.len - slash - 1));
+    if (!slice_starts_with(file, slice_str(l->name))) {
+        return true;
+    }
+    (void)snprintf(l->found, sizeof l->found, "%.*s", key.len < 250 ? (int)key.len : 250,
+                   (const char *)key.ptr);
+    return err_set(e, ERR_BAD_INPUT, "there is %.200s", l->found);
+}
+
+enum object_result object_look(struct s3 *s3, const char *prefix, const char *name, struct err *e)
+{
+    struct look l = {.name = name};
+    if (s3_list(s3, slice_str(prefix), look_at, &l, e)) {
+        return OBJECT_ALL_DONE;
+    }
+    return l.found[0] != '\0' ? OBJECT_CONFLICT : OBJECT_FAILED;
+}
