@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "letter.h"
+#include "template.h"
 
 enum { MAX_ARENA_BYTES = 256 << 20, MAX_LABEL_BYTES = 64 << 20 };
 
@@ -12,6 +13,7 @@ struct amp {
     amp_reject_fn reject;
     struct metrics *metrics;
     const char *tenant_label;
+    bool templates;
     struct arena arena;  /* of one record */
     struct table shapes; /* struct wire_shape by (tenant, shape) */
     struct cell *hits;
@@ -36,6 +38,7 @@ bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_
     a->reject = reject;
     a->metrics = m;
     a->tenant_label = o->tenant_label;
+    a->templates = o->templates;
     arena_init(&a->arena, MAX_ARENA_BYTES);
     table_init(&a->shapes, o->max_shapes_bytes, wire_shape_unref);
     a->hits = metrics_cell(m, M_SHAPE_CACHE, &hit);
@@ -72,6 +75,20 @@ static struct tenant_cells cells_of(struct metrics *m, struct slice tenant)
     };
 }
 
+/* Shapes that come again get a template; one that is seen once would not pay for it. Without
+ * memory there is none. */
+static void template_ensure(struct amp *a, struct hash128 key, struct wire_shape *w,
+                            const struct batch *b)
+{
+    enum template_form form = b->times.n_deltas == 0 ? TEMPLATE_ONE_TIME : TEMPLATE_MANY_TIMES;
+    if (!a->templates || w->templates[form] != NULL || w->n_scalars == 0) {
+        return;
+    }
+    w->templates[form] = template_new(w, form);
+    table_recost(&a->shapes, key, wire_shape_cost(w));
+    cell_set(a->shapes_bytes, (double)a->shapes.cost_bytes);
+}
+
 /* The result is the cache's until the next call. */
 static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **out, struct err *e)
 {
@@ -79,6 +96,7 @@ static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **
     *out = table_find(&a->shapes, key);
     if (*out != NULL) {
         cell_add(a->hits, 1);
+        template_ensure(a, key, *out, b);
         return true;
     }
     struct shape shape;

@@ -11,6 +11,7 @@ struct amp_options {
     struct sender_options sender;
     const char *tenant_label; /* "" = none; lives as long as amp */
     size_t max_shapes_bytes;
+    bool templates; /* compressed once (template.h) */
 };
 
 struct amp;

@@ -1,7 +1,6 @@
 #include "shard.h"
 
 #include <assert.h>
-#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,7 +41,7 @@ bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks
     s->hooks = *hooks;
     s->metrics = m;
     s->random = o->seed | 1;
-    buf_init(&s->plain, MAX_REQUEST_BYTES);
+    packer_init(&s->packer, MAX_REQUEST_BYTES);
     table_init(&s->known, o->max_known_bytes, NULL);
     s->shards = calloc(o->n_shards, sizeof *s->shards);
     if (s->shards == NULL) {
@@ -108,7 +107,7 @@ void sender_free(struct sender *s)
     }
     free(s->shards);
     table_fini(&s->known);
-    buf_fini(&s->plain);
+    packer_fini(&s->packer);
     free(s);
 }
 
@@ -182,7 +181,8 @@ static int64_t queue_due_ms(const struct sender *s, const struct shard *shard)
     return full ? 0 : shard->first->taken_ms + s->o.batch_deadline_ms;
 }
 
-/* Of the oldest scrape's points as many as a request of that size has room for, at least one. */
+/* Of the oldest scrape's points as many as a request of that size has room for, at least one. A
+ * scrape that fits into a request of its own is not cut: templates are for whole ones. */
 static uint32_t points_that_fit(const struct sender *s, const struct shard *shard,
                                 const struct work *w, size_t n_bytes)
 {
@@ -194,6 +194,10 @@ static uint32_t points_that_fit(const struct sender *s, const struct shard *shar
     uint32_t room = w->n_points < s->o.max_samples ? s->o.max_samples - w->n_points : 0;
     room = by_bytes < room ? (uint32_t)by_bytes : room;
     room = room == 0 && w->n_points == 0 ? 1 : room;
+    if (room < left && w->n_points > 0 && left <= s->o.max_samples &&
+        scrape->n_wire_bytes <= s->o.max_bytes) {
+        return 0;
+    }
     return room < left ? room : left;
 }
 
@@ -252,21 +256,13 @@ static bool prune(struct sender *s, struct work *w)
 static bool body_build(struct sender *s, struct shard *shard, struct err *e)
 {
     const struct work *w = shard->current;
-    buf_reset(&s->plain);
-    buf_reset(&shard->body);
+    packer_begin(&s->packer, &shard->body);
     for (uint32_t i = 0; i < w->n_pieces; i++) {
-        scrape_encode(w->pieces[i].scrape, w->pieces[i].from, w->pieces[i].to, &s->plain);
+        const struct piece *p = &w->pieces[i];
+        packer_add(&s->packer, p->scrape, p->from, p->to, &shard->body);
     }
-    size_t n_bytes = snappy_max_compressed_length(s->plain.len);
-    uint8_t *to = buf_extend(&shard->body, n_bytes);
-    if (to == NULL || !buf_ok(&s->plain) ||
-        snappy_compress((const char *)s->plain.ptr, s->plain.len, (char *)to, &n_bytes) !=
-            SNAPPY_OK) {
-        return no_memory(e);
-    }
-    shard->body.len = n_bytes;
     shard->body_ready = true;
-    return true;
+    return packer_end(&s->packer, &shard->body, &shard->wire, e);
 }
 
 /* The next request of an idle shard into current, if one is due. */
@@ -327,15 +323,15 @@ static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, 
         if (!body_build(s, shard, e)) {
             return false;
         }
-        if (s->plain.len == 0) { /* all of delta temporality */
+        if (shard->wire.len == 0) { /* all of delta temporality */
             work_taken(s, shard);
             return true;
         }
     }
     shard->in_flight = true;
     s->n_in_flight++;
-    cell_add(s->cells.bytes, (double)shard->body.len);
-    return s->hooks.send(s->hooks.ctx, (uint32_t)(shard - s->shards), buf_slice(&shard->body), e);
+    cell_add(s->cells.bytes, (double)shard->wire.len);
+    return s->hooks.send(s->hooks.ctx, (uint32_t)(shard - s->shards), shard->wire, e);
 }
 
 static bool shard_turn(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)

@@ -2,6 +2,7 @@
  * and settle.c (accounting). */
 #pragma once
 
+#include "pack.h"
 #include "sender.h"
 
 struct shard {
@@ -13,6 +14,7 @@ struct shard {
     struct work *stack;   /* parts of a request that was taken apart, the next on top */
     struct work *current; /* under way, or to be sent again at resume_ms */
     struct buf body;      /* of current, compressed */
+    struct slice wire;    /* … what of it is sent */
     bool body_ready;
     bool in_flight;
     int64_t resume_ms;
@@ -43,8 +45,8 @@ struct sender {
     struct sender_cells cells;
     struct shard *shards;
     struct table known; /* series that the store has taken */
-    struct buf plain;   /* a request before compression */
-    size_t n_queued;    /* points that are not settled */
+    struct packer packer;
+    size_t n_queued; /* points that are not settled */
     size_t n_queued_bytes;
     bool limited;
     char limit_text[256]; /* what the store said to it */

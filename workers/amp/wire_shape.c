@@ -5,6 +5,7 @@
 
 #include "base/cursor.h"
 #include "bound_text.h"
+#include "template.h"
 
 enum { SAMPLE_BYTES = 18, EXTRA_LABELS = 3 };
 enum { TAG_TIMESERIES = 0x0a, TAG_LABEL = 0x0a, TAG_NAME = 0x0a, TAG_VALUE = 0x12 };
@@ -203,6 +204,9 @@ void wire_shape_unref(void *wire_shape)
     if (w == NULL || (w->n_refs > 0 && --w->n_refs > 0)) {
         return;
     }
+    for (int i = 0; i < N_TEMPLATE_FORMS; i++) {
+        template_free(w->templates[i]);
+    }
     free(w->series);
     free(w->bytes);
     free(w);
@@ -210,7 +214,11 @@ void wire_shape_unref(void *wire_shape)
 
 size_t wire_shape_cost(const struct wire_shape *w)
 {
-    return sizeof *w + w->n_series * sizeof *w->series + w->n_bytes;
+    size_t n = sizeof *w + w->n_series * sizeof *w->series + w->n_bytes;
+    for (int i = 0; i < N_TEMPLATE_FORMS; i++) {
+        n += w->templates[i] == NULL ? 0 : template_cost(w->templates[i], w);
+    }
+    return n;
 }
 
 /* The run of label fields of a series (of a classic histogram: of its last part, _count). */

@@ -30,6 +30,8 @@ struct tenant_cells {
     struct cell *delta; /* rejected: delta temporality */
 };
 
+struct template; /* template.h */
+
 struct wire_shape {
     uint32_t n_refs;
     uint32_t n_series;
@@ -44,7 +46,14 @@ struct wire_shape {
     size_t n_bytes;
     struct slice tenant;       /* lives in here */
     struct tenant_cells cells; /* the caller's to set */
+    /* By form, owned; NULL until made, or none. */
+    struct template *templates[2];
 };
+
+static inline bool wire_series_is_scalar(const struct wire_series *s)
+{
+    return s->kind == SERIES_COUNTER || s->kind == SERIES_GAUGE;
+}
 
 /* tenant_label: "" = none. One reference is the caller's. ERR_BAD_INPUT: labels beyond max_bytes.
  */

@@ -163,6 +163,7 @@ static struct amp_options options_of(const struct config *c)
     return (struct amp_options){
         .tenant_label = config_str(c, "tenant_label"),
         .max_shapes_bytes = memory / 2,
+        .templates = config_bool(c, "compressed_templates"),
         .sender =
             {
                 .n_shards = (uint32_t)config_int(c, "shards"),

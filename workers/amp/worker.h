@@ -17,6 +17,9 @@
     KEY("max_samples", INT, "2000", 1, 1000000, "samples per request")                             \
     KEY("max_bytes", INT, "4194304", 1024, 268435456,                                              \
         "size of a request before compression, about, bytes")                                      \
+    KEY("compressed_templates", BOOL, "true", 0, 0,                                                \
+        "compress what repeats of a server's scrapes once; false: each request anew (smaller by "  \
+        "little, several times the work)")                                                         \
     KEY("batch_deadline_ms", INT, "500", 0, 60000,                                                 \
         "a request that is not full goes after this, ms")                                          \
     KEY("request_timeout_ms", INT, "30000", 10, 600000, "no answer within this is an error, ms")   \

@@ -166,7 +166,7 @@ static void world_boot(struct world *w, const struct sender_options *o)
     const struct sender_hooks hooks = {w,         hook_send,  hook_release, hook_dead_letter,
                                        hook_owns, hook_notice};
     const struct amp_options options = {
-        .sender = *o, .tenant_label = "", .max_shapes_bytes = 1 << 20};
+        .sender = *o, .tenant_label = "", .max_shapes_bytes = 1 << 20, .templates = true};
     w->metrics = metrics_new();
     ck_assert_msg(amp_new(&options, &hooks, reject, w->metrics, &w->amp, &e), "%s", e.text);
 }
