@@ -28,7 +28,7 @@ bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_
     if (a == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    if (!sender_new(&o->sender, hooks, m, &a->sender, e)) {
+    if (!sender_new(&o->sender, hooks, m, &a->shapes, &a->sender, e)) {
         free(a);
         return false;
     }
@@ -105,6 +105,7 @@ static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **
         !wire_shape_new(&shape, b->tenant, a->tenant_label, MAX_LABEL_BYTES, out, e)) {
         return false;
     }
+    (*out)->key = key;
     (*out)->cells = cells_of(a->metrics, (*out)->tenant);
     if (!table_put(&a->shapes, key, *out, wire_shape_cost(*out))) {
         wire_shape_unref(*out);

@@ -41,13 +41,15 @@ static bool time_is_usual(int64_t t_ms)
     return t_ms >= min_usual_ms && t_ms < end_usual_ms;
 }
 
-static bool times_are_usual(const struct scrape *s, uint32_t n)
+static void times_survey(struct scrape *s, uint32_t n)
 {
-    bool usual = s->times != NULL || time_is_usual(s->base_ms);
+    s->min_ms = s->times == NULL ? s->base_ms : INT64_MAX;
+    s->max_ms = s->times == NULL ? s->base_ms : INT64_MIN;
     for (uint32_t i = 0; s->times != NULL && i < n; i++) {
-        usual = usual && time_is_usual(s->times[i]);
+        s->min_ms = s->times[i] < s->min_ms ? s->times[i] : s->min_ms;
+        s->max_ms = s->times[i] > s->max_ms ? s->times[i] : s->max_ms;
     }
-    return usual;
+    s->usual_times = time_is_usual(s->min_ms) && time_is_usual(s->max_ms);
 }
 
 static bool exp_index(struct slice column, uint32_t n, uint32_t *at)
@@ -142,7 +144,7 @@ bool scrape_new(const struct batch *b, struct wire_shape *shape, struct scrape *
         free(s);
         return false;
     }
-    s->usual_times = times_are_usual(s, shape->n_series);
+    times_survey(s, shape->n_series);
     s->shape = wire_shape_ref(shape);
     s->n_wire_bytes = shape->n_bytes + b->exp.len + (size_t)shape->n_wire * SAMPLE_ROOM;
     *out = s;

@@ -23,6 +23,8 @@ struct scrape {
     enum batch_class class;
     struct origin origin; /* topic: in here */
     int64_t base_ms;
+    int64_t min_ms; /* of its points' times */
+    int64_t max_ms;
     const int64_t *times;      /* per point, or NULL: all base_ms */
     const uint8_t *values;     /* doubles */
     const uint8_t *histograms; /* both packed columns */

@@ -31,7 +31,7 @@ static void find_cells(struct sender *s)
 }
 
 bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,
-                struct sender **out, struct err *e)
+                const struct table *shapes, struct sender **out, struct err *e)
 {
     struct sender *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -43,6 +43,8 @@ bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks
     s->random = o->seed | 1;
     packer_init(&s->packer, MAX_REQUEST_BYTES);
     table_init(&s->known, o->max_known_bytes, NULL);
+    newest_init(&s->newest, shapes, o->max_newest_bytes);
+    gaps_init(&s->gaps);
     s->shards = calloc(o->n_shards, sizeof *s->shards);
     if (s->shards == NULL) {
         sender_free(s);
@@ -107,6 +109,8 @@ void sender_free(struct sender *s)
     }
     free(s->shards);
     table_fini(&s->known);
+    newest_fini(&s->newest);
+    gaps_fini(&s->gaps);
     packer_fini(&s->packer);
     free(s);
 }
@@ -300,18 +304,28 @@ static void work_taken(struct sender *s, struct shard *shard)
     struct work *w = shard->current;
     shard->current = NULL;
     for (uint32_t i = 0; i < w->n_pieces; i++) {
-        settle_taken(s, &w->pieces[i]);
+        const struct piece *p = &w->pieces[i];
+        newest_taken(&s->newest, p->scrape, p->from, p->to);
+        settle_taken(s, p);
     }
     free(w);
+}
+
+/* Of the newest requests that were taken: how long they take. */
+static void learn_duration(struct sender *s, double seconds)
+{
+    s->request_ms += (seconds * 1000 - s->request_ms) / 16;
 }
 
 /* True and current NULL: there was nothing left to send, the next one may be looked at. */
 static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
-    if (prune(s, shard->current)) {
+    if (prune(s, shard->current) || (shard->body_ready && precheck_finds_old(s, shard->current))) {
         shard->body_ready = false;
     }
-    if (!shard->body_ready && !limited_divert(s, shard, &shard->current, now_ms, e)) {
+    if (!shard->body_ready &&
+        (!limited_divert(s, shard, &shard->current, now_ms, e) ||
+         (shard->current != NULL && !precheck_work(s, &shard->current, now_ms, e)))) {
         return false;
     }
     if (shard->current == NULL || work_is_empty(shard->current)) {
@@ -360,6 +374,9 @@ bool sender_turn(struct sender *s, struct moment now, struct err *e)
         if (!shard_turn(s, &s->shards[i], now.mono_ms, e)) {
             return false;
         }
+    }
+    if (!gaps_flush(s, now.mono_ms, e)) {
+        return false;
     }
     limited_update(s);
     cell_set(s->cells.queued, (double)s->n_queued);
@@ -459,6 +476,7 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
     }
     if (verdict == VERDICT_TAKEN) {
         bool probe = shard->current->probe;
+        learn_duration(s, a->seconds);
         work_taken(s, shard);
         shard->n_failures = 0;
         shard->n_limit_run = 0;
@@ -483,5 +501,5 @@ bool sender_has_room(const struct sender *s)
 
 bool sender_is_idle(const struct sender *s)
 {
-    return s->n_queued == 0;
+    return s->n_queued == 0 && !gaps_any(&s->gaps);
 }

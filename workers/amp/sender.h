@@ -15,6 +15,8 @@
  *           newer one (stores: Prometheus, Cortex; the window counts from the store's newest). */
 #pragma once
 
+#include "gap.h"
+#include "newest.h"
 #include "parked.h"
 #include "verdict.h"
 
@@ -32,7 +34,13 @@ struct sender_options {
     size_t max_queued_samples;
     size_t max_queued_bytes;
     size_t max_known_bytes; /* of the set of known series */
-    uint64_t seed;          /* of the jitter */
+    /* What is not sent, since the store would refuse it (precheck.c). */
+    size_t max_newest_bytes;   /* of what is known of series' newest samples */
+    int64_t max_sample_age_ms; /* older ones are gaps; 0 = any age */
+    int64_t
+        out_of_order_ms; /* further behind its series goes to the DLQ; 0 = is the store's to say */
+    bool check_names;    /* names of metrics and labels, too */
+    uint64_t seed;       /* of the jitter */
 };
 
 /* A point that the store will not take, ever. Borrowed for the call. */
@@ -54,6 +62,10 @@ struct sender_hooks {
     /* Everything of this offset is delivered or accounted. */
     void (*release)(void *ctx, struct partition *p, int64_t offset);
     bool (*dead_letter)(void *ctx, const struct letter *l, struct err *e);
+    /* One more release will come for this offset. */
+    void (*hold)(void *ctx, const struct partition *p, int64_t offset);
+    /* Writes it; its first_offset is held until then. */
+    bool (*gap)(void *ctx, const struct gap *g, struct err *e);
     bool (*owns)(void *ctx, const struct partition *p);
     void (*notice)(void *ctx, enum notice notice, int status, const char *text);
 };
@@ -76,8 +88,9 @@ struct sender_answer {
     const char *advice; /* with denied: what to look at besides; "" = nothing */
 };
 
+/* shapes: the cache, struct wire_shape by key; lives as long as the sender. */
 bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,
-                struct sender **out, struct err *e) MUST_CHECK;
+                const struct table *shapes, struct sender **out, struct err *e) MUST_CHECK;
 void sender_free(struct sender *s);
 
 /* Takes the scrape over; it is freed before its offset is released. taken_ms is set here. */

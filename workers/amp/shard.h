@@ -45,6 +45,9 @@ struct sender {
     struct sender_cells cells;
     struct shard *shards;
     struct table known; /* series that the store has taken */
+    struct newest newest;
+    struct gaps gaps;
+    double request_ms; /* usual duration of a request that is taken */
     struct packer packer;
     size_t n_queued; /* points that are not settled */
     size_t n_queued_bytes;
@@ -61,6 +64,8 @@ void settle_taken(struct sender *s, const struct piece *p);
 void settle_already_there(struct sender *s, const struct piece *p);
 bool settle_dead(struct sender *s, const struct piece *p, const char *reason, const char *text,
                  struct err *e) MUST_CHECK;
+/* Counted under that reason, without a dead letter. */
+void settle_skipped(struct sender *s, const struct piece *p, const char *reason);
 /* The partition is another's now: not counted, whoever has it counts. */
 void settle_lost(struct sender *s, const struct piece *p);
 /* Counts the delta-temporality points of a piece and leaves them unsettled. */
@@ -82,6 +87,14 @@ void limited_taken(struct shard *shard, int64_t now_ms);
 /* The gauge and the alarm. */
 void limited_update(struct sender *s);
 bool series_known(struct sender *s, const struct piece *p);
+
+/* precheck.c */
+/* Is something in there that the store would find too old by now? */
+bool precheck_finds_old(const struct sender *s, const struct work *w);
+/* Takes out of a work that is about to be sent what the store is sure to refuse. */
+bool precheck_work(struct sender *s, struct work **w, int64_t now_ms, struct err *e) MUST_CHECK;
+/* Writes what was gathered of gaps, when it is time. */
+bool gaps_flush(struct sender *s, int64_t now_ms, struct err *e) MUST_CHECK;
 
 /* sender.c */
 int64_t backoff_ms(struct sender *s, uint32_t n_failures);

@@ -119,6 +119,29 @@ static void classic_put(struct writer *w, const struct series *s)
     part_put(w, s, "_count", SLICE_NONE);
 }
 
+static bool name_is_good(struct slice name, bool colons)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.ptr[i];
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                    (i > 0 && c >= '0' && c <= '9') || (colons && c == ':');
+        if (!good) {
+            return false;
+        }
+    }
+    return name.len > 0;
+}
+
+/* [a-zA-Z_:][a-zA-Z0-9_:]* for metrics, without colons for labels. */
+static bool names_are_good(const struct series *s)
+{
+    bool good = name_is_good(s->metric, true);
+    for (uint32_t i = 0; good && i < s->n_labels; i++) {
+        good = s->labels[i].value.len == 0 || name_is_good(s->labels[i].name, false);
+    }
+    return good;
+}
+
 static void series_put(struct writer *w, const struct series *s, struct wire_shape *to,
                        struct wire_series *out)
 {
@@ -126,7 +149,8 @@ static void series_put(struct writer *w, const struct series *s, struct wire_sha
                                 .at = (uint32_t)w->bytes.len,
                                 .n_bounds = s->n_bounds,
                                 .kind = (uint8_t)s->kind,
-                                .delta = s->delta};
+                                .delta = s->delta,
+                                .bad_name = !names_are_good(s)};
     switch (s->kind) {
     case SERIES_EXP_HISTOGRAM:
         out->column = to->n_exp++;
@@ -147,6 +171,7 @@ static void series_put(struct writer *w, const struct series *s, struct wire_sha
         break;
     }
     to->n_delta += s->delta ? 1 : 0;
+    to->n_bad_names += out->bad_name ? 1 : 0;
     out->len = (uint32_t)(w->bytes.len - out->at);
 }
 

@@ -13,6 +13,7 @@ struct worker {
     struct auth *auth;
     struct store *store;
     struct stage *stage; /* while it runs */
+    const char *group;   /* of the stage: names the destination in gaps */
     struct buf letter;
     struct err failed; /* in a callback of the store */
 };
@@ -59,6 +60,25 @@ static bool hook_dead_letter(void *ctx, const struct letter *l, struct err *e)
     buf_reset(&w->letter);
     letter_encode(l, &w->letter);
     return letter_send(w, l->scrape->shape->tenant, l->scrape->partition, l->scrape->offset, e);
+}
+
+static void hook_hold(void *ctx, const struct partition *p, int64_t offset)
+{
+    struct worker *w = ctx;
+    stage_hold(w->stage, p, offset);
+}
+
+static bool hook_gap(void *ctx, const struct gap *g, struct err *e)
+{
+    struct worker *w = ctx;
+    buf_reset(&w->letter);
+    gap_encode(g, w->group, &w->letter);
+    const struct outgoing out = {
+        .output = 1, .partition = -1, .key = g->tenant, .value = buf_slice(&w->letter)};
+    log_line(LOG_WARN, "samples too old for the store were skipped",
+             LOG_FIELDS(LOG_INT("samples", g->n_samples), LOG_INT("from_ms", g->from_ms),
+                        LOG_INT("to_ms", g->to_ms)));
+    return stage_put(w->stage, &out, g->partition, g->first_offset, e);
 }
 
 static bool reject_record(void *ctx, const struct record *r, const char *text, struct err *e)
@@ -143,7 +163,7 @@ static bool worker_is_idle(void *ctx)
     return sender_is_idle(amp_sender(w->amp));
 }
 
-static const char *const outputs[] = {"dlq_topic", NULL};
+static const char *const outputs[] = {"dlq_topic", "gaps_topic", NULL};
 
 const struct stage_spec amp_spec = {
     .name = "amp",
@@ -177,6 +197,10 @@ static struct amp_options options_of(const struct config *c)
                 .max_queued_samples = (size_t)config_int(c, "max_queued_samples"),
                 .max_queued_bytes = memory / 8,
                 .max_known_bytes = memory / 8,
+                .max_newest_bytes = memory / 8,
+                .max_sample_age_ms = config_int(c, "max_sample_age_ms"),
+                .out_of_order_ms = config_int(c, "out_of_order_ms"),
+                .check_names = config_bool(c, "check_names"),
                 .seed = (uint64_t)clock_mono_ns(),
             },
     };
@@ -222,10 +246,13 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
         .send = hook_send,
         .release = hook_release,
         .dead_letter = hook_dead_letter,
+        .hold = hook_hold,
+        .gap = hook_gap,
         .owns = hook_owns,
         .notice = hook_notice,
     };
     buf_init(&w->letter, MAX_LETTER_BYTES);
+    w->group = config_str(c, "group")[0] != '\0' ? config_str(c, "group") : "sluice-amp";
     if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) || !auth_open(w, c, e) ||
         !store_open(w, c, e)) {
         worker_free(w);

@@ -11,6 +11,17 @@
     KEY("url", STRING, NULL, 0, 0, "remote write endpoint, http(s)://…/api/v1/write")              \
     KEY("topics", LIST, "metrics.valid", 0, 0, "series topics to read")                            \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "where references to refused samples go")        \
+    KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "where it is told what was too old to be sent") \
+    KEY("max_sample_age_ms", INT, "3600000", 0, 31536000000,                                       \
+        "the store takes nothing older: skipped, and told as gaps; 0 = takes any, ms")             \
+    KEY("out_of_order_ms", INT, "600000", 0, 31536000000,                                          \
+        "the store takes nothing that is further behind its series' newest sample; 0 = not "       \
+        "known, "                                                                                  \
+        "ms")                                                                                      \
+    KEY("check_names", BOOL, "true", 0, 0,                                                         \
+        "names beyond Prometheus's classic rules ([a-zA-Z_:][a-zA-Z0-9_:]*) are not sent; false "  \
+        "for "                                                                                     \
+        "stores that take UTF-8")                                                                  \
     KEY("tenant_label", STRING, "", 0, 0, "label that carries the tenant's name; empty = none")    \
     KEY("shards", INT, "16", 1, 1000,                                                              \
         "requests under way at a time; a source's samples all go through one of them, in order")   \
