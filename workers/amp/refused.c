@@ -261,23 +261,6 @@ static bool judge_single(struct sender *s, struct shard *shard, enum verdict ver
 
 /* --- taking apart --- */
 
-static bool split_push(struct shard *shard, const struct work *w, uint32_t middle, struct err *e)
-{
-    struct work *left = work_like(w, middle);
-    struct work *right = work_like(w, w->n_pieces - middle);
-    if (left == NULL || right == NULL) {
-        free(left);
-        free(right);
-        return no_memory(e);
-    }
-    for (uint32_t i = 0; i < w->n_pieces; i++) {
-        work_add(i < middle ? left : right, w->pieces[i]);
-    }
-    work_push(shard, right);
-    work_push(shard, left);
-    return true;
-}
-
 /* Delta-temporality points were never in the request. */
 static struct work *singles_of(struct sender *s, const struct work *w)
 {
@@ -328,7 +311,7 @@ static bool take_apart(struct sender *s, struct shard *shard, enum verdict verdi
         free(empty);
     }
     shard->current = NULL;
-    bool ok = split_push(shard, w, work_middle(w), e);
+    bool ok = bisect_refused(shard, w, verdict == VERDICT_REFUSED, e);
     free(w);
     return ok;
 }
@@ -372,6 +355,8 @@ bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
     if (verdict == VERDICT_REFUSED) {
         name_culprit(w, a);
     }
-    return w->n_pieces == 1 ? judge_single(s, shard, verdict, a, now_ms, e)
-                            : take_apart(s, shard, verdict, a, e);
+    if (w->n_pieces > 1) {
+        return take_apart(s, shard, verdict, a, e);
+    }
+    return bisect_refused(shard, w, true, e) && judge_single(s, shard, verdict, a, now_ms, e);
 }

@@ -272,6 +272,9 @@ static bool body_build(struct sender *s, struct shard *shard, struct err *e)
 /* The next request of an idle shard into current, if one is due. */
 static bool next_work(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
+    if (!bisect_unsent(shard, e)) {
+        return false;
+    }
     struct work *w = shard->stack;
     if (w != NULL) {
         shard->stack = w->next;
@@ -476,10 +479,12 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
     }
     if (verdict == VERDICT_TAKEN) {
         bool probe = shard->current->probe;
+        uint32_t n_pieces = shard->current->n_pieces;
         learn_duration(s, a->seconds);
         work_taken(s, shard);
         shard->n_failures = 0;
         shard->n_limit_run = 0;
+        bisect_taken(shard, n_pieces);
         if (probe) {
             limited_taken(shard, now_ms);
         }

@@ -23,6 +23,10 @@ struct shard {
     int64_t probe_ms; /* when parked series are tried again */
     uint32_t n_probe_failures;
     size_t n_probe_series;
+    /* Of the request that is being taken apart. */
+    uint32_t n_culprits;
+    uint32_t n_resolved;  /* points that are out of it */
+    uint32_t n_group;     /* of the rest so many go at a time */
     uint32_t n_limit_run; /* single points refused for a limit, in a row */
 };
 
@@ -87,6 +91,16 @@ void limited_taken(struct shard *shard, int64_t now_ms);
 /* The gauge and the alarm. */
 void limited_update(struct sender *s);
 bool series_known(struct sender *s, const struct piece *p);
+
+/* bisect.c */
+/* Of a refused work of singles, at the top: the halves onto the stack. search: a culprit is looked
+ * for; otherwise it was only too large. */
+bool bisect_refused(struct shard *shard, const struct work *w, bool search,
+                    struct err *e) MUST_CHECK;
+/* A part was taken: then its sibling is not. */
+void bisect_taken(struct shard *shard, uint32_t n_pieces);
+/* Before the top of the stack is sent: splits what is known to hold a culprit, cuts the rest. */
+bool bisect_unsent(struct shard *shard, struct err *e) MUST_CHECK;
 
 /* precheck.c */
 /* Is something in there that the store would find too old by now? */
