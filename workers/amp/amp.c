@@ -14,6 +14,7 @@ struct amp {
     struct metrics *metrics;
     const char *tenant_label;
     bool templates;
+    struct amp_route route;
     struct arena arena;  /* of one record */
     struct table shapes; /* struct wire_shape by (tenant, shape) */
     struct cell *hits;
@@ -39,6 +40,7 @@ bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_
     a->metrics = m;
     a->tenant_label = o->tenant_label;
     a->templates = o->templates;
+    a->route = o->route;
     arena_init(&a->arena, MAX_ARENA_BYTES);
     table_init(&a->shapes, o->max_shapes_bytes, wire_shape_unref);
     a->hits = metrics_cell(m, M_SHAPE_CACHE, &hit);
@@ -115,7 +117,23 @@ static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **
     return true;
 }
 
-/* *scrape stays NULL for a heartbeat. */
+static bool is_listed(struct slice tenant, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (slice_eq_str(tenant, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool comes_here(const struct amp_route *r, struct slice tenant)
+{
+    return (r->n_only == 0 || is_listed(tenant, r->only, r->n_only)) &&
+           !is_listed(tenant, r->others, r->n_others);
+}
+
+/* *scrape stays NULL for a heartbeat, and for what goes elsewhere. */
 static bool scrape_make(struct amp *a, const struct record *r, struct scrape **scrape,
                         struct err *e)
 {
@@ -123,6 +141,10 @@ static bool scrape_make(struct amp *a, const struct record *r, struct scrape **s
     struct wire_shape *shape;
     if (!batch_decode(r->value, &batch_default_caps, &a->arena, &b, e)) {
         return false;
+    }
+    if (b.shape.len > 0 && !comes_here(&a->route, b.tenant)) {
+        cell_add(metrics_cell(a->metrics, M_RW_ELSEWHERE, &b.tenant), 1);
+        return true;
     }
     return b.shape.len == 0 || (shape_get(a, &b, &shape, e) &&
                                 (shape->n_series == 0 || scrape_new(&b, shape, scrape, e)));

@@ -180,7 +180,11 @@ const struct stage_spec amp_spec = {
 static struct amp_options options_of(const struct config *c)
 {
     size_t memory = (size_t)config_int(c, "memory_limit_mb") << 20;
+    struct amp_route route;
+    route.n_only = config_list(c, "tenants", &route.only);
+    route.n_others = config_list(c, "not_tenants", &route.others);
     return (struct amp_options){
+        .route = route,
         .tenant_label = config_str(c, "tenant_label"),
         .max_shapes_bytes = memory / 2,
         .templates = config_bool(c, "compressed_templates"),

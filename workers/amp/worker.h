@@ -22,6 +22,11 @@
         "names beyond Prometheus's classic rules ([a-zA-Z_:][a-zA-Z0-9_:]*) are not sent; false "  \
         "for "                                                                                     \
         "stores that take UTF-8")                                                                  \
+    KEY("tenants", LIST, "", 0, 0,                                                                 \
+        "only these tenants' samples go to this destination, which needs a group of its own; "     \
+        "empty "                                                                                   \
+        "= all")                                                                                   \
+    KEY("not_tenants", LIST, "", 0, 0, "these tenants' samples go elsewhere")                      \
     KEY("tenant_label", STRING, "", 0, 0, "label that carries the tenant's name; empty = none")    \
     KEY("shards", INT, "16", 1, 1000,                                                              \
         "requests under way at a time; a source's samples all go through one of them, in order")   \

@@ -1,0 +1,6 @@
+"""The store is away for a quarter of an hour under load."""
+from tests.fault.amp_outage import outage
+
+
+def test_a_quarter_of_an_hour_without_the_store(stack, tmp_path, say):
+    outage(stack, tmp_path, say, seconds=900, rate=10_000)
