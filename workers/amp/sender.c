@@ -165,7 +165,8 @@ void sender_take(struct sender *s, struct scrape *scrape, struct moment now)
         settle_taken(s, &all);
         return;
     }
-    struct shard *shard = &s->shards[scrape->source % s->o.n_shards];
+    uint64_t key = s->o.fault_unordered ? scrape->source + s->n_faults++ : scrape->source;
+    struct shard *shard = &s->shards[key % s->o.n_shards];
     if (shard->first == NULL) {
         shard->first = scrape;
     } else {
@@ -477,7 +478,7 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
         shard->current = NULL;
         return true;
     }
-    if (verdict == VERDICT_TAKEN) {
+    if (verdict == VERDICT_TAKEN || (s->o.fault_no_retry && verdict == VERDICT_RETRY)) {
         bool probe = shard->current->probe;
         uint32_t n_pieces = shard->current->n_pieces;
         learn_duration(s, a->seconds);

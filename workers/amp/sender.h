@@ -30,6 +30,7 @@ struct sender_options {
     int64_t min_backoff_ms;
     int64_t max_backoff_ms;
     int64_t max_retry_after_ms; /* a longer Retry-After is cut to this */
+    bool bisect;                /* false: a refused request is given up as a whole */
     int64_t limited_wait_ms;    /* points that wait for the series limit go to the DLQ then */
     size_t max_queued_samples;
     size_t max_queued_bytes;
@@ -41,6 +42,10 @@ struct sender_options {
         out_of_order_ms; /* further behind its series goes to the DLQ; 0 = is the store's to say */
     bool check_names;    /* names of metrics and labels, too */
     uint64_t seed;       /* of the jitter */
+    /* Only in tests: faults that they must see (worker.h). */
+    bool fault_no_retry;
+    bool fault_no_gaps;
+    bool fault_unordered;
 };
 
 /* A point that the store will not take, ever. Borrowed for the call. */

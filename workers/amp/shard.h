@@ -59,6 +59,7 @@ struct sender {
     char limit_text[256]; /* what the store said to it */
     size_t n_in_flight;
     uint64_t random;
+    uint64_t n_faults;
     int64_t wall_ms; /* of the call under way */
 };
 

@@ -177,6 +177,18 @@ const struct stage_spec amp_spec = {
 
 /* --- life --- */
 
+static void faults_of(const struct config *c, struct sender_options *o)
+{
+#if SLUICE_FAULTS
+    o->fault_no_retry = config_bool(c, "fault.no_retry");
+    o->fault_no_gaps = config_bool(c, "fault.no_gaps");
+    o->fault_unordered = config_bool(c, "fault.unordered");
+#else
+    (void)c;
+    (void)o;
+#endif
+}
+
 static struct amp_options options_of(const struct config *c)
 {
     size_t memory = (size_t)config_int(c, "memory_limit_mb") << 20;
@@ -197,6 +209,7 @@ static struct amp_options options_of(const struct config *c)
                 .min_backoff_ms = config_int(c, "min_backoff_ms"),
                 .max_backoff_ms = config_int(c, "max_backoff_ms"),
                 .max_retry_after_ms = config_int(c, "max_retry_after_ms"),
+                .bisect = config_bool(c, "bisect"),
                 .limited_wait_ms = config_int(c, "limited_wait_ms"),
                 .max_queued_samples = (size_t)config_int(c, "max_queued_samples"),
                 .max_queued_bytes = memory / 8,
@@ -244,7 +257,8 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
     if (w == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    const struct amp_options options = options_of(c);
+    struct amp_options options = options_of(c);
+    faults_of(c, &options.sender);
     const struct sender_hooks hooks = {
         .ctx = w,
         .send = hook_send,

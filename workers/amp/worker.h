@@ -7,6 +7,16 @@
 #include "stage/stage_config.h"
 #include "store.h"
 
+#if SLUICE_FAULTS
+#define AMP_FAULT_CONFIG(KEY)                                                                      \
+    KEY("fault.no_retry", BOOL, "false", 0, 0, "TEST: what may pass counts as delivered")          \
+    KEY("fault.no_gaps", BOOL, "false", 0, 0, "TEST: gaps are not told")                           \
+    KEY("fault.unordered", BOOL, "false", 0, 0,                                                    \
+        "TEST: a source's scrapes go through all shards in turn")
+#else
+#define AMP_FAULT_CONFIG(KEY)
+#endif
+
 #define AMP_CONFIG(KEY)                                                                            \
     KEY("url", STRING, NULL, 0, 0, "remote write endpoint, http(s)://…/api/v1/write")              \
     KEY("topics", LIST, "metrics.valid", 0, 0, "series topics to read")                            \
@@ -44,6 +54,10 @@
     KEY("max_backoff_ms", INT, "10000", 1, 3600000, "longest wait before a retry, ms")             \
     KEY("max_retry_after_ms", INT, "300000", 0, 86400000,                                          \
         "a longer Retry-After is cut to this, ms")                                                 \
+    KEY("bisect", BOOL, "true", 0, 0,                                                              \
+        "find the culprits of a refused request by sending its parts; false: all of it goes to "   \
+        "the "                                                                                     \
+        "DLQ")                                                                                     \
     KEY("limited_wait_ms", INT, "600000", 0, 86400000,                                             \
         "samples of new series wait so long for the store's series limit, then go to the DLQ, ms") \
     KEY("max_queued_samples", INT, "1000000", 1, 1000000000,                                       \
@@ -61,7 +75,8 @@
     KEY("bearer_token", SECRET, "", 0, 0, "of bearer")                                             \
     KEY("bearer_token_file", STRING, "", 0, 0,                                                     \
         "of bearer, in bearer_token's place: a file, read again when it changes")                  \
-    KEY("org_id", STRING, "", 0, 0, "tenant at Mimir or Cortex (X-Scope-OrgID); empty = none")
+    KEY("org_id", STRING, "", 0, 0, "tenant at Mimir or Cortex (X-Scope-OrgID); empty = none")     \
+    AMP_FAULT_CONFIG(KEY)
 
 struct worker;
 

@@ -179,6 +179,7 @@ static const struct sender_options usual = {
     .min_backoff_ms = 10,
     .max_backoff_ms = 1000,
     .max_retry_after_ms = 5000,
+    .bisect = true,
     .limited_wait_ms = 1000000,
     .max_queued_samples = 2000,
     .max_queued_bytes = 1 << 20,
