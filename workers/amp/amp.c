@@ -15,6 +15,7 @@ struct amp {
     const char *tenant_label;
     bool templates;
     struct amp_route route;
+    struct metadata metadata;
     struct arena arena;  /* of one record */
     struct table shapes; /* struct wire_shape by (tenant, shape) */
     struct cell *hits;
@@ -29,7 +30,9 @@ bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_
     if (a == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    if (!sender_new(&o->sender, hooks, m, &a->shapes, &a->sender, e)) {
+    metadata_init(&a->metadata, o->metadata_interval_ms, o->max_metadata_bytes);
+    const struct sender_lore lore = {&a->shapes, &a->metadata};
+    if (!sender_new(&o->sender, hooks, m, &lore, &a->sender, e)) {
         free(a);
         return false;
     }
@@ -57,6 +60,7 @@ void amp_free(struct amp *a)
     }
     sender_free(a->sender);
     table_fini(&a->shapes);
+    metadata_fini(&a->metadata);
     arena_fini(&a->arena);
     free(a);
 }
@@ -107,6 +111,7 @@ static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **
         !wire_shape_new(&shape, b->tenant, a->tenant_label, MAX_LABEL_BYTES, out, e)) {
         return false;
     }
+    metadata_learn(&a->metadata, &shape);
     (*out)->key = key;
     (*out)->cells = cells_of(a->metrics, (*out)->tenant);
     if (!table_put(&a->shapes, key, *out, wire_shape_cost(*out))) {

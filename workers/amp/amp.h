@@ -19,6 +19,8 @@ struct amp_options {
     struct sender_options sender;
     const char *tenant_label; /* "" = none; lives as long as amp */
     size_t max_shapes_bytes;
+    int64_t metadata_interval_ms; /* 0 = none is sent */
+    size_t max_metadata_bytes;
     struct amp_route route; /* lives as long as amp */
     bool templates;         /* compressed once (template.h) */
 };

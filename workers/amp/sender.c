@@ -31,7 +31,7 @@ static void find_cells(struct sender *s)
 }
 
 bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,
-                const struct table *shapes, struct sender **out, struct err *e)
+                const struct sender_lore *lore, struct sender **out, struct err *e)
 {
     struct sender *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -43,7 +43,8 @@ bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks
     s->random = o->seed | 1;
     packer_init(&s->packer, MAX_REQUEST_BYTES);
     table_init(&s->known, o->max_known_bytes, NULL);
-    newest_init(&s->newest, shapes, o->max_newest_bytes);
+    s->metadata = lore->metadata;
+    newest_init(&s->newest, lore->shapes, o->max_newest_bytes);
     gaps_init(&s->gaps);
     s->shards = calloc(o->n_shards, sizeof *s->shards);
     if (s->shards == NULL) {
@@ -258,13 +259,16 @@ static bool prune(struct sender *s, struct work *w)
     return w->n_pieces < n;
 }
 
-static bool body_build(struct sender *s, struct shard *shard, struct err *e)
+static bool body_build(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
     const struct work *w = shard->current;
     packer_begin(&s->packer, &shard->body);
     for (uint32_t i = 0; i < w->n_pieces; i++) {
         const struct piece *p = &w->pieces[i];
         packer_add(&s->packer, p->scrape, p->from, p->to, &shard->body);
+    }
+    if (!w->sent_before && !w->maybe_there && !w->singles) {
+        metadata_put(s->metadata, now_ms, &s->packer.plain);
     }
     shard->body_ready = true;
     return packer_end(&s->packer, &shard->body, &shard->wire, e);
@@ -338,7 +342,7 @@ static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, 
         return true;
     }
     if (!shard->body_ready) {
-        if (!body_build(s, shard, e)) {
+        if (!body_build(s, shard, now_ms, e)) {
             return false;
         }
         if (shard->wire.len == 0) { /* all of delta temporality */

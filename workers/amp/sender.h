@@ -16,6 +16,7 @@
 #pragma once
 
 #include "gap.h"
+#include "metadata.h"
 #include "newest.h"
 #include "parked.h"
 #include "verdict.h"
@@ -93,9 +94,14 @@ struct sender_answer {
     const char *advice; /* with denied: what to look at besides; "" = nothing */
 };
 
-/* shapes: the cache, struct wire_shape by key; lives as long as the sender. */
+/* What the step knows; lives as long as the sender. */
+struct sender_lore {
+    const struct table *shapes; /* the cache, struct wire_shape by key */
+    struct metadata *metadata;
+};
+
 bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,
-                const struct table *shapes, struct sender **out, struct err *e) MUST_CHECK;
+                const struct sender_lore *lore, struct sender **out, struct err *e) MUST_CHECK;
 void sender_free(struct sender *s);
 
 /* Takes the scrape over; it is freed before its offset is released. taken_ms is set here. */

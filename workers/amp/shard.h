@@ -50,6 +50,7 @@ struct sender {
     struct shard *shards;
     struct table known; /* series that the store has taken */
     struct newest newest;
+    struct metadata *metadata; /* the caller's */
     struct gaps gaps;
     double request_ms; /* usual duration of a request that is taken */
     struct packer packer;

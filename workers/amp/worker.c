@@ -199,6 +199,8 @@ static struct amp_options options_of(const struct config *c)
         .route = route,
         .tenant_label = config_str(c, "tenant_label"),
         .max_shapes_bytes = memory / 2,
+        .metadata_interval_ms = config_int(c, "metadata_interval_ms"),
+        .max_metadata_bytes = memory / 64,
         .templates = config_bool(c, "compressed_templates"),
         .sender =
             {

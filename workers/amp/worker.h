@@ -43,6 +43,8 @@
     KEY("max_samples", INT, "2000", 1, 1000000, "samples per request")                             \
     KEY("max_bytes", INT, "4194304", 1024, 268435456,                                              \
         "size of a request before compression, about, bytes")                                      \
+    KEY("metadata_interval_ms", INT, "60000", 0, 86400000,                                         \
+        "types and units of metrics are sent once in this time; 0 = never, ms")                    \
     KEY("compressed_templates", BOOL, "true", 0, 0,                                                \
         "compress what repeats of a server's scrapes once; false: each request anew (smaller by "  \
         "little, several times the work)")                                                         \
