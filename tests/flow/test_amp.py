@@ -26,7 +26,7 @@ def test_everything_arrives_once_and_in_order(setting):
     assert differences(expected(servers, times), got(setting.receiver)) == NOTHING
     assert all(p.times == 1 for points in setting.receiver.dump().values() for p in points.values())
     assert setting.receiver.stats()["violations_total"] == 0
-    assert setting.receiver.stats()["metadata_received"] >= 13  # type and unit of each metric
+    assert setting.receiver.stats()["metadata"] >= 13  # type and unit of each metric
     histogram = setting.receiver.samples(match='__name__="tick_seconds"')[0]["histogram"]
     assert histogram["schema"] == 3
     assert metric(amp, "sluice_samples_out_total", tenant="demo") == setting.n_samples

@@ -15,6 +15,10 @@ static bool check(const struct config *c, struct err *e)
     if (config_int(c, "min_backoff_ms") > config_int(c, "max_backoff_ms")) {
         return err_set(e, ERR_CONFIG, "min_backoff_ms must not be above max_backoff_ms");
     }
+    if (worker_protocol(c) < 0) {
+        return err_set(e, ERR_CONFIG, "protocol: \"%s\" is none of 1.0, 2.0, auto",
+                       config_str(c, "protocol"));
+    }
     const char *const *tenants;
     bool routed = config_list(c, "tenants", &tenants) + config_list(c, "not_tenants", &tenants) > 0;
     if (routed && config_str(c, "group")[0] == '\0') {

@@ -93,6 +93,29 @@ static void row_put(const struct metadata_row *row, struct buf *out)
     }
 }
 
+static const struct metadata_row *row_find(const struct metadata *m, struct slice name)
+{
+    /* The look-up only marks the row as used. */
+    return table_find((struct table *)(uintptr_t)&m->names, hash128(name));
+}
+
+bool metadata_find(const struct metadata *m, struct slice name, struct metadata_facts *out)
+{
+    static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
+    const struct metadata_row *row = row_find(m, name);
+    for (int i = 0; row == NULL && i < 3; i++) {
+        size_t n = strlen(suffixes[i]);
+        if (name.len > n && memcmp(name.ptr + name.len - n, suffixes[i], n) == 0) {
+            row = row_find(m, slice_of(name.ptr, name.len - n));
+            row = row == NULL || row->type != TYPE_HISTOGRAM ? NULL : row;
+        }
+    }
+    if (row != NULL) {
+        *out = (struct metadata_facts){row->type, row->unit};
+    }
+    return row != NULL;
+}
+
 void metadata_put(struct metadata *m, int64_t now_ms, struct buf *out)
 {
     if (m->interval_ms == 0 || now_ms < m->due_ms) {

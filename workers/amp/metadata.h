@@ -16,5 +16,12 @@ struct metadata {
 void metadata_init(struct metadata *m, int64_t interval_ms, size_t max_bytes);
 void metadata_fini(struct metadata *m);
 void metadata_learn(struct metadata *m, const struct shape *shape);
+struct metadata_facts {
+    uint8_t type; /* MetricType of either version */
+    struct slice unit;
+};
+
+/* Of a metric, or, with _bucket, _sum or _count behind its name, of a classic histogram's parts. */
+bool metadata_find(const struct metadata *m, struct slice name, struct metadata_facts *out);
 /* What is due, some hundred names at most, as fields of a WriteRequest. */
 void metadata_put(struct metadata *m, int64_t now_ms, struct buf *out);

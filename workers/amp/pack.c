@@ -9,13 +9,15 @@ enum { LENGTH_ROOM = 10 }; /* in front of the body, for the length that is known
 
 void packer_init(struct packer *p, size_t max_bytes)
 {
-    *p = (struct packer){.n_plain = 0};
+    *p = (struct packer){.version = WRITE_1};
     buf_init(&p->plain, max_bytes);
+    version2_init(&p->version2, max_bytes);
 }
 
 void packer_fini(struct packer *p)
 {
     buf_fini(&p->plain);
+    version2_fini(&p->version2);
 }
 
 void packer_begin(struct packer *p, struct buf *body)
@@ -118,7 +120,7 @@ void packer_add(struct packer *p, const struct scrape *s, uint32_t from, uint32_
         s->usual_times
             ? s->shape->templates[s->times == NULL ? TEMPLATE_ONE_TIME : TEMPLATE_MANY_TIMES]
             : NULL;
-    if (t != NULL) {
+    if (t != NULL && p->version == WRITE_1) {
         scalars_put(p, t, s, from, to, body);
     } else {
         scrape_encode_scalars(s, from, to, &p->plain);
@@ -128,6 +130,9 @@ void packer_add(struct packer *p, const struct scrape *s, uint32_t from, uint32_
 
 bool packer_end(struct packer *p, struct buf *body, struct slice *out, struct err *e)
 {
+    if (p->version == WRITE_2 && !version2_convert(&p->version2, p->metadata, &p->plain)) {
+        p->plain.failed = true;
+    }
     plain_flush(p, body);
     if (!buf_ok(body) || !buf_ok(&p->plain)) {
         return err_set(e, ERR_FATAL, "out of memory");

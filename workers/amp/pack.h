@@ -7,8 +7,14 @@
 
 #include "base/err.h"
 #include "scrape.h"
+#include "version2.h"
+
+enum write_version { WRITE_1, WRITE_2 };
 
 struct packer {
+    enum write_version version;      /* 2.0 goes without templates, through libsnappy at once */
+    const struct metadata *metadata; /* for 2.0 */
+    struct version2 version2;
     struct buf plain; /* encoded, not compressed yet */
     size_t n_plain;   /* bytes of the body when decompressed, but for those in plain */
 };

@@ -44,6 +44,8 @@ bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks
     packer_init(&s->packer, MAX_REQUEST_BYTES);
     table_init(&s->known, o->max_known_bytes, NULL);
     s->metadata = lore->metadata;
+    s->packer.version = o->protocol == PROTOCOL_1 ? WRITE_1 : WRITE_2;
+    s->packer.metadata = lore->metadata;
     newest_init(&s->newest, lore->shapes, o->max_newest_bytes);
     gaps_init(&s->gaps);
     s->shards = calloc(o->n_shards, sizeof *s->shards);
@@ -271,6 +273,7 @@ static bool body_build(struct sender *s, struct shard *shard, int64_t now_ms, st
         metadata_put(s->metadata, now_ms, &s->packer.plain);
     }
     shard->body_ready = true;
+    shard->version = s->packer.version;
     return packer_end(&s->packer, &shard->body, &shard->wire, e);
 }
 
@@ -328,7 +331,8 @@ static void learn_duration(struct sender *s, double seconds)
 /* True and current NULL: there was nothing left to send, the next one may be looked at. */
 static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
-    if (prune(s, shard->current) || (shard->body_ready && precheck_finds_old(s, shard->current))) {
+    if (prune(s, shard->current) || shard->version != s->packer.version ||
+        (shard->body_ready && precheck_finds_old(s, shard->current))) {
         shard->body_ready = false;
     }
     if (!shard->body_ready &&
@@ -353,7 +357,8 @@ static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, 
     shard->in_flight = true;
     s->n_in_flight++;
     cell_add(s->cells.bytes, (double)shard->wire.len);
-    return s->hooks.send(s->hooks.ctx, (uint32_t)(shard - s->shards), shard->wire, e);
+    return s->hooks.send(s->hooks.ctx, (uint32_t)(shard - s->shards), shard->version, shard->wire,
+                         e);
 }
 
 static bool shard_turn(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
@@ -456,6 +461,24 @@ static void answer_later(struct sender *s, struct shard *shard, enum verdict ver
     shard->n_failures++;
 }
 
+/* Does the answer to a request of 2.0 come from a store that knows 1.0 only? */
+static bool is_unversed(const struct shard *shard, const struct sender_answer *a)
+{
+    bool taken = a->status >= 200 && a->status < 300;
+    return shard->version == WRITE_2 && (a->status == 415 || (taken && !a->counts_written));
+}
+
+/* From now on 1.0, and this request again. Taken it may have been all the same. */
+static void fall_back(struct sender *s, struct shard *shard, const struct sender_answer *a)
+{
+    if (s->packer.version != WRITE_1) {
+        s->packer.version = WRITE_1;
+        s->hooks.notice(s->hooks.ctx, NOTICE_FALLBACK, a->status, "");
+    }
+    shard->current->maybe_there = shard->current->maybe_there || a->status != 415;
+    shard->resume_ms = 0;
+}
+
 bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_answer *a,
                    struct moment now, struct err *e)
 {
@@ -480,6 +503,14 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
     if (work_is_empty(shard->current)) {
         free(shard->current);
         shard->current = NULL;
+        return true;
+    }
+    if (is_unversed(shard, a)) {
+        if (s->o.protocol == PROTOCOL_AUTO) {
+            fall_back(s, shard, a);
+            return true;
+        }
+        answer_later(s, shard, VERDICT_MISROUTED, a, now_ms);
         return true;
     }
     if (verdict == VERDICT_TAKEN || (s->o.fault_no_retry && verdict == VERDICT_RETRY)) {

@@ -18,12 +18,17 @@
 #include "gap.h"
 #include "metadata.h"
 #include "newest.h"
+#include "pack.h"
 #include "parked.h"
 #include "verdict.h"
 
 struct sender;
 
+/* auto: 2.0 until the store answers that it knows 1.0 only (415, or no counts of what it wrote). */
+enum sender_protocol { PROTOCOL_1, PROTOCOL_2, PROTOCOL_AUTO };
+
 struct sender_options {
+    enum sender_protocol protocol;
     uint32_t n_shards;
     uint32_t max_samples; /* points per request */
     size_t max_bytes;     /* of a request before compression, about */
@@ -59,12 +64,20 @@ struct letter {
 };
 
 /* What happened that an operator should know; text is the store's or curl's. */
-enum notice { NOTICE_AUTH, NOTICE_MISROUTED, NOTICE_LIMITED, NOTICE_NOT_LIMITED, NOTICE_REFUSED };
+enum notice {
+    NOTICE_AUTH,
+    NOTICE_MISROUTED,
+    NOTICE_LIMITED,
+    NOTICE_NOT_LIMITED,
+    NOTICE_REFUSED,
+    NOTICE_FALLBACK
+};
 
 struct sender_hooks {
     void *ctx;
     /* Sends; the body is borrowed until sender_answer was called for the shard. */
-    bool (*send)(void *ctx, uint32_t shard, struct slice body, struct err *e);
+    bool (*send)(void *ctx, uint32_t shard, enum write_version version, struct slice body,
+                 struct err *e);
     /* Everything of this offset is delivered or accounted. */
     void (*release)(void *ctx, struct partition *p, int64_t offset);
     bool (*dead_letter)(void *ctx, const struct letter *l, struct err *e);
@@ -89,9 +102,10 @@ struct sender_answer {
     int64_t retry_after_ms;
     double seconds;
     struct slice body;
-    const char *error;  /* with status 0 */
-    bool denied;        /* about who asks (401, 403, …), or there was nothing to ask with */
-    const char *advice; /* with denied: what to look at besides; "" = nothing */
+    const char *error;   /* with status 0 */
+    bool counts_written; /* it has a header X-Prometheus-Remote-Write-…-Written */
+    bool denied;         /* about who asks (401, 403, …), or there was nothing to ask with */
+    const char *advice;  /* with denied: what to look at besides; "" = nothing */
 };
 
 /* What the step knows; lives as long as the sender. */

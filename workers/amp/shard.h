@@ -16,6 +16,7 @@ struct shard {
     struct buf body;      /* of current, compressed */
     struct slice wire;    /* … what of it is sent */
     bool body_ready;
+    enum write_version version; /* of body */
     bool in_flight;
     int64_t resume_ms;
     uint32_t n_failures; /* in a row */

@@ -25,10 +25,11 @@ static struct moment moment_now(void)
 
 /* --- the sender's hooks --- */
 
-static bool hook_send(void *ctx, uint32_t shard, struct slice body, struct err *e)
+static bool hook_send(void *ctx, uint32_t shard, enum write_version version, struct slice body,
+                      struct err *e)
 {
     struct worker *w = ctx;
-    return store_send(w->store, shard, body, e);
+    return store_send(w->store, shard, version, body, e);
 }
 
 static void hook_release(void *ctx, struct partition *p, int64_t offset)
@@ -101,6 +102,7 @@ static void hook_notice(void *ctx, enum notice notice, int status, const char *t
                             "the store takes no new series: they wait, known ones flow on"},
         [NOTICE_NOT_LIMITED] = {LOG_INFO,
                                 "the store takes new series again, or none waits any more"},
+        [NOTICE_FALLBACK] = {LOG_INFO, "the store knows remote write 1.0 only: used from now on"},
         [NOTICE_REFUSED] = {LOG_WARN, "the store refuses samples, they are in the DLQ"},
     };
     (void)ctx;
@@ -177,6 +179,18 @@ const struct stage_spec amp_spec = {
 
 /* --- life --- */
 
+int worker_protocol(const struct config *c)
+{
+    static const char *const names[] = {
+        [PROTOCOL_1] = "1.0", [PROTOCOL_2] = "2.0", [PROTOCOL_AUTO] = "auto"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(config_str(c, "protocol"), names[i]) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 static void faults_of(const struct config *c, struct sender_options *o)
 {
 #if SLUICE_FAULTS
@@ -204,6 +218,7 @@ static struct amp_options options_of(const struct config *c)
         .templates = config_bool(c, "compressed_templates"),
         .sender =
             {
+                .protocol = (enum sender_protocol)worker_protocol(c),
                 .n_shards = (uint32_t)config_int(c, "shards"),
                 .max_samples = (uint32_t)config_int(c, "max_samples"),
                 .max_bytes = (size_t)config_int(c, "max_bytes"),

@@ -43,6 +43,8 @@
     KEY("max_samples", INT, "2000", 1, 1000000, "samples per request")                             \
     KEY("max_bytes", INT, "4194304", 1024, 268435456,                                              \
         "size of a request before compression, about, bytes")                                      \
+    KEY("protocol", STRING, "1.0", 0, 0,                                                           \
+        "remote write: 1.0; 2.0; auto (2.0, and 1.0 with a store that knows that only)")           \
     KEY("metadata_interval_ms", INT, "60000", 0, 86400000,                                         \
         "types and units of metrics are sent once in this time; 0 = never, ms")                    \
     KEY("compressed_templates", BOOL, "true", 0, 0,                                                \
@@ -81,6 +83,9 @@
     AMP_FAULT_CONFIG(KEY)
 
 struct worker;
+
+/* enum sender_protocol; -1: the key says none of them. */
+int worker_protocol(const struct config *c);
 
 extern const struct stage_spec amp_spec;
 

@@ -82,9 +82,11 @@ static inline void series_mark(struct world *w, struct slice body, bool in_fligh
     prometheus__write_request__free_unpacked(request, NULL);
 }
 
-static inline bool hook_send(void *ctx, uint32_t shard, struct slice body, struct err *e)
+static inline bool hook_send(void *ctx, uint32_t shard, enum write_version version,
+                             struct slice body, struct err *e)
 {
     struct world *w = ctx;
+    ck_assert_int_eq(version, WRITE_1);
     struct flight *f = &w->flights[shard];
     (void)e;
     ck_assert(!f->busy);
