@@ -149,6 +149,38 @@ def test_prometheus_refuses_in_its_own_way(setting):
     assert len(read_letters(stack, "metrics.dlq")) == refused
 
 
+def test_prometheus_takes_all_kinds(setting):
+    """Undisturbed, with its window of 60 s: every value as it was put in, classic histograms as their series, native ones
+    bucket by bucket."""
+    url = setting.stack.prometheus.url
+    start = now_ms() - 40_000
+    times = [start + 1000 * i for i in range(20)]
+    amp = setting.amp(url=setting.stack.prometheus.write_url)
+    for i, t in enumerate(times):
+        setting.put("gs-1", [
+            batches.counter("joins_total", 1e15 + i, shard_id="gs-1"), batches.gauge("load", -0.1 * i, shard_id="gs-1"),
+            batches.native("tick_seconds", [(-2, i + 1), (3, 5)], 0.5 * i, shard_id="gs-1"),
+            batches.classic("wait", [0.005, 2.5], [i, 2, 1], 0.25 * i, shard_id="gs-1")], t)
+    setting.wait_caught_up()
+    found = {(dict(key)["__name__"], dict(key).get("le")): points for key, points in
+             prometheus.series(url, '{shard_id="gs-1"}', time.time()).items()}
+    natives = found.pop(("tick_seconds", None))
+    assert found == {
+        ("joins_total", None): [(t, 1e15 + i) for i, t in enumerate(times)],
+        ("load", None): [(t, -0.1 * i) for i, t in enumerate(times)],
+        ("wait_bucket", "0.005"): [(t, i) for i, t in enumerate(times)],
+        ("wait_bucket", "2.5"): [(t, i + 2) for i, t in enumerate(times)],
+        ("wait_bucket", "+Inf"): [(t, i + 3) for i, t in enumerate(times)],
+        ("wait_sum", None): [(t, 0.25 * i) for i, t in enumerate(times)],
+        ("wait_count", None): [(t, i + 3) for i, t in enumerate(times)]}
+    base = 2 ** 0.125
+    for i, (t, h) in enumerate(natives):
+        assert (t, float(h["count"]), float(h["sum"])) == (times[i], i + 6, 0.5 * i)
+        want = {(base ** (k - 1), base ** k): n for k, n in ((-2, i + 1), (3, 5))}
+        assert prometheus.same_buckets(prometheus.buckets(h), want)
+    assert len(natives) == 20 and accounts_close(amp)
+
+
 class Feeder(threading.Thread):
     def __init__(self, setting, servers):
         super().__init__(daemon=True)
