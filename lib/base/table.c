@@ -1,5 +1,6 @@
 #include "base/table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -150,6 +151,17 @@ bool table_put(struct table *t, struct hash128 key, void *value, size_t cost_byt
         table_evict(t, key);
     }
     return true;
+}
+
+void table_recost(struct table *t, struct hash128 key, size_t cost_bytes)
+{
+    struct table_slot *slot = slot_seek(t, key);
+    assert(slot->value != NULL);
+    t->cost_bytes += cost_bytes - slot->cost_bytes;
+    slot->cost_bytes = (uint32_t)cost_bytes;
+    if (t->max_bytes != 0) {
+        table_evict(t, key);
+    }
 }
 
 bool table_remove(struct table *t, struct hash128 key)

@@ -41,6 +41,8 @@ static inline void table_prefetch(const struct table *t, struct hash128 key)
  * holds. At the ceiling others are evicted first, never the one put. False: out of memory, the
  * value stays the caller's. */
 bool table_put(struct table *t, struct hash128 key, void *value, size_t cost_bytes);
+/* The value of that key, which is there, now holds so much; at the ceiling others go. */
+void table_recost(struct table *t, struct hash128 key, size_t cost_bytes);
 /* Removes and frees; false when absent. */
 bool table_remove(struct table *t, struct hash128 key);
 /* The next value from position *at on (start with 0), in no order; NULL at the end. Nothing may

@@ -38,6 +38,8 @@ METRIC_ENUM(M_RW_BYTES, "sluice_remote_write_bytes_total", COUNTER, "", "Compres
 METRIC_ENUM(M_RW_RETRIED, "sluice_remote_write_retried_samples_total", COUNTER, "", "Samples that were sent again after an answer that allows it.")
 METRIC_ENUM(M_RW_BISECTIONS, "sluice_remote_write_bisections_total", COUNTER, "", "Refused requests that were split to find the culprits.")
 METRIC_ENUM(M_RW_ALREADY_THERE, "sluice_remote_write_already_there_samples_total", COUNTER, "tenant", "Redelivered samples that the store refused, since it has them.")
+METRIC_ENUM(M_GAPS, "sluice_gap_records_total", COUNTER, "tenant,reason", "Records of skipped samples written to the topic of gaps; the samples are in sluice_samples_rejected_total. Alarm on any.")
+METRIC_ENUM(M_RW_ELSEWHERE, "sluice_remote_write_elsewhere_records_total", COUNTER, "tenant", "Records passed over, since their tenant's samples go to another destination.")
 METRIC_ENUM(M_RW_LIMITED, "sluice_remote_write_limited", GAUGE, "", "1 while the store refuses new series for a limit of its own. Alarm.")
 METRIC_ENUM(M_RW_DENIED, "sluice_remote_write_denied", GAUGE, "", "1 while the store refuses our credentials, or there are none to sign with. Alarm.")
 METRIC_ENUM(M_RW_IN_FLIGHT, "sluice_remote_write_in_flight", GAUGE, "", "Requests without an answer yet.")

@@ -4,19 +4,19 @@
  *
  *   bench-amp-encode [--json] [--rounds N] */
 #include <getopt.h>
-#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "batch/histogram.h"
-#include "scrape.h"
+#include "pack.h"
+#include "template.h"
 
 enum {
     N_SERVERS = 2000,
     N_SERIES = 300,
     N_LABELS = 6,
-    REQUEST_POINTS = 2000,
+    REQUEST_SCRAPES = 7,
     EXP_EVERY = 10,
     N_BUCKETS = 40
 };
@@ -132,84 +132,103 @@ static void server_make(struct server *to, unsigned server, bool histograms)
 }
 
 struct result {
+    double per_s;
     double encode_per_s;
-    double both_per_s;
     double plain_bytes;
     double wire_bytes; /* per sample */
 };
 
-/* CPU seconds of one way over all servers; n_out sums the bytes. */
-static double pass(const struct server *servers, bool compress, struct buf *plain, char *out,
-                   size_t *n_plain, size_t *n_out)
+struct sums {
+    size_t n_plain;
+    size_t n_wire;
+};
+
+/* CPU seconds of one way over all servers. */
+static double pass(const struct server *servers, bool encode_only, struct packer *p,
+                   struct buf *body, struct sums *sums)
 {
     int64_t began = clock_cpu_ns();
-    buf_reset(plain);
-    uint32_t n = 0;
-    for (unsigned i = 0; i < N_SERVERS; i++) {
-        for (uint32_t at = 0; at < N_SERIES;) {
-            uint32_t room = REQUEST_POINTS - n;
-            uint32_t take = N_SERIES - at < room ? N_SERIES - at : room;
-            scrape_encode(servers[i].scrape, at, at + take, plain);
-            at += take;
-            n += take;
-            if (n == REQUEST_POINTS || (i + 1 == N_SERVERS && at == N_SERIES)) {
-                size_t n_bytes = 8 << 20;
-                if (compress && snappy_compress((const char *)plain->ptr, plain->len, out,
-                                                &n_bytes) != SNAPPY_OK) {
-                    exit(1);
-                }
-                *n_plain += plain->len;
-                *n_out += compress ? n_bytes : 0;
-                buf_reset(plain);
-                n = 0;
+    struct err e = ERR_INIT;
+    *sums = (struct sums){0, 0};
+    for (unsigned i = 0; i < N_SERVERS;) {
+        packer_begin(p, body);
+        for (unsigned k = 0; k < REQUEST_SCRAPES && i < N_SERVERS; k++, i++) {
+            if (encode_only) {
+                scrape_encode(servers[i].scrape, 0, N_SERIES, &p->plain);
+            } else {
+                packer_add(p, servers[i].scrape, 0, N_SERIES, body);
             }
         }
+        struct slice wire = SLICE_NONE;
+        if (!encode_only && !packer_end(p, body, &wire, &e)) {
+            fail(&e);
+        }
+        sums->n_plain += p->n_plain;
+        sums->n_wire += wire.len;
     }
     return (double)(clock_cpu_ns() - began) / 1e9;
 }
 
-static struct result measure(bool histograms, int rounds)
+static void templates_make(struct server *servers)
+{
+    for (unsigned i = 0; i < N_SERVERS; i++) {
+        servers[i].shape->templates[TEMPLATE_ONE_TIME] =
+            must(template_new(servers[i].shape, TEMPLATE_ONE_TIME));
+    }
+}
+
+static struct result measure(bool histograms, bool templates, int rounds)
 {
     struct server *servers = must(calloc(N_SERVERS, sizeof *servers));
-    struct buf plain;
-    char *out = must(malloc(8 << 20));
-    buf_init(&plain, 64 << 20);
+    struct packer p;
+    struct buf body;
+    packer_init(&p, 64 << 20);
+    buf_init(&body, 64 << 20);
     for (unsigned i = 0; i < N_SERVERS; i++) {
         server_make(&servers[i], i, histograms);
     }
-    double encode_s = 1e9, both_s = 1e9;
-    size_t n_plain = 0, n_out = 0;
+    int64_t began = clock_cpu_ns();
+    if (templates) {
+        templates_make(servers);
+    }
+    double made_s = (double)(clock_cpu_ns() - began) / 1e9;
+    double encode_s = 1e9, whole_s = 1e9;
+    struct sums sums = {0, 0};
     for (int r = 0; r < rounds; r++) {
-        double s = pass(servers, false, &plain, out, &n_plain, &n_out);
+        double s = templates ? made_s : pass(servers, true, &p, &body, &sums);
         encode_s = s < encode_s ? s : encode_s;
-        n_plain = n_out = 0;
-        s = pass(servers, true, &plain, out, &n_plain, &n_out);
-        both_s = s < both_s ? s : both_s;
+        s = pass(servers, false, &p, &body, &sums);
+        whole_s = s < whole_s ? s : whole_s;
     }
     const double n = (double)N_SERVERS * N_SERIES;
     for (unsigned i = 0; i < N_SERVERS; i++) {
         scrape_free(servers[i].scrape);
         wire_shape_unref(servers[i].shape);
     }
-    buf_fini(&plain);
-    free(out);
+    packer_fini(&p);
+    buf_fini(&body);
     free(servers);
-    return (struct result){n / encode_s, n / both_s, (double)n_plain / n, (double)n_out / n};
+    return (struct result){n / whole_s, n / encode_s, (double)sums.n_plain / n,
+                           (double)sums.n_wire / n};
 }
 
-static void report(const char *name, const struct result *r, bool json)
+static void report(const char *name, bool templates, const struct result *r, bool json)
 {
     if (json) {
-        (void)printf("{\"bench\": \"amp_encode\", \"case\": \"%s\", \"samples_per_s\": %.0f, "
-                     "\"encode_samples_per_s\": %.0f, "
+        (void)printf("{\"bench\": \"amp_encode\", \"case\": \"%s\", \"templates\": %s, "
+                     "\"samples_per_s\": %.0f, \"%s_per_s\": %.0f, "
                      "\"plain_bytes_per_sample\": %.1f, \"wire_bytes_per_sample\": %.1f}\n",
-                     name, r->both_per_s, r->encode_per_s, r->plain_bytes, r->wire_bytes);
-    } else {
-        (void)printf("amp encode, %-24s %6.1f M samples/s/core with snappy, %6.1f M without; %.0f "
-                     "-> %.1f bytes a sample\n",
-                     name, r->both_per_s / 1e6, r->encode_per_s / 1e6, r->plain_bytes,
+                     name, templates ? "true" : "false", r->per_s,
+                     templates ? "new_series" : "encode_samples", r->encode_per_s, r->plain_bytes,
                      r->wire_bytes);
+        return;
     }
+    (void)printf(
+        "amp encode, %-9s %-21s %6.1f M samples/s/core; %s %5.1f M/s; %.0f -> %.1f bytes a "
+        "sample\n",
+        templates ? "templates" : "plain", name, r->per_s / 1e6,
+        templates ? "templates of new series" : "without snappy", r->encode_per_s / 1e6,
+        r->plain_bytes, r->wire_bytes);
 }
 
 int main(int argc, char **argv)
@@ -230,9 +249,9 @@ int main(int argc, char **argv)
         }
     }
     rounds = rounds < 1 ? 1 : rounds;
-    struct result scalars = measure(false, rounds);
-    report("counters", &scalars, json);
-    struct result mixed = measure(true, rounds);
-    report("10 % native histograms", &mixed, json);
+    for (int i = 0; i < 4; i++) {
+        struct result r = measure(i >= 2, i % 2 == 1, rounds);
+        report(i >= 2 ? "10 % native histograms" : "counters", i % 2 == 1, &r, json);
+    }
     return 0;
 }

@@ -7,7 +7,7 @@ import fastavro
 from deploy.local.places import ROOT
 
 SCHEMAS = {name: fastavro.parse_schema(json.loads((ROOT / f"schemas/{name}.avsc").read_text()))
-           for name in ("batch", "shape", "dlq") if (ROOT / f"schemas/{name}.avsc").exists()}
+           for name in ("batch", "shape", "dlq", "gap") if (ROOT / f"schemas/{name}.avsc").exists()}
 
 
 def decode(name, value):
@@ -21,3 +21,7 @@ def read_batches(stack, topic):
 
 def read_letters(stack, topic):
     return [decode("dlq", r.value()) for r in stack.read_committed(topic, timeout_s=120)]
+
+
+def read_gaps(stack, topic="sluice.gaps"):
+    return [decode("gap", r.value()) for r in stack.read_committed(topic, timeout_s=120)]

@@ -1,7 +1,6 @@
 """sluice-amp between real Kafka and the receiver double: what arrives, what is refused, what misbehaves."""
 import random
 import signal
-import struct
 import threading
 import time
 
@@ -10,106 +9,8 @@ import pytest
 from tests.fault.formats import read_letters
 from tests.flow import batches, prometheus
 from tests.flow.stack import wait_for
-from tests.receiver.client import Receiver
-
-TOPIC = "metrics.valid"
-GROUP = "sluice-amp"
-PARTITIONS = 4
-SESSION_MS = 6000
-
-
-class Setting:
-    """A broker, the double, and the batches that were put into the topic."""
-
-    def __init__(self, stack, receiver):
-        self.stack = stack
-        self.receiver = receiver
-        self.producer = stack.producer()
-        self.n_samples = 0
-        stack.create_topic(TOPIC, PARTITIONS)
-        stack.create_topic("metrics.dlq", 2)
-
-    def amp(self, name=None, ready=True, **keys):
-        keys = {"url": self.receiver.write_url, "batch_deadline_ms": 50, "min_backoff_ms": 20, "max_backoff_ms": 500,
-                "session_timeout_ms": SESSION_MS, **keys}
-        return self.stack.worker("amp", name=name, ready=ready, **{"topics": [TOPIC], **keys})
-
-    def put(self, source, points, t_ms, **more):
-        self.producer.produce(TOPIC, batches.batch(source, points, t_ms, **more),
-                              partition=batches.partition_of(source, PARTITIONS))
-        self.n_samples += len(points)
-
-    def flush(self):
-        assert self.producer.flush(30) == 0
-
-    def caught_up(self):
-        done = self.stack.committed(GROUP, TOPIC)
-        return all(done.get(p, (0, ""))[0] >= end for p, end in self.stack.ends(TOPIC).items() if end > 0)
-
-    def wait_caught_up(self, timeout_s=60):
-        self.flush()
-        wait_for(self.caught_up, timeout_s, "everything to be delivered and committed")
-
-    def n_violations(self, *names):
-        kinds = self.receiver.stats()["violations"]
-        return {name: kinds[name] for name in names if kinds.get(name)}
-
-
-@pytest.fixture
-def setting(stack):
-    with Receiver(keep_histograms=True) as receiver:
-        yield Setting(stack, receiver)
-
-
-def now_ms():
-    return int(time.time() * 1000)
-
-
-def metric(worker, name, **labels):
-    total = 0.0
-    for line in worker.metrics().splitlines():
-        full, _, value = line.rpartition(" ")
-        if full.partition("{")[0] == name and all(f'{k}="{v}"' in full for k, v in labels.items()):
-            total += float(value)
-    return total
-
-
-def accounts_close(worker):
-    return metric(worker, "sluice_samples_in_total") == (
-        metric(worker, "sluice_samples_out_total") + metric(worker, "sluice_samples_rejected_total")
-        + metric(worker, "sluice_remote_write_already_there_samples_total"))
-
-
-def scrape(server, i, n=12):
-    """Points of one scrape; every value tells server and i."""
-    points = [batches.counter(f"logins_{k}_total", i * 1000 + k, shard_id=server) for k in range(n)]
-    return points + [batches.native("tick_seconds", [(0, i + 1), (3, 5)], float(i), shard_id=server)]
-
-
-def expected(servers, times, n=12):
-    """{(labels): {t: bits, None for a histogram}}"""
-    want = {}
-    for server in servers:
-        for k in range(n):
-            key = tuple(sorted({"__name__": f"logins_{k}_total", "shard_id": server}.items()))
-            want[key] = {t: struct.unpack("<Q", struct.pack("<d", i * 1000 + k))[0] for i, t in enumerate(times)}
-        key = tuple(sorted({"__name__": "tick_seconds", "shard_id": server}.items()))
-        want[key] = {t: None for t in times}
-    return want
-
-
-def got(receiver):
-    return {key: {t: None if p.is_histogram else p.bits for t, p in points.items()}
-            for key, points in receiver.dump().items()}
-
-
-def differences(want, have):
-    lost = [(k, t) for k, points in want.items() for t in points if t not in have.get(k, {})]
-    wrong = [(k, t) for k, points in have.items() for t, v in points.items() if want.get(k, {}).get(t, "none") != v]
-    return {"lost": lost[:5], "n_lost": len(lost), "wrong": wrong[:5], "n_wrong": len(wrong)}
-
-
-NOTHING = {"lost": [], "n_lost": 0, "wrong": [], "n_wrong": 0}
+from tests.flow.amp_setting import (NOTHING, TOPIC, accounts_close, differences, expected, got, metric, now_ms, scrape,
+                                    setting)  # noqa: F401 (a fixture)
 
 
 def test_everything_arrives_once_and_in_order(setting):
@@ -125,6 +26,7 @@ def test_everything_arrives_once_and_in_order(setting):
     assert differences(expected(servers, times), got(setting.receiver)) == NOTHING
     assert all(p.times == 1 for points in setting.receiver.dump().values() for p in points.values())
     assert setting.receiver.stats()["violations_total"] == 0
+    assert setting.receiver.stats()["metadata"] >= 13  # type and unit of each metric
     histogram = setting.receiver.samples(match='__name__="tick_seconds"')[0]["histogram"]
     assert histogram["schema"] == 3
     assert metric(amp, "sluice_samples_out_total", tenant="demo") == setting.n_samples
@@ -226,7 +128,7 @@ def test_prometheus_refuses_in_its_own_way(setting):
     stack = setting.stack
     start = now_ms() - 120_000
     times = [start + 1000 * i for i in range(10)]
-    amp = setting.amp(url=stack.prometheus.write_url)
+    amp = setting.amp(url=stack.prometheus.write_url, max_sample_age_ms=0, out_of_order_ms=0)
     for i, t in enumerate(times):
         points = scrape("gs-1", i)
         late = [t] * len(points)
@@ -245,6 +147,38 @@ def test_prometheus_refuses_in_its_own_way(setting):
     refused = metric(amp, "sluice_samples_rejected_total")
     assert refused + metric(amp, "sluice_remote_write_already_there_samples_total") == 1
     assert len(read_letters(stack, "metrics.dlq")) == refused
+
+
+def test_prometheus_takes_all_kinds(setting):
+    """Undisturbed, with its window of 60 s: every value as it was put in, classic histograms as their series, native ones
+    bucket by bucket."""
+    url = setting.stack.prometheus.url
+    start = now_ms() - 40_000
+    times = [start + 1000 * i for i in range(20)]
+    amp = setting.amp(url=setting.stack.prometheus.write_url)
+    for i, t in enumerate(times):
+        setting.put("gs-1", [
+            batches.counter("joins_total", 1e15 + i, shard_id="gs-1"), batches.gauge("load", -0.1 * i, shard_id="gs-1"),
+            batches.native("tick_seconds", [(-2, i + 1), (3, 5)], 0.5 * i, shard_id="gs-1"),
+            batches.classic("wait", [0.005, 2.5], [i, 2, 1], 0.25 * i, shard_id="gs-1")], t)
+    setting.wait_caught_up()
+    found = {(dict(key)["__name__"], dict(key).get("le")): points for key, points in
+             prometheus.series(url, '{shard_id="gs-1"}', time.time()).items()}
+    natives = found.pop(("tick_seconds", None))
+    assert found == {
+        ("joins_total", None): [(t, 1e15 + i) for i, t in enumerate(times)],
+        ("load", None): [(t, -0.1 * i) for i, t in enumerate(times)],
+        ("wait_bucket", "0.005"): [(t, i) for i, t in enumerate(times)],
+        ("wait_bucket", "2.5"): [(t, i + 2) for i, t in enumerate(times)],
+        ("wait_bucket", "+Inf"): [(t, i + 3) for i, t in enumerate(times)],
+        ("wait_sum", None): [(t, 0.25 * i) for i, t in enumerate(times)],
+        ("wait_count", None): [(t, i + 3) for i, t in enumerate(times)]}
+    base = 2 ** 0.125
+    for i, (t, h) in enumerate(natives):
+        assert (t, float(h["count"]), float(h["sum"])) == (times[i], i + 6, 0.5 * i)
+        want = {(base ** (k - 1), base ** k): n for k, n in ((-2, i + 1), (3, 5))}
+        assert prometheus.same_buckets(prometheus.buckets(h), want)
+    assert len(natives) == 20 and accounts_close(amp)
 
 
 class Feeder(threading.Thread):

@@ -21,7 +21,7 @@ from deploy.local.places import ROOT
 from tests.fault.formats import read_letters
 from tests.flow.aws_endpoints import Endpoint, keys_json
 from tests.flow.stack import StackUnderTest, wait_for
-from tests.flow.test_amp import (NOTHING, PARTITIONS, TOPIC, Setting, accounts_close, differences, expected, got,
+from tests.flow.amp_setting import (NOTHING, PARTITIONS, TOPIC, Setting, accounts_close, differences, expected, got,
                                  metric, now_ms, scrape)
 from tests.receiver.client import Receiver
 
@@ -176,6 +176,7 @@ def broker(tmp_path_factory, request):
         stack.kafka.start()
         stack.create_topic(TOPIC, PARTITIONS)
         stack.create_topic("metrics.dlq", 2)
+        stack.create_topic("sluice.gaps", 1)
         yield stack
     finally:
         stack.stop()

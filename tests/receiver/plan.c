@@ -7,7 +7,7 @@
 static const char *const ACTIONS[] = {"pass", "status", "reset", "hang"};
 static const char *const KEYS[] = {
     "match",       "min_samples",   "skip",  "times", "action",   "status", "body",
-    "retry_after", "retry_after_s", "store", "reset", "delay_ms", "hang_ms"};
+    "retry_after", "retry_after_s", "store", "reset", "delay_ms", "hang_ms", "truncate"};
 
 static void step_fini(struct plan_step *step)
 {
@@ -132,7 +132,8 @@ static bool step_read(const json_t *object, struct plan_step *step, struct err *
         !number_read(object, "retry_after_s", &step->retry_after_s, e) ||
         !text_read(object, "retry_after", &step->retry_after, e) ||
         !text_read(object, "body", &step->body, e) ||
-        !flag_read(object, "store", &step->store, e) || !flag_read(object, "reset", &reset, e) ||
+        !flag_read(object, "store", &step->store, e) ||
+        !flag_read(object, "truncate", &step->truncate, e) || !flag_read(object, "reset", &reset, e) ||
         !action_read(object, reset, step, e)) {
         return false;
     }

@@ -3,9 +3,9 @@
  *   {"match": REGEX on {__name__="x", a="b"} of any series, "min_samples": n, "skip": n,
  *    "times": n (1; -1 = for ever), "action": "status" | "reset" | "hang" | "pass",
  *    "status": n, "retry_after_s": n, "retry_after": TEXT, "body": TEXT, "store": bool,
- *    "delay_ms": n, "hang_ms": n, "reset": bool}
+ *    "delay_ms": n, "hang_ms": n, "reset": bool, "truncate": bool}
  * action follows from the other keys when it is absent. store: take the samples by the rules all
- * the same (the answer is lost). delay_ms: wait, then answer. reset: RST after the body. hang_ms:
+ * the same (the answer is lost). truncate: the answer breaks off before its end. delay_ms: wait, then answer. reset: RST after the body. hang_ms:
  * no answer for so long, then RST. */
 #pragma once
 
@@ -31,6 +31,7 @@ struct plan_step {
     int64_t retry_after_s;
     char *body; /* owned; NULL = a default text */
     bool store;
+    bool truncate;
     int64_t n_hits;
 };
 

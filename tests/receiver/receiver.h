@@ -44,6 +44,7 @@ struct incoming {
 struct answer {
     int status;
     bool closed;          /* no answer: reset the connection */
+    bool truncated;       /* the connection closes before the body's end */
     char retry_after[64]; /* "" = none */
     struct buf body;
 };

@@ -78,6 +78,31 @@ static enum MHD_Result connection_reset(int fd)
     return MHD_NO;
 }
 
+enum { TRUNCATED_BYTES = 100 };
+
+/* A body of TRUNCATED_BYTES that breaks off half-way. */
+static ssize_t truncated_read(void *cls, uint64_t at, char *out, size_t max)
+{
+    (void)cls;
+    if (at >= TRUNCATED_BYTES / 2 || max < TRUNCATED_BYTES / 2) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    memset(out, '.', TRUNCATED_BYTES / 2);
+    return TRUNCATED_BYTES / 2;
+}
+
+static enum MHD_Result truncated_send(struct MHD_Connection *connection, const struct answer *out)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(TRUNCATED_BYTES, 1024, truncated_read, NULL, NULL);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    enum MHD_Result sent = MHD_queue_response(connection, (unsigned)out->status, response);
+    MHD_destroy_response(response);
+    return sent;
+}
+
 static enum MHD_Result answer_send(struct MHD_Connection *connection, struct answer *out)
 {
     size_t len = 0;
@@ -123,7 +148,9 @@ static enum MHD_Result write_serve(struct receiver *rx, struct MHD_Connection *c
     } else {
         write_record(rx, &in, &out);
     }
-    enum MHD_Result result = out.closed ? connection_reset(in.fd) : answer_send(connection, &out);
+    enum MHD_Result result = out.closed      ? connection_reset(in.fd)
+                             : out.truncated ? truncated_send(connection, &out)
+                                             : answer_send(connection, &out);
     buf_fini(&out.body);
     return result;
 }

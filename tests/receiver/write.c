@@ -132,6 +132,7 @@ static void plan_apply(struct write *w, const struct plan_step *step)
     w->planned = true;
     w->delay_ms += step->delay_ms;
     w->hang_ms = step->action == PLAN_HANG ? step->hang_ms : 0;
+    out->truncated = step->truncate;
     out->closed = step->action == PLAN_RESET || step->action == PLAN_HANG;
     if (step->action == PLAN_PASS || step->store) {
         samples_take(w);

@@ -7,10 +7,22 @@
 
 #include "sender.h"
 
+/* Whose samples go to this destination; the others' records are passed over. */
+struct amp_route {
+    const char *const *only; /* these tenants; n_only 0 = all */
+    size_t n_only;
+    const char *const *others; /* but for these */
+    size_t n_others;
+};
+
 struct amp_options {
     struct sender_options sender;
     const char *tenant_label; /* "" = none; lives as long as amp */
     size_t max_shapes_bytes;
+    int64_t metadata_interval_ms; /* 0 = none is sent */
+    size_t max_metadata_bytes;
+    struct amp_route route; /* lives as long as amp */
+    bool templates;         /* compressed once (template.h) */
 };
 
 struct amp;

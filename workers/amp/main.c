@@ -15,6 +15,18 @@ static bool check(const struct config *c, struct err *e)
     if (config_int(c, "min_backoff_ms") > config_int(c, "max_backoff_ms")) {
         return err_set(e, ERR_CONFIG, "min_backoff_ms must not be above max_backoff_ms");
     }
+    if (worker_protocol(c) < 0) {
+        return err_set(e, ERR_CONFIG, "protocol: \"%s\" is none of 1.0, 2.0, auto",
+                       config_str(c, "protocol"));
+    }
+    const char *const *tenants;
+    bool routed = config_list(c, "tenants", &tenants) + config_list(c, "not_tenants", &tenants) > 0;
+    if (routed && config_str(c, "group")[0] == '\0') {
+        return err_set(
+            e, ERR_CONFIG,
+            "group must be set with tenants or not_tenants: destinations of one group would "
+            "share the partitions, and each lack what the other got");
+    }
     struct auth_options auth;
     return auth_options_of(c, &auth, e);
 }

@@ -231,6 +231,34 @@ static bool is_limit(struct sender *s, const struct piece *p, enum refusal refus
     return refusal == REFUSAL_LIMIT || (refusal == REFUSAL_SILENT && !series_known(s, p));
 }
 
+/* The store's word on a point that is not a matter of a limit. */
+static bool judge_point(struct sender *s, const struct work *w, const struct piece *p,
+                        enum refusal refusal, const char *text, struct err *e)
+{
+    if (can_mean_there(refusal) && maybe_there(w, p, refusal)) {
+        settle_already_there(s, p);
+        return true;
+    }
+    return settle_dead(s, p, refusal_reason(refusal), text, e);
+}
+
+/* Without bisection: what was refused is not sent again in any part. */
+static bool give_up(struct sender *s, struct shard *shard, const struct sender_answer *a,
+                    struct err *e)
+{
+    struct work *w = shard->current;
+    char text[TEXT_BYTES];
+    bool ok = true;
+    store_text(a->body, text, sizeof text);
+    s->hooks.notice(s->hooks.ctx, NOTICE_REFUSED, a->status, text);
+    shard->current = NULL;
+    for (uint32_t i = 0; ok && i < w->n_pieces; i++) {
+        ok = judge_point(s, w, &w->pieces[i], refusal_of(a->status, a->body), text, e);
+    }
+    free(w);
+    return ok;
+}
+
 static bool judge_single(struct sender *s, struct shard *shard, enum verdict verdict,
                          const struct sender_answer *a, int64_t now_ms, struct err *e)
 {
@@ -248,35 +276,17 @@ static bool judge_single(struct sender *s, struct shard *shard, enum verdict ver
         store_text(a->body, s->limit_text, sizeof s->limit_text);
         ok = park(s, shard, &p, w->maybe_there, now_ms, e) &&
              (shard->n_limit_run < MAX_LIMIT_RUN || park_suspects(s, shard, now_ms, e));
-    } else if (can_mean_there(refusal) && maybe_there(w, &p, refusal)) {
-        settle_already_there(s, &p);
-        ok = true;
     } else {
-        s->hooks.notice(s->hooks.ctx, NOTICE_REFUSED, a->status, text);
-        ok = settle_dead(s, &p, refusal_reason(refusal), text, e);
+        if (!can_mean_there(refusal) || !maybe_there(w, &p, refusal)) {
+            s->hooks.notice(s->hooks.ctx, NOTICE_REFUSED, a->status, text);
+        }
+        ok = judge_point(s, w, &p, refusal, text, e);
     }
     free(w);
     return ok;
 }
 
 /* --- taking apart --- */
-
-static bool split_push(struct shard *shard, const struct work *w, uint32_t middle, struct err *e)
-{
-    struct work *left = work_like(w, middle);
-    struct work *right = work_like(w, w->n_pieces - middle);
-    if (left == NULL || right == NULL) {
-        free(left);
-        free(right);
-        return no_memory(e);
-    }
-    for (uint32_t i = 0; i < w->n_pieces; i++) {
-        work_add(i < middle ? left : right, w->pieces[i]);
-    }
-    work_push(shard, right);
-    work_push(shard, left);
-    return true;
-}
 
 /* Delta-temporality points were never in the request. */
 static struct work *singles_of(struct sender *s, const struct work *w)
@@ -328,7 +338,7 @@ static bool take_apart(struct sender *s, struct shard *shard, enum verdict verdi
         free(empty);
     }
     shard->current = NULL;
-    bool ok = split_push(shard, w, work_middle(w), e);
+    bool ok = bisect_refused(shard, w, verdict == VERDICT_REFUSED, e);
     free(w);
     return ok;
 }
@@ -372,6 +382,11 @@ bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
     if (verdict == VERDICT_REFUSED) {
         name_culprit(w, a);
     }
-    return w->n_pieces == 1 ? judge_single(s, shard, verdict, a, now_ms, e)
-                            : take_apart(s, shard, verdict, a, e);
+    if (w->n_pieces > 1 && verdict == VERDICT_REFUSED && !s->o.bisect && !by_limit(a)) {
+        return give_up(s, shard, a, e);
+    }
+    if (w->n_pieces > 1) {
+        return take_apart(s, shard, verdict, a, e);
+    }
+    return bisect_refused(shard, w, true, e) && judge_single(s, shard, verdict, a, now_ms, e);
 }

@@ -36,6 +36,22 @@ static struct layout layout_of(const struct batch *b, const struct wire_shape *w
     return l;
 }
 
+static bool time_is_usual(int64_t t_ms)
+{
+    return t_ms >= min_usual_ms && t_ms < end_usual_ms;
+}
+
+static void times_survey(struct scrape *s, uint32_t n)
+{
+    s->min_ms = s->times == NULL ? s->base_ms : INT64_MAX;
+    s->max_ms = s->times == NULL ? s->base_ms : INT64_MIN;
+    for (uint32_t i = 0; s->times != NULL && i < n; i++) {
+        s->min_ms = s->times[i] < s->min_ms ? s->times[i] : s->min_ms;
+        s->max_ms = s->times[i] > s->max_ms ? s->times[i] : s->max_ms;
+    }
+    s->usual_times = time_is_usual(s->min_ms) && time_is_usual(s->max_ms);
+}
+
 static bool exp_index(struct slice column, uint32_t n, uint32_t *at)
 {
     struct cursor c = cursor_of(column);
@@ -128,6 +144,7 @@ bool scrape_new(const struct batch *b, struct wire_shape *shape, struct scrape *
         free(s);
         return false;
     }
+    times_survey(s, shape->n_series);
     s->shape = wire_shape_ref(shape);
     s->n_wire_bytes = shape->n_bytes + b->exp.len + (size_t)shape->n_wire * SAMPLE_ROOM;
     *out = s;
@@ -164,11 +181,6 @@ static uint64_t time_word(int64_t t_ms)
         word |= (byte | (i + 1 < TIME_BYTES ? 0x80 : 0)) << (8 * i);
     }
     return word;
-}
-
-static bool time_is_usual(int64_t t_ms)
-{
-    return t_ms >= min_usual_ms && t_ms < end_usual_ms;
 }
 
 /* A template made whole; to has SAMPLE_ROOM bytes more than the template. */
@@ -281,53 +293,81 @@ static uint64_t value_bits(const struct scrape *s, const struct wire_series *ser
 }
 
 /* At most; so that the loop needs no checks. */
-static size_t room_for(const struct scrape *s, uint32_t from, uint32_t to)
+static size_t scalars_room(const struct scrape *s, uint32_t from, uint32_t to)
 {
     const struct wire_series *first = &s->shape->series[from];
     const struct wire_series *last = &s->shape->series[to - 1];
-    size_t n = (size_t)(last->at + last->len - first->at);
-    for (uint32_t i = from; i < to; i++) {
-        const struct wire_series *series = &s->shape->series[i];
-        n += SAMPLE_ROOM;
-        if (series->kind == SERIES_EXP_HISTOGRAM) {
-            n += s->exp_at[series->column + 1] - s->exp_at[series->column] + EXP_ROOM;
-        } else if (series->kind == SERIES_CLASSIC_HISTOGRAM) {
-            n += (size_t)(series->n_bounds + 3) * CLASSIC_ROOM;
-        }
-    }
-    return n;
+    return (size_t)(last->at + last->len - first->at) + (size_t)(to - from) * SAMPLE_ROOM;
 }
 
-void scrape_encode(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
+void scrape_encode_scalars(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
 {
-    if (from >= to) {
+    const struct wire_shape *w = s->shape;
+    if (from >= to || w->n_scalars == 0) {
         return;
     }
-    const struct wire_shape *w = s->shape;
-    size_t room = room_for(s, from, to);
+    size_t room = scalars_room(s, from, to);
     uint8_t *start = buf_extend(out, room);
     if (start == NULL) {
         return;
     }
     uint8_t *at = start;
-    bool usual = s->times == NULL && time_is_usual(s->base_ms);
+    bool usual = s->times == NULL && s->usual_times;
     uint64_t word = time_word(s->base_ms);
     for (uint32_t i = from; i < to; i++) {
         const struct wire_series *series = &w->series[i];
-        if (series->delta) {
+        if (series->delta || !wire_series_is_scalar(series)) {
             continue;
         }
         struct slice template = slice_of(w->bytes + series->at, series->len);
-        int64_t t_ms = scrape_time_ms(s, i);
-        if (series->kind == SERIES_EXP_HISTOGRAM) {
-            at = exp_put(at, s, series, t_ms);
-        } else if (series->kind == SERIES_CLASSIC_HISTOGRAM) {
-            at = classic_put(at, s, series, t_ms);
-        } else if (usual) {
+        if (usual) {
             at = usual_put(at, template, value_bits(s, series), word);
         } else {
-            at = sample_put(at, template, value_bits(s, series), t_ms);
+            at = sample_put(at, template, value_bits(s, series), scrape_time_ms(s, i));
         }
     }
     out->len -= room - (size_t)(at - start);
+}
+
+static size_t histogram_room(const struct scrape *s, const struct wire_series *series)
+{
+    size_t n = (size_t)series->len + SAMPLE_ROOM;
+    return series->kind == SERIES_EXP_HISTOGRAM
+               ? n + s->exp_at[series->column + 1] - s->exp_at[series->column] + EXP_ROOM
+               : n + (size_t)(series->n_bounds + 3) * CLASSIC_ROOM;
+}
+
+void scrape_encode_histograms(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
+{
+    const struct wire_shape *w = s->shape;
+    if (w->n_exp + w->n_classic == 0) {
+        return;
+    }
+    for (uint32_t i = from; i < to; i++) {
+        const struct wire_series *series = &w->series[i];
+        if (series->delta || wire_series_is_scalar(series)) {
+            continue;
+        }
+        size_t room = histogram_room(s, series);
+        uint8_t *start = buf_extend(out, room);
+        if (start == NULL) {
+            return;
+        }
+        int64_t t_ms = scrape_time_ms(s, i);
+        uint8_t *end = series->kind == SERIES_EXP_HISTOGRAM ? exp_put(start, s, series, t_ms)
+                                                            : classic_put(start, s, series, t_ms);
+        out->len -= room - (size_t)(end - start);
+    }
+}
+
+void scrape_encode(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
+{
+    scrape_encode_scalars(s, from, to, out);
+    scrape_encode_histograms(s, from, to, out);
+}
+
+void scrape_time_put(uint8_t *to, int64_t t_ms)
+{
+    uint64_t word = time_word(t_ms);
+    memcpy(to, &word, TIME_BYTES);
 }

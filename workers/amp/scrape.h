@@ -19,9 +19,12 @@ struct scrape {
     uint64_t redriven;
     uint32_t n_unsettled; /* points that are neither delivered nor accounted */
     bool redelivered;     /* may have been sent before the assignment */
+    bool usual_times;     /* all have 6 bytes as a varint: 1971 to 2109 */
     enum batch_class class;
     struct origin origin; /* topic: in here */
     int64_t base_ms;
+    int64_t min_ms; /* of its points' times */
+    int64_t max_ms;
     const int64_t *times;      /* per point, or NULL: all base_ms */
     const uint8_t *values;     /* doubles */
     const uint8_t *histograms; /* both packed columns */
@@ -52,5 +55,9 @@ static inline int64_t scrape_time_ms(const struct scrape *s, uint32_t point)
 }
 
 /* Appends the points as TimeSeries fields of a WriteRequest, delta-temporality ones left out;
- * check buf_ok. */
+ * check buf_ok. Scalars first, then histograms: the order in which templates allow it. */
 void scrape_encode(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
+void scrape_encode_scalars(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
+void scrape_encode_histograms(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
+/* A usual time's 6 bytes of varint. */
+void scrape_time_put(uint8_t *to, int64_t t_ms);

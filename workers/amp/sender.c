@@ -1,7 +1,6 @@
 #include "shard.h"
 
 #include <assert.h>
-#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,7 +31,7 @@ static void find_cells(struct sender *s)
 }
 
 bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks, struct metrics *m,
-                struct sender **out, struct err *e)
+                const struct sender_lore *lore, struct sender **out, struct err *e)
 {
     struct sender *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -42,8 +41,13 @@ bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks
     s->hooks = *hooks;
     s->metrics = m;
     s->random = o->seed | 1;
-    buf_init(&s->plain, MAX_REQUEST_BYTES);
+    packer_init(&s->packer, MAX_REQUEST_BYTES);
     table_init(&s->known, o->max_known_bytes, NULL);
+    s->metadata = lore->metadata;
+    s->packer.version = o->protocol == PROTOCOL_1 ? WRITE_1 : WRITE_2;
+    s->packer.metadata = lore->metadata;
+    newest_init(&s->newest, lore->shapes, o->max_newest_bytes);
+    gaps_init(&s->gaps);
     s->shards = calloc(o->n_shards, sizeof *s->shards);
     if (s->shards == NULL) {
         sender_free(s);
@@ -108,7 +112,9 @@ void sender_free(struct sender *s)
     }
     free(s->shards);
     table_fini(&s->known);
-    buf_fini(&s->plain);
+    newest_fini(&s->newest);
+    gaps_fini(&s->gaps);
+    packer_fini(&s->packer);
     free(s);
 }
 
@@ -162,7 +168,8 @@ void sender_take(struct sender *s, struct scrape *scrape, struct moment now)
         settle_taken(s, &all);
         return;
     }
-    struct shard *shard = &s->shards[scrape->source % s->o.n_shards];
+    uint64_t key = s->o.fault_unordered ? scrape->source + s->n_faults++ : scrape->source;
+    struct shard *shard = &s->shards[key % s->o.n_shards];
     if (shard->first == NULL) {
         shard->first = scrape;
     } else {
@@ -182,7 +189,8 @@ static int64_t queue_due_ms(const struct sender *s, const struct shard *shard)
     return full ? 0 : shard->first->taken_ms + s->o.batch_deadline_ms;
 }
 
-/* Of the oldest scrape's points as many as a request of that size has room for, at least one. */
+/* Of the oldest scrape's points as many as a request of that size has room for, at least one. A
+ * scrape that fits into a request of its own is not cut: templates are for whole ones. */
 static uint32_t points_that_fit(const struct sender *s, const struct shard *shard,
                                 const struct work *w, size_t n_bytes)
 {
@@ -194,6 +202,10 @@ static uint32_t points_that_fit(const struct sender *s, const struct shard *shar
     uint32_t room = w->n_points < s->o.max_samples ? s->o.max_samples - w->n_points : 0;
     room = by_bytes < room ? (uint32_t)by_bytes : room;
     room = room == 0 && w->n_points == 0 ? 1 : room;
+    if (room < left && w->n_points > 0 && left <= s->o.max_samples &&
+        scrape->n_wire_bytes <= s->o.max_bytes) {
+        return 0;
+    }
     return room < left ? room : left;
 }
 
@@ -249,29 +261,28 @@ static bool prune(struct sender *s, struct work *w)
     return w->n_pieces < n;
 }
 
-static bool body_build(struct sender *s, struct shard *shard, struct err *e)
+static bool body_build(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
     const struct work *w = shard->current;
-    buf_reset(&s->plain);
-    buf_reset(&shard->body);
+    packer_begin(&s->packer, &shard->body);
     for (uint32_t i = 0; i < w->n_pieces; i++) {
-        scrape_encode(w->pieces[i].scrape, w->pieces[i].from, w->pieces[i].to, &s->plain);
+        const struct piece *p = &w->pieces[i];
+        packer_add(&s->packer, p->scrape, p->from, p->to, &shard->body);
     }
-    size_t n_bytes = snappy_max_compressed_length(s->plain.len);
-    uint8_t *to = buf_extend(&shard->body, n_bytes);
-    if (to == NULL || !buf_ok(&s->plain) ||
-        snappy_compress((const char *)s->plain.ptr, s->plain.len, (char *)to, &n_bytes) !=
-            SNAPPY_OK) {
-        return no_memory(e);
+    if (!w->sent_before && !w->maybe_there && !w->singles) {
+        metadata_put(s->metadata, now_ms, &s->packer.plain);
     }
-    shard->body.len = n_bytes;
     shard->body_ready = true;
-    return true;
+    shard->version = s->packer.version;
+    return packer_end(&s->packer, &shard->body, &shard->wire, e);
 }
 
 /* The next request of an idle shard into current, if one is due. */
 static bool next_work(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
+    if (!bisect_unsent(shard, e)) {
+        return false;
+    }
     struct work *w = shard->stack;
     if (w != NULL) {
         shard->stack = w->next;
@@ -304,18 +315,29 @@ static void work_taken(struct sender *s, struct shard *shard)
     struct work *w = shard->current;
     shard->current = NULL;
     for (uint32_t i = 0; i < w->n_pieces; i++) {
-        settle_taken(s, &w->pieces[i]);
+        const struct piece *p = &w->pieces[i];
+        newest_taken(&s->newest, p->scrape, p->from, p->to);
+        settle_taken(s, p);
     }
     free(w);
+}
+
+/* Of the newest requests that were taken: how long they take. */
+static void learn_duration(struct sender *s, double seconds)
+{
+    s->request_ms += (seconds * 1000 - s->request_ms) / 16;
 }
 
 /* True and current NULL: there was nothing left to send, the next one may be looked at. */
 static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
-    if (prune(s, shard->current)) {
+    if (prune(s, shard->current) || shard->version != s->packer.version ||
+        (shard->body_ready && precheck_finds_old(s, shard->current))) {
         shard->body_ready = false;
     }
-    if (!shard->body_ready && !limited_divert(s, shard, &shard->current, now_ms, e)) {
+    if (!shard->body_ready &&
+        (!limited_divert(s, shard, &shard->current, now_ms, e) ||
+         (shard->current != NULL && !precheck_work(s, &shard->current, now_ms, e)))) {
         return false;
     }
     if (shard->current == NULL || work_is_empty(shard->current)) {
@@ -324,18 +346,19 @@ static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, 
         return true;
     }
     if (!shard->body_ready) {
-        if (!body_build(s, shard, e)) {
+        if (!body_build(s, shard, now_ms, e)) {
             return false;
         }
-        if (s->plain.len == 0) { /* all of delta temporality */
+        if (shard->wire.len == 0) { /* all of delta temporality */
             work_taken(s, shard);
             return true;
         }
     }
     shard->in_flight = true;
     s->n_in_flight++;
-    cell_add(s->cells.bytes, (double)shard->body.len);
-    return s->hooks.send(s->hooks.ctx, (uint32_t)(shard - s->shards), buf_slice(&shard->body), e);
+    cell_add(s->cells.bytes, (double)shard->wire.len);
+    return s->hooks.send(s->hooks.ctx, (uint32_t)(shard - s->shards), shard->version, shard->wire,
+                         e);
 }
 
 static bool shard_turn(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
@@ -364,6 +387,9 @@ bool sender_turn(struct sender *s, struct moment now, struct err *e)
         if (!shard_turn(s, &s->shards[i], now.mono_ms, e)) {
             return false;
         }
+    }
+    if (!gaps_flush(s, now.mono_ms, e)) {
+        return false;
     }
     limited_update(s);
     cell_set(s->cells.queued, (double)s->n_queued);
@@ -435,6 +461,24 @@ static void answer_later(struct sender *s, struct shard *shard, enum verdict ver
     shard->n_failures++;
 }
 
+/* Does the answer to a request of 2.0 come from a store that knows 1.0 only? */
+static bool is_unversed(const struct shard *shard, const struct sender_answer *a)
+{
+    bool taken = a->status >= 200 && a->status < 300;
+    return shard->version == WRITE_2 && (a->status == 415 || (taken && !a->counts_written));
+}
+
+/* From now on 1.0, and this request again. Taken it may have been all the same. */
+static void fall_back(struct sender *s, struct shard *shard, const struct sender_answer *a)
+{
+    if (s->packer.version != WRITE_1) {
+        s->packer.version = WRITE_1;
+        s->hooks.notice(s->hooks.ctx, NOTICE_FALLBACK, a->status, "");
+    }
+    shard->current->maybe_there = shard->current->maybe_there || a->status != 415;
+    shard->resume_ms = 0;
+}
+
 bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_answer *a,
                    struct moment now, struct err *e)
 {
@@ -461,11 +505,22 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
         shard->current = NULL;
         return true;
     }
-    if (verdict == VERDICT_TAKEN) {
+    if (is_unversed(shard, a)) {
+        if (s->o.protocol == PROTOCOL_AUTO) {
+            fall_back(s, shard, a);
+            return true;
+        }
+        answer_later(s, shard, VERDICT_MISROUTED, a, now_ms);
+        return true;
+    }
+    if (verdict == VERDICT_TAKEN || (s->o.fault_no_retry && verdict == VERDICT_RETRY)) {
         bool probe = shard->current->probe;
+        uint32_t n_pieces = shard->current->n_pieces;
+        learn_duration(s, a->seconds);
         work_taken(s, shard);
         shard->n_failures = 0;
         shard->n_limit_run = 0;
+        bisect_taken(shard, n_pieces);
         if (probe) {
             limited_taken(shard, now_ms);
         }
@@ -487,5 +542,5 @@ bool sender_has_room(const struct sender *s)
 
 bool sender_is_idle(const struct sender *s)
 {
-    return s->n_queued == 0;
+    return s->n_queued == 0 && !gaps_any(&s->gaps);
 }

@@ -99,6 +99,12 @@ bool settle_dead(struct sender *s, const struct piece *p, const char *reason, co
     return true;
 }
 
+void settle_skipped(struct sender *s, const struct piece *p, const char *reason)
+{
+    cell_add(cell_by_reason(s, M_SAMPLES_REJECTED, p->scrape, reason), p->to - p->from);
+    finish(s, p, true);
+}
+
 void settle_lost(struct sender *s, const struct piece *p)
 {
     finish(s, p, false);

@@ -2,6 +2,7 @@
  * and settle.c (accounting). */
 #pragma once
 
+#include "pack.h"
 #include "sender.h"
 
 struct shard {
@@ -13,7 +14,9 @@ struct shard {
     struct work *stack;   /* parts of a request that was taken apart, the next on top */
     struct work *current; /* under way, or to be sent again at resume_ms */
     struct buf body;      /* of current, compressed */
+    struct slice wire;    /* … what of it is sent */
     bool body_ready;
+    enum write_version version; /* of body */
     bool in_flight;
     int64_t resume_ms;
     uint32_t n_failures; /* in a row */
@@ -21,6 +24,10 @@ struct shard {
     int64_t probe_ms; /* when parked series are tried again */
     uint32_t n_probe_failures;
     size_t n_probe_series;
+    /* Of the request that is being taken apart. */
+    uint32_t n_culprits;
+    uint32_t n_resolved;  /* points that are out of it */
+    uint32_t n_group;     /* of the rest so many go at a time */
     uint32_t n_limit_run; /* single points refused for a limit, in a row */
 };
 
@@ -43,13 +50,18 @@ struct sender {
     struct sender_cells cells;
     struct shard *shards;
     struct table known; /* series that the store has taken */
-    struct buf plain;   /* a request before compression */
-    size_t n_queued;    /* points that are not settled */
+    struct newest newest;
+    struct metadata *metadata; /* the caller's */
+    struct gaps gaps;
+    double request_ms; /* usual duration of a request that is taken */
+    struct packer packer;
+    size_t n_queued; /* points that are not settled */
     size_t n_queued_bytes;
     bool limited;
     char limit_text[256]; /* what the store said to it */
     size_t n_in_flight;
     uint64_t random;
+    uint64_t n_faults;
     int64_t wall_ms; /* of the call under way */
 };
 
@@ -59,6 +71,8 @@ void settle_taken(struct sender *s, const struct piece *p);
 void settle_already_there(struct sender *s, const struct piece *p);
 bool settle_dead(struct sender *s, const struct piece *p, const char *reason, const char *text,
                  struct err *e) MUST_CHECK;
+/* Counted under that reason, without a dead letter. */
+void settle_skipped(struct sender *s, const struct piece *p, const char *reason);
 /* The partition is another's now: not counted, whoever has it counts. */
 void settle_lost(struct sender *s, const struct piece *p);
 /* Counts the delta-temporality points of a piece and leaves them unsettled. */
@@ -80,6 +94,24 @@ void limited_taken(struct shard *shard, int64_t now_ms);
 /* The gauge and the alarm. */
 void limited_update(struct sender *s);
 bool series_known(struct sender *s, const struct piece *p);
+
+/* bisect.c */
+/* Of a refused work of singles, at the top: the halves onto the stack. search: a culprit is looked
+ * for; otherwise it was only too large. */
+bool bisect_refused(struct shard *shard, const struct work *w, bool search,
+                    struct err *e) MUST_CHECK;
+/* A part was taken: then its sibling is not. */
+void bisect_taken(struct shard *shard, uint32_t n_pieces);
+/* Before the top of the stack is sent: splits what is known to hold a culprit, cuts the rest. */
+bool bisect_unsent(struct shard *shard, struct err *e) MUST_CHECK;
+
+/* precheck.c */
+/* Is something in there that the store would find too old by now? */
+bool precheck_finds_old(const struct sender *s, const struct work *w);
+/* Takes out of a work that is about to be sent what the store is sure to refuse. */
+bool precheck_work(struct sender *s, struct work **w, int64_t now_ms, struct err *e) MUST_CHECK;
+/* Writes what was gathered of gaps, when it is time. */
+bool gaps_flush(struct sender *s, int64_t now_ms, struct err *e) MUST_CHECK;
 
 /* sender.c */
 int64_t backoff_ms(struct sender *s, uint32_t n_failures);

@@ -14,6 +14,7 @@ enum {
 struct slot {
     struct store *store;
     struct http_request *request;
+    enum write_version version; /* of the headers set */
     bool unsent;       /* there was nothing to sign with: answered in the next store_drive */
     char trouble[240]; /* … why */
 };
@@ -28,24 +29,26 @@ struct store {
     void *ctx;
 };
 
-static const char *const headers[] = {
-    "Content-Encoding: snappy",
-    "Content-Type: application/x-protobuf",
-    "X-Prometheus-Remote-Write-Version: 0.1.0",
+enum { N_HEADERS = 3 };
+static const char *const headers_of[][N_HEADERS] = {
+    [WRITE_1] = {"Content-Encoding: snappy", "Content-Type: application/x-protobuf",
+                 "X-Prometheus-Remote-Write-Version: 0.1.0"},
+    [WRITE_2] = {"Content-Encoding: snappy",
+                 "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
+                 "X-Prometheus-Remote-Write-Version: 2.0.0"},
 };
-enum { N_HEADERS = sizeof headers / sizeof headers[0] };
 
 static bool slots_open(struct store *s, const struct store_options *o, struct err *e)
 {
     struct http_target target = {
         .method = "POST",
         .url = o->url,
-        .headers = headers,
+        .headers = headers_of[WRITE_1],
         .n_headers = N_HEADERS,
         .timeout_ms = o->request_timeout_ms,
         .user_password = auth_user_password(o->auth),
     };
-    const struct auth_request plain = {.headers = headers, .n_headers = N_HEADERS};
+    const struct auth_request plain = {.headers = headers_of[WRITE_1], .n_headers = N_HEADERS};
     bool ok = auth_is_per_request(o->auth) ||
               auth_headers(o->auth, &plain, &target.headers, &target.n_headers, e);
     for (; ok && s->n_shards < o->n_shards; s->n_shards++) {
@@ -112,6 +115,13 @@ static void advise(struct store *s, const struct http_response *r, char *out, si
     (void)snprintf(out + n, n_out - n, "%s%s", n > 0 && trouble[0] != '\0' ? "; " : "", trouble);
 }
 
+static bool counts_written(const struct http_response *r)
+{
+    return http_response_header(r, "X-Prometheus-Remote-Write-Samples-Written") != NULL ||
+           http_response_header(r, "X-Prometheus-Remote-Write-Histograms-Written") != NULL ||
+           http_response_header(r, "X-Prometheus-Remote-Write-Exemplars-Written") != NULL;
+}
+
 static void on_done(void *ctx, const struct http_response *r)
 {
     struct slot *slot = ctx;
@@ -131,6 +141,7 @@ static void on_done(void *ctx, const struct http_response *r)
         .seconds = r->seconds,
         .body = auth_mask(s->auth, r->body),
         .error = r->error,
+        .counts_written = slot->version == WRITE_2 && counts_written(r),
         .denied = denied,
         .advice = advice,
     };
@@ -141,8 +152,10 @@ static void on_done(void *ctx, const struct http_response *r)
 static bool dress(struct slot *slot, struct slice body, struct err *e)
 {
     struct store *s = slot->store;
-    const struct auth_request r = {
-        .headers = headers, .n_headers = N_HEADERS, .body = body, .now_ms = clock_now_ms()};
+    const struct auth_request r = {.headers = headers_of[slot->version],
+                                   .n_headers = N_HEADERS,
+                                   .body = body,
+                                   .now_ms = clock_now_ms()};
     const char *const *all;
     size_t n;
     if (auth_headers(s->auth, &r, &all, &n, e)) {
@@ -170,10 +183,13 @@ static void answer_unsent(struct store *s)
     }
 }
 
-bool store_send(struct store *s, uint32_t shard, struct slice body, struct err *e)
+bool store_send(struct store *s, uint32_t shard, enum write_version version, struct slice body,
+                struct err *e)
 {
     struct slot *slot = &s->slots[shard];
-    if (auth_is_per_request(s->auth) && (!dress(slot, body, e) || slot->unsent)) {
+    bool other = slot->version != version;
+    slot->version = version;
+    if ((other || auth_is_per_request(s->auth)) && (!dress(slot, body, e) || slot->unsent)) {
         return slot->unsent;
     }
     return http_request_start(slot->request, body, on_done, slot, e);

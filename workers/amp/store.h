@@ -22,5 +22,6 @@ struct store_options {
 bool store_new(const struct store_options *o, struct store **out, struct err *e) MUST_CHECK;
 void store_free(struct store *s);
 /* The body is borrowed until the answer. */
-bool store_send(struct store *s, uint32_t shard, struct slice body, struct err *e) MUST_CHECK;
+bool store_send(struct store *s, uint32_t shard, enum write_version version, struct slice body,
+                struct err *e) MUST_CHECK;
 bool store_drive(struct store *s, int wake_fd, int timeout_ms, struct err *e) MUST_CHECK;

@@ -5,6 +5,7 @@
 
 #include "base/cursor.h"
 #include "bound_text.h"
+#include "template.h"
 
 enum { SAMPLE_BYTES = 18, EXTRA_LABELS = 3 };
 enum { TAG_TIMESERIES = 0x0a, TAG_LABEL = 0x0a, TAG_NAME = 0x0a, TAG_VALUE = 0x12 };
@@ -118,6 +119,29 @@ static void classic_put(struct writer *w, const struct series *s)
     part_put(w, s, "_count", SLICE_NONE);
 }
 
+static bool name_is_good(struct slice name, bool colons)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.ptr[i];
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                    (i > 0 && c >= '0' && c <= '9') || (colons && c == ':');
+        if (!good) {
+            return false;
+        }
+    }
+    return name.len > 0;
+}
+
+/* [a-zA-Z_:][a-zA-Z0-9_:]* for metrics, without colons for labels. */
+static bool names_are_good(const struct series *s)
+{
+    bool good = name_is_good(s->metric, true);
+    for (uint32_t i = 0; good && i < s->n_labels; i++) {
+        good = s->labels[i].value.len == 0 || name_is_good(s->labels[i].name, false);
+    }
+    return good;
+}
+
 static void series_put(struct writer *w, const struct series *s, struct wire_shape *to,
                        struct wire_series *out)
 {
@@ -125,7 +149,8 @@ static void series_put(struct writer *w, const struct series *s, struct wire_sha
                                 .at = (uint32_t)w->bytes.len,
                                 .n_bounds = s->n_bounds,
                                 .kind = (uint8_t)s->kind,
-                                .delta = s->delta};
+                                .delta = s->delta,
+                                .bad_name = !names_are_good(s)};
     switch (s->kind) {
     case SERIES_EXP_HISTOGRAM:
         out->column = to->n_exp++;
@@ -146,6 +171,7 @@ static void series_put(struct writer *w, const struct series *s, struct wire_sha
         break;
     }
     to->n_delta += s->delta ? 1 : 0;
+    to->n_bad_names += out->bad_name ? 1 : 0;
     out->len = (uint32_t)(w->bytes.len - out->at);
 }
 
@@ -203,6 +229,9 @@ void wire_shape_unref(void *wire_shape)
     if (w == NULL || (w->n_refs > 0 && --w->n_refs > 0)) {
         return;
     }
+    for (int i = 0; i < N_TEMPLATE_FORMS; i++) {
+        template_free(w->templates[i]);
+    }
     free(w->series);
     free(w->bytes);
     free(w);
@@ -210,7 +239,11 @@ void wire_shape_unref(void *wire_shape)
 
 size_t wire_shape_cost(const struct wire_shape *w)
 {
-    return sizeof *w + w->n_series * sizeof *w->series + w->n_bytes;
+    size_t n = sizeof *w + w->n_series * sizeof *w->series + w->n_bytes;
+    for (int i = 0; i < N_TEMPLATE_FORMS; i++) {
+        n += w->templates[i] == NULL ? 0 : template_cost(w->templates[i], w);
+    }
+    return n;
 }
 
 /* The run of label fields of a series (of a classic histogram: of its last part, _count). */

@@ -18,8 +18,9 @@ struct wire_series {
     uint32_t len;    /* from there */
     uint32_t column; /* rank among the scalars, exponentials or classics */
     uint32_t n_bounds;
-    uint8_t kind; /* enum series_kind */
-    bool delta;   /* not for a store: skipped */
+    uint8_t kind;  /* enum series_kind */
+    bool delta;    /* not for a store: skipped */
+    bool bad_name; /* the metric's or a label's, by Prometheus's classic rules */
 };
 
 /* The cells of one tenant that each scrape touches. */
@@ -30,6 +31,8 @@ struct tenant_cells {
     struct cell *delta; /* rejected: delta temporality */
 };
 
+struct template; /* template.h */
+
 struct wire_shape {
     uint32_t n_refs;
     uint32_t n_series;
@@ -37,14 +40,23 @@ struct wire_shape {
     uint32_t n_exp;
     uint32_t n_classic;
     uint32_t n_delta;
+    uint32_t n_bad_names;
     uint32_t n_wire; /* samples on the wire: a classic histogram is several */
     bool known;      /* all its series have been taken by the store before */
     struct wire_series *series;
     uint8_t *bytes; /* what at and len index */
     size_t n_bytes;
+    struct hash128 key;        /* in the cache of shapes; the caller's to set */
     struct slice tenant;       /* lives in here */
     struct tenant_cells cells; /* the caller's to set */
+    /* By form, owned; NULL until made, or none. */
+    struct template *templates[2];
 };
+
+static inline bool wire_series_is_scalar(const struct wire_series *s)
+{
+    return s->kind == SERIES_COUNTER || s->kind == SERIES_GAUGE;
+}
 
 /* tenant_label: "" = none. One reference is the caller's. ERR_BAD_INPUT: labels beyond max_bytes.
  */

@@ -12,6 +12,9 @@ struct work {
     bool parted;       /* known and unknown series are already apart */
     bool suspect;      /* of unknown series, refused in a way that a limit explains */
     bool probe;        /* tries whether the limit still holds */
+    bool sibling;      /* the right half of what was refused; the left one goes first */
+    bool bad;          /* holds a culprit: its left half was taken */
+    bool rest;         /* nothing is known of it: what was beside the culprits */
     bool has_late;     /* late_ms counts */
     int64_t late_ms;   /* points up to then were older than the window when first sent */
     uint32_t n_points;

@@ -13,6 +13,7 @@ struct worker {
     struct auth *auth;
     struct store *store;
     struct stage *stage; /* while it runs */
+    const char *group;   /* of the stage: names the destination in gaps */
     struct buf letter;
     struct err failed; /* in a callback of the store */
 };
@@ -24,10 +25,11 @@ static struct moment moment_now(void)
 
 /* --- the sender's hooks --- */
 
-static bool hook_send(void *ctx, uint32_t shard, struct slice body, struct err *e)
+static bool hook_send(void *ctx, uint32_t shard, enum write_version version, struct slice body,
+                      struct err *e)
 {
     struct worker *w = ctx;
-    return store_send(w->store, shard, body, e);
+    return store_send(w->store, shard, version, body, e);
 }
 
 static void hook_release(void *ctx, struct partition *p, int64_t offset)
@@ -61,6 +63,25 @@ static bool hook_dead_letter(void *ctx, const struct letter *l, struct err *e)
     return letter_send(w, l->scrape->shape->tenant, l->scrape->partition, l->scrape->offset, e);
 }
 
+static void hook_hold(void *ctx, const struct partition *p, int64_t offset)
+{
+    struct worker *w = ctx;
+    stage_hold(w->stage, p, offset);
+}
+
+static bool hook_gap(void *ctx, const struct gap *g, struct err *e)
+{
+    struct worker *w = ctx;
+    buf_reset(&w->letter);
+    gap_encode(g, w->group, &w->letter);
+    const struct outgoing out = {
+        .output = 1, .partition = -1, .key = g->tenant, .value = buf_slice(&w->letter)};
+    log_line(LOG_WARN, "samples too old for the store were skipped",
+             LOG_FIELDS(LOG_INT("samples", g->n_samples), LOG_INT("from_ms", g->from_ms),
+                        LOG_INT("to_ms", g->to_ms)));
+    return stage_put(w->stage, &out, g->partition, g->first_offset, e);
+}
+
 static bool reject_record(void *ctx, const struct record *r, const char *text, struct err *e)
 {
     struct worker *w = ctx;
@@ -81,6 +102,7 @@ static void hook_notice(void *ctx, enum notice notice, int status, const char *t
                             "the store takes no new series: they wait, known ones flow on"},
         [NOTICE_NOT_LIMITED] = {LOG_INFO,
                                 "the store takes new series again, or none waits any more"},
+        [NOTICE_FALLBACK] = {LOG_INFO, "the store knows remote write 1.0 only: used from now on"},
         [NOTICE_REFUSED] = {LOG_WARN, "the store refuses samples, they are in the DLQ"},
     };
     (void)ctx;
@@ -143,7 +165,7 @@ static bool worker_is_idle(void *ctx)
     return sender_is_idle(amp_sender(w->amp));
 }
 
-static const char *const outputs[] = {"dlq_topic", NULL};
+static const char *const outputs[] = {"dlq_topic", "gaps_topic", NULL};
 
 const struct stage_spec amp_spec = {
     .name = "amp",
@@ -157,14 +179,46 @@ const struct stage_spec amp_spec = {
 
 /* --- life --- */
 
+int worker_protocol(const struct config *c)
+{
+    static const char *const names[] = {
+        [PROTOCOL_1] = "1.0", [PROTOCOL_2] = "2.0", [PROTOCOL_AUTO] = "auto"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(config_str(c, "protocol"), names[i]) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void faults_of(const struct config *c, struct sender_options *o)
+{
+#if SLUICE_FAULTS
+    o->fault_no_retry = config_bool(c, "fault.no_retry");
+    o->fault_no_gaps = config_bool(c, "fault.no_gaps");
+    o->fault_unordered = config_bool(c, "fault.unordered");
+#else
+    (void)c;
+    (void)o;
+#endif
+}
+
 static struct amp_options options_of(const struct config *c)
 {
     size_t memory = (size_t)config_int(c, "memory_limit_mb") << 20;
+    struct amp_route route;
+    route.n_only = config_list(c, "tenants", &route.only);
+    route.n_others = config_list(c, "not_tenants", &route.others);
     return (struct amp_options){
+        .route = route,
         .tenant_label = config_str(c, "tenant_label"),
         .max_shapes_bytes = memory / 2,
+        .metadata_interval_ms = config_int(c, "metadata_interval_ms"),
+        .max_metadata_bytes = memory / 64,
+        .templates = config_bool(c, "compressed_templates"),
         .sender =
             {
+                .protocol = (enum sender_protocol)worker_protocol(c),
                 .n_shards = (uint32_t)config_int(c, "shards"),
                 .max_samples = (uint32_t)config_int(c, "max_samples"),
                 .max_bytes = (size_t)config_int(c, "max_bytes"),
@@ -172,10 +226,15 @@ static struct amp_options options_of(const struct config *c)
                 .min_backoff_ms = config_int(c, "min_backoff_ms"),
                 .max_backoff_ms = config_int(c, "max_backoff_ms"),
                 .max_retry_after_ms = config_int(c, "max_retry_after_ms"),
+                .bisect = config_bool(c, "bisect"),
                 .limited_wait_ms = config_int(c, "limited_wait_ms"),
                 .max_queued_samples = (size_t)config_int(c, "max_queued_samples"),
                 .max_queued_bytes = memory / 8,
                 .max_known_bytes = memory / 8,
+                .max_newest_bytes = memory / 8,
+                .max_sample_age_ms = config_int(c, "max_sample_age_ms"),
+                .out_of_order_ms = config_int(c, "out_of_order_ms"),
+                .check_names = config_bool(c, "check_names"),
                 .seed = (uint64_t)clock_mono_ns(),
             },
     };
@@ -215,16 +274,20 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
     if (w == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    const struct amp_options options = options_of(c);
+    struct amp_options options = options_of(c);
+    faults_of(c, &options.sender);
     const struct sender_hooks hooks = {
         .ctx = w,
         .send = hook_send,
         .release = hook_release,
         .dead_letter = hook_dead_letter,
+        .hold = hook_hold,
+        .gap = hook_gap,
         .owns = hook_owns,
         .notice = hook_notice,
     };
     buf_init(&w->letter, MAX_LETTER_BYTES);
+    w->group = config_str(c, "group")[0] != '\0' ? config_str(c, "group") : "sluice-amp";
     if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) || !auth_open(w, c, e) ||
         !store_open(w, c, e)) {
         worker_free(w);

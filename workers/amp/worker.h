@@ -7,16 +7,49 @@
 #include "stage/stage_config.h"
 #include "store.h"
 
+#if SLUICE_FAULTS
+#define AMP_FAULT_CONFIG(KEY)                                                                      \
+    KEY("fault.no_retry", BOOL, "false", 0, 0, "TEST: what may pass counts as delivered")          \
+    KEY("fault.no_gaps", BOOL, "false", 0, 0, "TEST: gaps are not told")                           \
+    KEY("fault.unordered", BOOL, "false", 0, 0,                                                    \
+        "TEST: a source's scrapes go through all shards in turn")
+#else
+#define AMP_FAULT_CONFIG(KEY)
+#endif
+
 #define AMP_CONFIG(KEY)                                                                            \
     KEY("url", STRING, NULL, 0, 0, "remote write endpoint, http(s)://…/api/v1/write")              \
     KEY("topics", LIST, "metrics.valid", 0, 0, "series topics to read")                            \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "where references to refused samples go")        \
+    KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "where it is told what was too old to be sent") \
+    KEY("max_sample_age_ms", INT, "3600000", 0, 31536000000,                                       \
+        "the store takes nothing older: skipped, and told as gaps; 0 = takes any, ms")             \
+    KEY("out_of_order_ms", INT, "600000", 0, 31536000000,                                          \
+        "the store takes nothing that is further behind its series' newest sample; 0 = not "       \
+        "known, "                                                                                  \
+        "ms")                                                                                      \
+    KEY("check_names", BOOL, "true", 0, 0,                                                         \
+        "names beyond Prometheus's classic rules ([a-zA-Z_:][a-zA-Z0-9_:]*) are not sent; false "  \
+        "for "                                                                                     \
+        "stores that take UTF-8")                                                                  \
+    KEY("tenants", LIST, "", 0, 0,                                                                 \
+        "only these tenants' samples go to this destination, which needs a group of its own; "     \
+        "empty "                                                                                   \
+        "= all")                                                                                   \
+    KEY("not_tenants", LIST, "", 0, 0, "these tenants' samples go elsewhere")                      \
     KEY("tenant_label", STRING, "", 0, 0, "label that carries the tenant's name; empty = none")    \
     KEY("shards", INT, "16", 1, 1000,                                                              \
         "requests under way at a time; a source's samples all go through one of them, in order")   \
     KEY("max_samples", INT, "2000", 1, 1000000, "samples per request")                             \
     KEY("max_bytes", INT, "4194304", 1024, 268435456,                                              \
         "size of a request before compression, about, bytes")                                      \
+    KEY("protocol", STRING, "1.0", 0, 0,                                                           \
+        "remote write: 1.0; 2.0; auto (2.0, and 1.0 with a store that knows that only)")           \
+    KEY("metadata_interval_ms", INT, "60000", 0, 86400000,                                         \
+        "types and units of metrics are sent once in this time; 0 = never, ms")                    \
+    KEY("compressed_templates", BOOL, "true", 0, 0,                                                \
+        "compress what repeats of a server's scrapes once; false: each request anew (smaller by "  \
+        "little, several times the work)")                                                         \
     KEY("batch_deadline_ms", INT, "500", 0, 60000,                                                 \
         "a request that is not full goes after this, ms")                                          \
     KEY("request_timeout_ms", INT, "30000", 10, 600000, "no answer within this is an error, ms")   \
@@ -25,6 +58,10 @@
     KEY("max_backoff_ms", INT, "10000", 1, 3600000, "longest wait before a retry, ms")             \
     KEY("max_retry_after_ms", INT, "300000", 0, 86400000,                                          \
         "a longer Retry-After is cut to this, ms")                                                 \
+    KEY("bisect", BOOL, "true", 0, 0,                                                              \
+        "find the culprits of a refused request by sending its parts; false: all of it goes to "   \
+        "the "                                                                                     \
+        "DLQ")                                                                                     \
     KEY("limited_wait_ms", INT, "600000", 0, 86400000,                                             \
         "samples of new series wait so long for the store's series limit, then go to the DLQ, ms") \
     KEY("max_queued_samples", INT, "1000000", 1, 1000000000,                                       \
@@ -42,9 +79,13 @@
     KEY("bearer_token", SECRET, "", 0, 0, "of bearer")                                             \
     KEY("bearer_token_file", STRING, "", 0, 0,                                                     \
         "of bearer, in bearer_token's place: a file, read again when it changes")                  \
-    KEY("org_id", STRING, "", 0, 0, "tenant at Mimir or Cortex (X-Scope-OrgID); empty = none")
+    KEY("org_id", STRING, "", 0, 0, "tenant at Mimir or Cortex (X-Scope-OrgID); empty = none")     \
+    AMP_FAULT_CONFIG(KEY)
 
 struct worker;
+
+/* enum sender_protocol; -1: the key says none of them. */
+int worker_protocol(const struct config *c);
 
 extern const struct stage_spec amp_spec;
 

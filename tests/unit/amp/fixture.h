@@ -8,7 +8,7 @@
 #include "batch/batch.h"
 #include "batch/histogram.h"
 
-enum { FIXTURE_MAX = 400, FIXTURE_LABELS = 3 };
+enum { FIXTURE_MAX = 1400, FIXTURE_LABELS = 3 };
 
 struct fixture {
     struct arena arena;

@@ -201,6 +201,28 @@ START_TEST(what_is_used_stays)
 }
 END_TEST
 
+START_TEST(what_grows_costs_more)
+{
+    enum { N = 20, COST = 1000 };
+    static struct value values[N];
+    struct table t;
+    table_init(&t, N * COST + 64 * sizeof(struct table_slot), value_free);
+    for (int i = 0; i < N; i++) {
+        values[i].key = i;
+        ck_assert(table_put(&t, key_of(i, 1000003), &values[i], COST));
+    }
+    size_t before = t.cost_bytes;
+    table_recost(&t, key_of(7, 1000003), 1);
+    ck_assert_uint_eq(t.cost_bytes, before - COST + 1);
+    ck_assert_uint_eq(t.n, N);
+    table_recost(&t, key_of(7, 1000003), 5 * COST); /* others go, it stays */
+    ck_assert_uint_eq(t.n, N - 4);
+    ck_assert_ptr_eq(table_find(&t, key_of(7, 1000003)), &values[7]);
+    ck_assert_uint_le(t.cost_bytes, t.max_bytes);
+    table_fini(&t);
+}
+END_TEST
+
 static void setup(void)
 {
     n_freed = 0; /* without a process per test, the one before has counted */
@@ -219,6 +241,7 @@ int main(void)
     tcase_add_test(tc, the_ceiling_holds);
     tcase_add_loop_test(tc, one_value_above_the_ceiling_stays_alone, 0, 2);
     tcase_add_test(tc, what_is_used_stays);
+    tcase_add_test(tc, what_grows_costs_more);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
