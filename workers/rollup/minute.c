@@ -522,6 +522,9 @@ static bool stream_of(struct minute *m, const struct batch *b, struct hash128 ke
     if (s == NULL) {
         s = minute_stream_add(m, key, b->tenant, b->class, b->source, shape->source_name);
     }
+    if (s != NULL && s->source_name.len == 0) {
+        stream_name(s, shape->source_name); /* so far it had rows without series */
+    }
     *out = s;
     *k = s == NULL ? NULL : stream_shape_find(s, b->shape);
     if (*k == NULL && s != NULL) {

@@ -235,7 +235,7 @@ void game_make(uint64_t seed, size_t n, struct game_log *out)
     struct series all[N_SERIES];
     struct server servers[N_SERVERS];
     int64_t now_ms = INT64_C(1700000000000);
-    double jumps = game_chance(&seed) < 0.5 ? 0.005 : 0.02;
+    double jumps = (double)CHOOSE(&seed, 5, 10, 50, 50) / 1000;
     struct buf b;
     series_make(all);
     servers_make(&seed, now_ms, servers);

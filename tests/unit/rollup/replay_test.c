@@ -6,7 +6,7 @@
 #include "minute.h"
 #include "runner.h"
 
-enum { N_LOGS = 60, N_RECORDS = 700, MAX_ROWS = 20000 };
+enum { N_LOGS = 150, N_RECORDS = 700, MAX_ROWS = 20000 };
 
 static const struct rules usual = {
     .window_ms = MINUTE_MS, .lateness_ms = 15000, .idle_ms = 120000, .horizon_ms = 7200000};
@@ -25,6 +25,14 @@ struct sent_list {
     size_t n;
 };
 
+/* Check writes a line to a file for each of its asserts. */
+static void must(bool ok, const char *text)
+{
+    if (!ok) {
+        ck_abort_msg("%s", text);
+    }
+}
+
 static bool row_send(void *ctx, const struct leaving *l, struct err *e)
 {
     struct sent_list *out = ctx;
@@ -32,8 +40,7 @@ static bool row_send(void *ctx, const struct leaving *l, struct err *e)
     (void)e;
     buf_init(&b, 16 << 20);
     rollup_encode(l->row, &b);
-    ck_assert(buf_ok(&b));
-    ck_assert_uint_lt(out->n, MAX_ROWS);
+    must(buf_ok(&b) && out->n < MAX_ROWS, "too many rows");
     struct sent *s = &out->rows[out->n++];
     *s = (struct sent){.needs = l->needs,
                        .log_ms = l->log_ms,
@@ -57,7 +64,7 @@ static struct minute *minute_begin(const struct rules *r, struct sent_list *out)
     struct err e = ERR_INIT;
     struct minute *m = NULL;
     const struct row_sink sink = {row_send, out};
-    ck_assert_msg(minute_new(r, &sink, &m, &e), "%s", e.text);
+    must(minute_new(r, &sink, &m, &e), e.text);
     return m;
 }
 
@@ -67,10 +74,8 @@ static void feed(struct minute *m, const struct game_record *r)
     struct batch b;
     struct arena a;
     arena_init(&a, 1 << 20);
-    ck_assert_msg(batch_decode(slice_of(r->bytes, r->n_bytes), &batch_default_caps, &a, &b, &e),
-                  "%s", e.text);
-    ck_assert_msg(minute_take(m, r->offset, &b, &e), "offset %lld: %s", (long long)r->offset,
-                  e.text);
+    must(batch_decode(slice_of(r->bytes, r->n_bytes), &batch_default_caps, &a, &b, &e), e.text);
+    must(minute_take(m, r->offset, &b, &e), e.text);
     arena_fini(&a);
 }
 
@@ -81,7 +86,7 @@ static struct minute *recovered(const struct rules *r, struct sent_list *out, in
     for (size_t i = 0; i < out->n; i++) {
         const struct sent *s = &out->rows[i];
         if (!s->is_merged && s->log_ms >= log_ms - rules_forget_ms(r)) {
-            ck_assert_msg(minute_restore(m, s->bytes, s->log_ms, &e), "%s", e.text);
+            must(minute_restore(m, s->bytes, s->log_ms, &e), e.text);
         }
     }
     minute_restored(m, log_ms);
@@ -144,7 +149,7 @@ static int run(const struct rules *r, const struct game_log *g, uint64_t seed, s
         if (seed != 0 && game_chance(&seed) < 0.05) {
             c = commit_make(m, out, c.n_rows, g->records[i].offset + 1, &seed);
         }
-        if (seed != 0 && game_chance(&seed) < 0.03) {
+        if (seed != 0 && game_chance(&seed) < 0.01) {
             struct commit from = c;
             if (game_chance(&seed) < 0.1) {
                 group_reset(g, &from, &seed);
@@ -219,7 +224,7 @@ START_TEST(a_cut_off_run_gives_the_same_rows)
     int n_crashes = 0;
     size_t n_rows = 0;
     ck_assert_int_eq(differing(&usual, N_LOGS, &n_crashes, &n_rows), 0);
-    ck_assert_int_gt(n_crashes, 10 * N_LOGS);
+    ck_assert_int_gt(n_crashes, 5 * N_LOGS);
     ck_assert_uint_gt(n_rows, 50u * N_LOGS);
 }
 END_TEST
@@ -230,7 +235,7 @@ START_TEST(a_row_that_does_not_say_where_it_closed_shows)
     size_t n_rows = 0;
     struct rules r = usual;
     r.fault_no_closed_at = true;
-    ck_assert_int_gt(differing(&r, 20, &n_crashes, &n_rows), 0);
+    ck_assert_int_gt(differing(&r, 30, &n_crashes, &n_rows), 0);
 }
 END_TEST
 
@@ -240,7 +245,7 @@ START_TEST(a_missing_horizon_shows)
     size_t n_rows = 0;
     struct rules r = usual;
     r.fault_no_horizon = true;
-    ck_assert_int_gt(differing(&r, 20, &n_crashes, &n_rows), 0);
+    ck_assert_int_gt(differing(&r, 200, &n_crashes, &n_rows), 0);
 }
 END_TEST
 
