@@ -20,8 +20,8 @@ RULES = frozenset("""
     log_time_never_falls too_old_is_dropped old_state_is_unknown half_open_windows
     class_is_its_own_stream later_offset_wins nan_is_skipped infinite_counter_is_skipped infinity_stays_out_of_sum
     late_cumulative_is_dropped late_delta_is_folded late_row_is_folded late_gauge_is_amended amend_leaves_alone amend_is_state
-    first_is_baseline born_counts_whole reset_by_start reset_by_fall reset_by_any_bucket stale_marker_ends
-    stale_marker_keeps_state one_schema_a_row at_most_160_buckets heartbeats_are_log_time
+    first_is_baseline born_counts_whole born_within_the_horizon reset_by_start reset_by_fall reset_by_any_bucket
+    stale_marker_ends stale_marker_keeps_state one_schema_a_row at_most_160_buckets heartbeats_are_log_time
 """.split())
 
 # One record of the input. stream: None for a heartbeat. points: [(series, Sample)]; in the hours a sample's value is the

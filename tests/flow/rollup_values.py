@@ -176,7 +176,8 @@ def increase_row(series, samples, late, state, at_ms, rules):
 def _piece(numbers, s, last, last_ts, at_ms, rules):
     """What one cumulative sample adds."""
     if last is None:
-        is_born = s.start >= at_ms - rules.horizon_ms and rules.has("born_counts_whole") or not rules.has("first_is_baseline")
+        is_recent = s.start >= at_ms - rules.horizon_ms or s.start > 0 and not rules.has("born_within_the_horizon")
+        is_born = is_recent and rules.has("born_counts_whole") or not rules.has("first_is_baseline")
         return s.value if is_born else numbers.nothing(s.value)
     is_reset = s.start > last_ts and rules.has("reset_by_start") or numbers.is_reset(s.value, last)
     return s.value if is_reset else numbers.minus(s.value, last)
