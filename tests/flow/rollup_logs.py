@@ -7,7 +7,6 @@ import argparse
 import heapq
 import math
 import random
-import struct
 import sys
 from collections import namedtuple
 from dataclasses import replace
@@ -255,59 +254,6 @@ def entries(messages):
         own = found.setdefault(m.partition, [])
         own.append(Entry(len(own), m.received_ms, stream_of(m), m.points) if m.source_name else Entry(len(own), m.received_ms))
     return found
-
-
-# ---- as records
-
-
-def _order(point):
-    s = point[0]
-    return (s.metric.encode(), batches.KINDS.index(s.kind), s.temporality == "delta", s.unit.encode(), s.bounds,
-            [t.encode() for t in s.labels])
-
-
-def _packed(series, value):
-    if series.kind == "exponential_histogram":
-        data = histograms.pack(histograms.Histogram(sum=histograms.STALE) if value is None else value)
-        return histograms.varint(len(data)) + data
-    if series.kind == "classic_histogram":
-        v = value or Classic(0, (0,) * (len(series.bounds) + 1), 0.0, False)
-        return (struct.pack("<Bd", v.has_sum | (value is None) << 1, v.sum) + histograms.varint(v.count)
-                + b"".join(histograms.varint(n) for n in v.counts))
-    return struct.pack("<d", histograms.STALE if value is None else value)
-
-
-def shape(source_name, series):
-    """The shape's bytes; series in canonical order."""
-    symbols = {}
-
-    def symbol(text):
-        return symbols.setdefault(text, len(symbols))
-
-    rows = [{"metric": symbol(s.metric), "unit": symbol(s.unit), "labels": [symbol(t) for t in s.labels], "kind": s.kind,
-             "temporality": s.temporality, "bounds": list(s.bounds)} for s in series]
-    return batches.encode("shape", {"symbols": list(symbols), "source": source_name, "series": rows})
-
-
-def record(message, n=0):
-    """The message as a record of metrics.admitted. n: its offset in the ingest topic."""
-    m = message
-    if m.source_name is None:
-        return batches.heartbeat(m.received_ms)
-    points = sorted(m.points, key=_order)
-    columns = {"values": b"", "exponential_histograms": b"", "classic_histograms": b""}
-    for s, p in points:
-        columns[s.kind + "s" if s.kind.endswith("histogram") else "values"] += _packed(s, p.value)
-    return batches.encode("batch", {
-        "tenant": m.tenant, "class": m.class_, "source": stream_of(m).source, "received_ms": m.received_ms,
-        "origin": {"topic": "metrics.ingest." + m.tenant, "topic_id": b"\x07" * 16, "partition": 0, "offset": n, "index": 0},
-        "redriven": 0, "shape": shape(m.source_name, [s for s, _ in points]),
-        "times": _times([p.ts for _, p in points]), "starts": _times([p.start for _, p in points]), **columns})
-
-
-def _times(times):
-    deltas = [t - times[0] for t in times]
-    return {"base": times[0], "deltas": deltas if any(deltas) else []}
 
 
 def main():

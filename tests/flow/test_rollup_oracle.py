@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.flow import rollup_logs, rollup_oracle, rollup_rows
+from tests.flow import rollup_logs, rollup_oracle, rollup_records, rollup_rows
 from tests.flow.histograms import Histogram, same
 from tests.flow.rollup_oracle import HOURS, MINUTES, Entry, Stream
 from tests.flow.rollup_values import Classic, Gauge, Increase, Sample, Series
@@ -375,7 +375,7 @@ def test_the_logs_have_all_that_matters(logs):
 def test_records_say_what_the_log_says():
     for i, m in enumerate(rollup_logs.generate(7, 150)):
         own = rollup_logs.entries([m])[m.partition][0]
-        read = rollup_rows.entry(0, rollup_logs.record(m, i))
+        read = rollup_records.entry(0, rollup_records.record(m, i))
         assert (read.log_ms, read.stream) == (own.log_ms, own.stream)
         assert {s: rollup_rows.plain(tuple(p)) for s, p in read.points} == {s: rollup_rows.plain(tuple(p)) for s, p in own.points}
 
