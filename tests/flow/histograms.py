@@ -52,9 +52,12 @@ def layout(side):
 
 
 def pack(h, rng=None):
-    """With rng, empty buckets and empty spans stand where they need not."""
-    out = b"\x08" + varint(h.count) + b"\x19" + struct.pack("<d", h.sum) + b"\x20" + zigzag(h.schema)
-    out += b"\x29" + struct.pack("<d", h.threshold) + b"\x30" + varint(h.zero)
+    """As our encoder writes it: what is 0 left out. With rng all is written, and empty buckets and spans where they need not be."""
+    out = b"\x08" + varint(h.count)
+    out += b"\x19" + struct.pack("<d", h.sum) if rng or bits(h.sum) != bits(0.0) else b""
+    out += b"\x20" + zigzag(h.schema) if rng or h.schema else b""
+    out += b"\x29" + struct.pack("<d", h.threshold) if rng or h.threshold else b""
+    out += b"\x30" + varint(h.zero)
     for tag, side in ((0x42, h.sides[0]), (0x5A, h.sides[1])):
         spans, counts = layout(side)
         if rng and spans and rng.random() < 0.3:
@@ -63,7 +66,7 @@ def pack(h, rng=None):
             spans[0] = [spans[0][0] - 1, spans[0][1] + 1]
             counts = [0] + counts
         for offset, n in spans:
-            body = b"\x08" + zigzag(offset) + b"\x10" + varint(n)
+            body = (b"\x08" + zigzag(offset) if rng or offset else b"") + b"\x10" + varint(n)
             out += bytes([tag, len(body)]) + body
         deltas = b"".join(zigzag(c - b) for b, c in zip([0] + counts, counts))
         out += bytes([tag + 8]) + varint(len(deltas)) + deltas if counts else b""
