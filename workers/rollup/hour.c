@@ -346,6 +346,9 @@ bool hour_take(struct hour *h, int64_t offset, int64_t log_ms, struct slice byte
     if (row.kind == ROLLUP_ROW && row.window_ms != FIVE_MS) {
         return err_set(e, ERR_BAD_INPUT, "a row of %lld ms, not of 5 m", (long long)row.window_ms);
     }
+    if (!time_is_sane(log_ms) || !time_is_sane(row.end_ms)) {
+        return err_set(e, ERR_BAD_INPUT, "a row whose times are none");
+    }
     if (!time_passes(h, offset, log_ms, e)) {
         return false;
     }
