@@ -46,7 +46,7 @@ def test_rows_survive_disturbances(stack3, say):
     disturbed = rollup_runs.rows_of(stack3, "disturbed")
     say(f"{sum(map(len, calm.values()))} records of {len(calm)} streams; {chaos.summary(counter.metric)}")
     assert rollup_runs.differences(calm, disturbed) == []
-    assert sum(map(len, calm.values())) > 1000
+    assert sum(map(len, calm.values())) > 300
     assert set(chaos.exit_codes) <= {-9, 0, 3}
 
 

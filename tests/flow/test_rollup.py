@@ -10,7 +10,7 @@ PARTITIONS = 4
 
 @pytest.fixture(scope="module")
 def messages():
-    return rollup_logs.generate(seed=11, n_messages=1600, n_servers=8, n_partitions=PARTITIONS)
+    return rollup_logs.generate(seed=6, n_messages=5000, n_servers=12, n_partitions=PARTITIONS)
 
 
 def start(stack, name, run=None, **keys):
@@ -47,7 +47,7 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(stack, messages, say):
     for run in ("calm", "killed"):
         rollup_runs.create_topics(stack, run, PARTITIONS)
     worker = stack.new_worker("rollup", "killed", **rollup_runs.keys_of("killed"))
-    pieces = [messages[i:i + 400] for i in range(0, len(messages), 400)]
+    pieces = [messages[i:i + 1250] for i in range(0, len(messages), 1250)]
     for piece in pieces[:-1]:
         rollup_check.put(stack, piece, PARTITIONS)
         worker.start()
