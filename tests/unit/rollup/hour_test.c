@@ -8,7 +8,7 @@
 #include "runner.h"
 #include "split.h"
 
-enum { N_LOGS = 60, N_RECORDS = 2500, MAX_ROWS = 20000, PART_BYTES = 600 };
+enum { N_LOGS = 40, N_RECORDS = 2500, MAX_ROWS = 20000, PART_BYTES = 600 };
 
 static const struct rules minutes = {
     .window_ms = MINUTE_MS, .lateness_ms = 15000, .idle_ms = 120000, .horizon_ms = 7200000};
