@@ -67,19 +67,6 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(stack, messages, say):
     assert sum(map(len, calm.values())) > 500
 
 
-def test_an_offset_that_another_tool_has_set_is_refused(stack):
-    stack.create_topic(rollup_check.ADMITTED, 1)
-    rollup_runs.create_topics(stack, "run", 1)
-    rollup_check.put(stack, rollup_logs.generate(seed=1, n_messages=50), 1)
-    other_tool = confluent_kafka.Consumer({"bootstrap.servers": stack.bootstrap, "group.id": "run"})
-    other_tool.commit(offsets=[confluent_kafka.TopicPartition(rollup_check.ADMITTED, 0, 10)], asynchronous=False)
-    other_tool.close()
-    worker = start(stack, "w", "run")
-    wait_for(lambda: not worker.process.alive(), 60, "the refusal")
-    assert worker.process.exit_code() == 2
-    assert "sluice-offsets reset" in (stack.places.logs / "w.log").read_text()
-
-
 def reset(stack, *arguments):
     """(exit code, what it says)"""
     done = subprocess.run([stack.places.binary("sluice-offsets"), "reset", "--set", f"kafka.bootstrap.servers={stack.bootstrap}",
@@ -112,3 +99,15 @@ def test_a_group_that_is_reset_changes_no_row(stack, messages, say):
     ahead = str(max(offset for offset, _ in committed.values()) + 1)
     code, text = reset(stack, "--group", "run", "--to", ahead)
     assert code == 2 and "--force" in text
+    refuses_a_foreign_offset(stack, worker)
+
+
+def refuses_a_foreign_offset(stack, worker):
+    """Set by another tool, it comes without what we need with it."""
+    other_tool = confluent_kafka.Consumer({"bootstrap.servers": stack.bootstrap, "group.id": "run"})
+    other_tool.commit(offsets=[confluent_kafka.TopicPartition(rollup_check.ADMITTED, 0, 10)], asynchronous=False)
+    other_tool.close()
+    worker.start()
+    wait_for(lambda: not worker.process.alive(), 60, "the refusal")
+    assert worker.process.exit_code() == 2
+    assert "sluice-offsets reset" in worker.process.log_text()
