@@ -177,8 +177,8 @@ static const int64_t *times_read(struct cursor *c, struct arena *a, uint32_t n)
         times[i] = (int64_t)((uint64_t)base + (uint64_t)delta);
     }
     array_close(c, n_deltas);
-    bool is_ours = n_deltas == 0 ? n > 0 || base == 0
-                                 : n_deltas == n && !all_zero && times[0] == base;
+    bool is_ours =
+        n_deltas == 0 ? n > 0 || base == 0 : n_deltas == n && !all_zero && times[0] == base;
     if (!is_ours) {
         cursor_fail(c);
     }

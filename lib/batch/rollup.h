@@ -64,8 +64,9 @@ struct rollup_amend_columns {
 };
 void rollup_amend_encode(const struct rollup_amend_columns *c, struct buf *out);
 
-/* Bytes are borrowed, arrays live in a. An unknown fingerprint is ERR_BAD_INPUT and named. Only what
- * rollup_encode would have written passes, but for the columns against the shape: rollup_check. */
+/* Bytes are borrowed, arrays live in a. An unknown fingerprint is ERR_BAD_INPUT and named. Only
+ * what rollup_encode would have written passes, but for the columns against the shape:
+ * rollup_check. */
 bool rollup_decode(struct slice bytes, struct arena *a, struct rollup *out,
                    struct err *e) MUST_CHECK;
 /* An amend's columns; the amend is of rollup_decode. */

@@ -1,5 +1,6 @@
-/* What rollup's step costs, in memory: a fleet's scrapes every 10 s, decoded, taken in, and summed up
- * into rows of 1 m and 5 m, which are encoded and forgotten. One thread: times are the processor's.
+/* What rollup's step costs, in memory: a fleet's scrapes every 10 s, decoded, taken in, and summed
+ * up into rows of 1 m and 5 m, which are encoded and forgotten. One thread: times are the
+ * processor's.
  *
  *   counters    300 of them a server, shapes known after the first scrape
  *   histograms  exponential ones of 40 buckets, 30 a server
@@ -119,10 +120,9 @@ static void scrape(struct bench *b, unsigned server, unsigned round, int64_t now
     batch_encode(&out, &b->batch);
     int64_t began_ns = clock_cpu_ns();
     arena_reset(&b->arena);
-    bench_check(
-        batch_decode(buf_slice(&b->batch), &batch_default_caps, &b->arena, &in, &e) &&
-            minute_take(b->minute, offset, &in, &e),
-        &e);
+    bench_check(batch_decode(buf_slice(&b->batch), &batch_default_caps, &b->arena, &in, &e) &&
+                    minute_take(b->minute, offset, &in, &e),
+                &e);
     b->spent_ns += clock_cpu_ns() - began_ns;
 }
 
@@ -139,8 +139,8 @@ static void rounds_run(struct bench *b, unsigned first, unsigned n)
     }
 }
 
-static void bench_run(const char *name, enum series_kind kind, uint32_t n_series, unsigned n_servers,
-                      unsigned n_rounds, bool as_json)
+static void bench_run(const char *name, enum series_kind kind, uint32_t n_series,
+                      unsigned n_servers, unsigned n_rounds, bool as_json)
 {
     struct err e = ERR_INIT;
     struct bench b = {.kind = kind, .n_series = n_series, .n_servers = n_servers};
@@ -164,12 +164,14 @@ static void bench_run(const char *name, enum series_kind kind, uint32_t n_series
     double per_series = (double)minute_bytes(b.minute) / n_all;
     double resident = (double)(resident_bytes() - before_bytes) / n_all;
     if (as_json) {
-        printf("{\"bench\": \"rollup_step\", \"what\": \"%s\", \"points_per_s\": %.0f, \"bytes_per_series\": %.0f, "
+        printf("{\"bench\": \"rollup_step\", \"what\": \"%s\", \"points_per_s\": %.0f, "
+               "\"bytes_per_series\": %.0f, "
                "\"resident_bytes_per_series\": %.0f, \"rows\": %llu, \"row_bytes\": %llu}\n",
                name, per_s, per_series, resident, (unsigned long long)b.n_rows,
                (unsigned long long)b.n_row_bytes);
     } else {
-        printf("rollup %s: %.2f M points/s, %.0f bytes a series held (%.0f resident), %.0f bytes a series and row\n",
+        printf("rollup %s: %.2f M points/s, %.0f bytes a series held (%.0f resident), %.0f bytes a "
+               "series and row\n",
                name, per_s / 1e6, per_series, resident,
                (double)b.n_row_bytes / ((double)b.n_rows * n_series + 1));
     }
@@ -207,6 +209,7 @@ int main(int argc, char **argv)
         }
     }
     bench_run("counters", SERIES_COUNTER, FLEET_SERIES, n_servers, n_rounds, as_json);
-    bench_run("histograms", SERIES_EXP_HISTOGRAM, N_HISTOGRAMS, n_servers / 2, n_rounds / 2, as_json);
+    bench_run("histograms", SERIES_EXP_HISTOGRAM, N_HISTOGRAMS, n_servers / 2, n_rounds / 2,
+              as_json);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Any bytes, and any bytes behind the right head, as a row: rollup_decode takes it or says why not.
- * What it takes is written and read the same again; recovery takes it as its own row or refuses it. */
+ * What it takes is written and read the same again; recovery takes it as its own row or refuses it.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -124,8 +124,7 @@ static bool amend_make(struct minute *m, struct stream *s, const struct late_poi
         buf_init(&columns[i], shape_default_caps.max_bytes);
     }
     uint32_t *samples = arena_calloc(&m->plan, (size_t)plan.n + 1, sizeof *samples);
-    bool ok = samples != NULL &&
-              amend_columns(m, s, &plan, points, n, columns, samples, e);
+    bool ok = samples != NULL && amend_columns(m, s, &plan, points, n, columns, samples, e);
     if (ok) {
         const struct rollup_amend_columns c = {plan.n,
                                                samples,

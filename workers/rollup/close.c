@@ -153,7 +153,7 @@ static bool series_close(struct minute *m, const struct stream *s, const struct 
     enum series_kind kind = (enum series_kind)s->slots[slot].kind;
     struct fold_list folds = late_folds(&c->late, slot);
     m->points.n = 0;
-    bool ok = c->w == NULL         ? true
+    bool ok = c->w == NULL       ? true
               : c->plan.is_plain ? points_of_series(m, c->w, i, kind, e)
                                  : points_of_slot(m, s, c->w, &c->index, slot, e);
     if (!ok) {
@@ -215,10 +215,8 @@ static bool record_make(struct minute *m, struct stream *s, struct closing *c, s
     if (!amends_make(m, s, row, e)) {
         return false;
     }
-    const struct leaving l = {.row = row,
-                              .has_more = has_more,
-                              .log_ms = m->log_ms,
-                              .needs = row_needs(m, s, c->w)};
+    const struct leaving l = {
+        .row = row, .has_more = has_more, .log_ms = m->log_ms, .needs = row_needs(m, s, c->w)};
     m->counts.rows++;
     m->n_closings++;
     if (!m->sink.put(m->sink.ctx, &l, e) || !row_apply(m, s, &c->plan, row, e)) {

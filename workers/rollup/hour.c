@@ -231,8 +231,7 @@ static bool deadlines_of(struct hour *h, struct hour_stream *s, int64_t closed_a
             end_ms = s->windows[i].start_ms + h->rules.window_ms;
         }
     }
-    if (end_ms != NEVER &&
-        !close_until(h, s, end_ms, closed_at, &h->counts.closed_by_age, e)) {
+    if (end_ms != NEVER && !close_until(h, s, end_ms, closed_at, &h->counts.closed_by_age, e)) {
         return false;
     }
     if (s->late.row != NULL && h->log_ms - s->late.since_ms > max_open_ms) {
@@ -332,8 +331,8 @@ static bool row_read(struct hour *h, struct slice bytes, struct rollup *row, str
     struct shape shape = {0};
     arena_reset(&h->arena);
     return rollup_decode(bytes, &h->arena, row, e) &&
-           (row->shape.len == 0 || shape_decode(row->shape, row->tenant, &shape_default_caps,
-                                                &h->arena, &shape, e)) &&
+           (row->shape.len == 0 ||
+            shape_decode(row->shape, row->tenant, &shape_default_caps, &h->arena, &shape, e)) &&
            rollup_check(row, &shape, e);
 }
 
@@ -356,10 +355,10 @@ bool hour_take(struct hour *h, int64_t offset, int64_t log_ms, struct slice byte
         return true;
     }
     struct hour_stream *s = stream_get(h, &row);
-    return s != NULL ? row_put(h, s, &row, e) &&
-                           (deadlines_put(&h->deadlines, &s->deadline, next_due(h, s)) ||
-                            no_memory(e))
-                     : no_memory(e);
+    return s != NULL
+               ? row_put(h, s, &row, e) &&
+                     (deadlines_put(&h->deadlines, &s->deadline, next_due(h, s)) || no_memory(e))
+               : no_memory(e);
 }
 
 bool hour_restore(struct hour *h, struct slice bytes, int64_t log_ms, struct err *e)

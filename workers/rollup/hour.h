@@ -1,6 +1,6 @@
-/* One partition's windows of an hour: rows of 5 m in, rows of 1 h out, by the same rules as minute.h. A
- * row that comes after its hour has closed is added to the stream's next one, all of it late. No state
- * but the windows: totals are the rows' own. */
+/* One partition's windows of an hour: rows of 5 m in, rows of 1 h out, by the same rules as
+ * minute.h. A row that comes after its hour has closed is added to the stream's next one, all of it
+ * late. No state but the windows: totals are the rows' own. */
 #pragma once
 
 #include "deadlines.h"

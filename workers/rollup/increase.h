@@ -38,8 +38,8 @@ struct increase_counts {
 struct increase {
     int64_t log_ms;
     int64_t horizon_ms;
-    struct arena arena;  /* of one series */
-    struct buf packed;   /* results */
+    struct arena arena; /* of one series */
+    struct buf packed;  /* results */
     struct increase_counts counts;
 };
 
@@ -57,7 +57,8 @@ bool increase_calculate(struct increase *x, const struct slot *slot, const struc
                         const struct fold_list *folds, struct row_series *out,
                         struct err *e) MUST_CHECK;
 
-/* Sums up amounts: of an amend, or a fold (columns samples, and delta, sum/min/max or packed[1]). */
+/* Sums up amounts: of an amend, or a fold (columns samples, and delta, sum/min/max or packed[1]).
+ */
 bool amounts_add(struct increase *x, const struct slot *slot, const struct fold_list *points,
                  struct row_series *out, struct err *e) MUST_CHECK;
 

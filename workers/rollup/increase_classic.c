@@ -6,8 +6,8 @@ static bool nothing_make(struct increase *x, uint32_t n_bounds, bool has_sum,
                          struct classic_histogram *out, struct err *e)
 {
     uint64_t *counts = ARENA_ARRAY(&x->arena, uint64_t, (size_t)n_bounds + 1);
-    *out = (struct classic_histogram){
-        .has_sum = has_sum, .n_counts = n_bounds + 1, .counts = counts};
+    *out =
+        (struct classic_histogram){.has_sum = has_sum, .n_counts = n_bounds + 1, .counts = counts};
     return counts != NULL || err_set(e, ERR_FATAL, "out of memory");
 }
 
@@ -39,8 +39,8 @@ static bool classic_add(struct increase *x, const struct classic_histogram *h,
 }
 
 static bool classic_increase(struct increase *x, const struct classic_histogram *h,
-                             const struct point *at, int64_t last_ms,
-                             const struct classic_sum *sum, struct classic_histogram *out)
+                             const struct point *at, int64_t last_ms, const struct classic_sum *sum,
+                             struct classic_histogram *out)
 {
     struct err why = ERR_INIT;
     *out = *h;
@@ -150,8 +150,8 @@ bool classic_calculate(struct increase *x, const struct slot *slot, const struct
     if (increase_knows(x, slot) && slot->packed != NULL) {
         struct slice last = slice_of(slot->packed + slot->n_total_bytes, slot->n_last_bytes);
         (void)classic_read(x, slice_of(slot->packed, slot->n_total_bytes), slot->n_bounds, &before);
-        sum.has_last = !slot->delta &&
-                       classic_read(x, last, slot->n_bounds, &sum.last) && !sum.last.stale;
+        sum.has_last =
+            !slot->delta && classic_read(x, last, slot->n_bounds, &sum.last) && !sum.last.stale;
         out->last_ms = sum.has_last ? slot->last_ms : 0;
     }
     classic_follow(x, slot, p, &sum, out);

@@ -26,10 +26,10 @@ static bool exp_read(struct increase *x, struct slice packed, struct exp_histogr
 static bool exp_add(struct increase *x, const struct exp_histogram *h, struct exp_sum *sum)
 {
     struct err why = ERR_INIT;
-    bool ok = sum->has_delta ? exp_histogram_add(&sum->delta, h, MAX_BUCKETS, &x->arena,
-                                                 &sum->delta, &why)
-                             : exp_histogram_downscale(h, HISTOGRAM_MAX_SCHEMA, MAX_BUCKETS,
-                                                       &x->arena, &sum->delta, &why);
+    bool ok = sum->has_delta
+                  ? exp_histogram_add(&sum->delta, h, MAX_BUCKETS, &x->arena, &sum->delta, &why)
+                  : exp_histogram_downscale(h, HISTOGRAM_MAX_SCHEMA, MAX_BUCKETS, &x->arena,
+                                            &sum->delta, &why);
     sum->has_delta |= ok;
     return ok;
 }
@@ -42,8 +42,7 @@ static bool exp_increase(struct increase *x, const struct exp_histogram *h, cons
     *out = *h;
     if (!sum->has_last) {
         if (!increase_born(x, at->start_ms)) {
-            *out = (struct exp_histogram){.schema = h->schema,
-                                          .zero_threshold = h->zero_threshold};
+            *out = (struct exp_histogram){.schema = h->schema, .zero_threshold = h->zero_threshold};
         }
         return true;
     }
@@ -102,9 +101,8 @@ static struct slice packed_slice(const struct increase *x, struct packed_at p)
     return slice_of(x->packed.ptr + p.at, p.end - p.at);
 }
 
-static bool exp_finish(struct increase *x, const struct exp_histogram *before,
-                       struct exp_sum *sum, const struct exp_histogram *late,
-                       struct row_series *out, struct err *e)
+static bool exp_finish(struct increase *x, const struct exp_histogram *before, struct exp_sum *sum,
+                       const struct exp_histogram *late, struct row_series *out, struct err *e)
 {
     static const uint8_t none[1] = {0};
     struct err why = ERR_INIT;

@@ -11,8 +11,7 @@ bool increase_knows(const struct increase *x, const struct slot *slot);
 bool increase_born(const struct increase *x, int64_t start_ms);
 
 bool exp_calculate(struct increase *x, const struct slot *slot, const struct point_list *p,
-                   const struct fold_list *folds, struct row_series *out,
-                   struct err *e) MUST_CHECK;
+                   const struct fold_list *folds, struct row_series *out, struct err *e) MUST_CHECK;
 bool classic_calculate(struct increase *x, const struct slot *slot, const struct point_list *p,
                        const struct fold_list *folds, struct row_series *out,
                        struct err *e) MUST_CHECK;

@@ -11,8 +11,8 @@
 struct row_plan {
     const uint32_t *slots;
     uint32_t n;
-    struct slice shape; /* empty without series */
-    struct known_shape *known;  /* NULL without series */
+    struct slice shape;        /* empty without series */
+    struct known_shape *known; /* NULL without series */
     const struct layout *layouts;
     bool is_plain; /* all scrapes have this shape and all their points count */
 };

@@ -26,7 +26,12 @@ static const char *const hourly_outputs[] = {
 static const struct stage_spec spec = ROLLUP_SPEC("rollup", outputs, OUTPUT_MERGED + 1);
 static const struct stage_spec hourly_spec = ROLLUP_SPEC("rollup-1h", hourly_outputs, 1);
 
-enum { IDLE_MS = 120000, HORIZON_MS = 7200000, HOURLY_IDLE_MS = 900000, HOURLY_HORIZON_MS = 21600000 };
+enum {
+    IDLE_MS = 120000,
+    HORIZON_MS = 7200000,
+    HOURLY_IDLE_MS = 900000,
+    HOURLY_HORIZON_MS = 21600000
+};
 
 static int64_t or_default(int64_t value, int64_t usual)
 {
@@ -44,20 +49,23 @@ static bool window_read(const struct config *config, bool *is_hourly, struct err
         return err_set(e, ERR_CONFIG, "window: \"%.20s\" is neither 1m nor 1h", window);
     }
     if (*is_hourly && n == 1 && strcmp(topics[0], "metrics.admitted") == 0) {
-        return err_set(e, ERR_CONFIG, "topics: window=1h reads rows of 5 m, set topics=metrics.rollup.5m");
+        return err_set(e, ERR_CONFIG,
+                       "topics: window=1h reads rows of 5 m, set topics=metrics.rollup.5m");
     }
     return true;
 }
 
 static struct rollup_options options_read(const struct config *config, bool is_hourly)
 {
-    return (struct rollup_options){
+    return (struct rollup_options)
+    {
         .is_hourly = is_hourly,
         .row_topic = config_str(config, is_hourly ? "rollup_1h_topic" : "rollup_1m_topic"),
         .lateness_ms = config_int(config, "lateness_ms"),
-        .idle_ms = or_default(config_int(config, "source_idle_ms"), is_hourly ? HOURLY_IDLE_MS : IDLE_MS),
-        .horizon_ms =
-            or_default(config_int(config, "horizon_ms"), is_hourly ? HOURLY_HORIZON_MS : HORIZON_MS),
+        .idle_ms =
+            or_default(config_int(config, "source_idle_ms"), is_hourly ? HOURLY_IDLE_MS : IDLE_MS),
+        .horizon_ms = or_default(config_int(config, "horizon_ms"),
+                                 is_hourly ? HOURLY_HORIZON_MS : HORIZON_MS),
         .max_row_bytes = (size_t)config_int(config, "max_row_bytes"),
         .memory_bytes = (size_t)config_int(config, "memory_limit_mb") << 20,
 #if SLUICE_FAULTS

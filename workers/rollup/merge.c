@@ -50,9 +50,8 @@ static void counter_merge(const struct layout l, const struct row_series *a, str
 static bool histogram_merge(struct merger *m, struct layout l, const struct row_series *a,
                             struct row_series *out, struct err *e)
 {
-    int32_t schema = l.kind == SERIES_EXP_HISTOGRAM
-                         ? packed_schema(m->increase, out->packed[0])
-                         : HISTOGRAM_MAX_SCHEMA;
+    int32_t schema = l.kind == SERIES_EXP_HISTOGRAM ? packed_schema(m->increase, out->packed[0])
+                                                    : HISTOGRAM_MAX_SCHEMA;
     if (l.delta && out->samples == 0) {
         out->last_ms = a->last_ms;
     }

@@ -124,8 +124,7 @@ static bool deadlines_of(struct minute *m, struct stream *s, int64_t closed_at, 
         return false;
     }
     int64_t end_ms = oldest_end(m, s);
-    if (end_ms != NEVER &&
-        !close_until(m, s, end_ms, closed_at, &m->counts.closed_by_age, e)) {
+    if (end_ms != NEVER && !close_until(m, s, end_ms, closed_at, &m->counts.closed_by_age, e)) {
         return false;
     }
     if (s->late.n > 0 && m->log_ms - s->late.since_ms > rules_max_open_ms(r, r->window_ms) &&
@@ -233,7 +232,7 @@ static bool time_passes(struct minute *m, int64_t offset, int64_t received_ms, s
 struct intake {
     const struct batch *b;
     struct known_shape *k;
-    const int64_t *times;  /* NULL: all the same */
+    const int64_t *times; /* NULL: all the same */
     const int64_t *starts;
     const uint32_t *at; /* of packed histograms */
     uint32_t n_points;
@@ -382,8 +381,7 @@ static bool late_point(struct minute *m, struct stream *s, const struct intake *
         s->late.offset = m->record.offset;
         s->late.log_before_ms = m->record.log_before_ms;
     }
-    uint64_t *count =
-        slot->kind == SERIES_GAUGE ? &m->counts.late_amended : &m->counts.late_folded;
+    uint64_t *count = slot->kind == SERIES_GAUGE ? &m->counts.late_amended : &m->counts.late_folded;
     (*count)++;
     return late_add(&s->late, end_ms, at, v, packed) || no_memory(e);
 }
@@ -545,10 +543,11 @@ static bool stream_of(struct minute *m, const struct batch *b, struct hash128 ke
 static bool points_put(struct minute *m, struct stream *s, const struct intake *in, struct err *e)
 {
     s->last_log_ms = m->log_ms;
+    m->n_points = in->n_points;
     m->counts.invalid += in->n_points - in->n_valid;
     bool ok = in->times == NULL ? points_take(m, s, in, e) : points_take_apart(m, s, in, e);
-    if (!ok || !close_until(m, s, s->watermark_ms, m->record.offset,
-                            &m->counts.closed_by_watermark, e)) {
+    if (!ok ||
+        !close_until(m, s, s->watermark_ms, m->record.offset, &m->counts.closed_by_watermark, e)) {
         return false;
     }
     int64_t due = next_due(m, s);

@@ -19,6 +19,7 @@ struct minute {
     int64_t log_ms;
     struct place record; /* the one at hand */
     struct rollup_counts counts;
+    uint32_t n_points;   /* of the batch taken in last */
     uint64_t n_closings; /* of any kind: what was looked up before may be gone */
     bool is_restoring;
     /* scratch */

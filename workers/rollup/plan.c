@@ -46,8 +46,7 @@ static bool layouts_make(struct minute *m, const struct stream *s, struct row_pl
 static bool plan_known(struct minute *m, const struct stream *s, struct known_shape *k,
                        struct row_plan *out, struct err *e)
 {
-    *out = (struct row_plan){
-        .slots = k->slots, .n = k->n_series, .shape = k->bytes, .known = k};
+    *out = (struct row_plan){.slots = k->slots, .n = k->n_series, .shape = k->bytes, .known = k};
     return layouts_make(m, s, out, e);
 }
 
@@ -89,8 +88,8 @@ static const struct series *series_of(struct minute *m, const struct stream *s, 
     struct known_shape *k = s->slots[slot].shape;
     if (k->decoded == NULL) {
         struct shape *shape = arena_alloc(&m->plan, sizeof *shape);
-        if (shape == NULL || !shape_decode(k->bytes, s->tenant, &shape_default_caps, &m->plan,
-                                           shape, e)) {
+        if (shape == NULL ||
+            !shape_decode(k->bytes, s->tenant, &shape_default_caps, &m->plan, shape, e)) {
             e->kind = ERR_FATAL; /* it was decoded before */
             return NULL;
         }
@@ -238,7 +237,8 @@ bool points_index(struct minute *m, const struct stream *s, const struct window 
     if (first == NULL || refs == NULL) {
         return no_memory(e);
     }
-    for (uint32_t k = 0; k < w->n_scrapes; k++) { /* counted one place on, so that filling moves it */
+    for (uint32_t k = 0; k < w->n_scrapes;
+         k++) { /* counted one place on, so that filling moves it */
         const struct known_shape *shape = w->scrapes[k]->shape;
         for (uint32_t i = 0; i < shape->n_series; i++) {
             first[shape->slots[i] + 2]++;

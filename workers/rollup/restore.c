@@ -77,13 +77,12 @@ bool minute_restore(struct minute *m, struct slice bytes, int64_t log_ms, struct
     m->is_restoring = true;
     m->log_ms = log_ms;
     bool ok = rollup_decode(bytes, &m->arena, &row, e) &&
-              (row.shape.len == 0 || shape_decode(row.shape, row.tenant, &shape_default_caps,
-                                                  &m->arena, &shape, e)) &&
+              (row.shape.len == 0 ||
+               shape_decode(row.shape, row.tenant, &shape_default_caps, &m->arena, &shape, e)) &&
               rollup_check(&row, &shape, e);
     if (!ok || row.kind == ROLLUP_HEARTBEAT || row.window_ms != m->rules.window_ms) {
         e->kind = ERR_FATAL; /* state must not be guessed at */
-        return ok ? err_set(e, ERR_FATAL, "not a row of %lld ms",
-                            (long long)m->rules.window_ms)
+        return ok ? err_set(e, ERR_FATAL, "not a row of %lld ms", (long long)m->rules.window_ms)
                   : false;
     }
     return stream_restore(m, &row, &shape, e);

@@ -121,8 +121,10 @@ static bool metadata_read(struct slice metadata, int64_t committed, struct resum
                    &out->passed_on, &out->log_ms);
     if (n != 3 || version != 1) {
         return err_set(e, ERR_CONFIG,
-                       "the committed offset %" PRId64 " has not our metadata but \"%.60s\": another tool "
-                       "has set it. Set it by: sluice-offsets reset --group …", committed, text);
+                       "the committed offset %" PRId64
+                       " has not our metadata but \"%.60s\": another tool "
+                       "has set it. Set it by: sluice-offsets reset --group …",
+                       committed, text);
     }
     return true;
 }
@@ -140,9 +142,8 @@ static bool restore_one(void *ctx, const struct record *r, struct err *e)
         return true;
     }
     x->n_records++;
-    bool ok = x->o->minute != NULL
-                  ? minute_restore(x->o->minute, r->value, r->timestamp_ms, e)
-                  : hour_restore(x->o->hour, r->value, r->timestamp_ms, e);
+    bool ok = x->o->minute != NULL ? minute_restore(x->o->minute, r->value, r->timestamp_ms, e)
+                                   : hour_restore(x->o->hour, r->value, r->timestamp_ms, e);
     return ok || err_wrap(e, "offset %lld", (long long)r->offset);
 }
 
@@ -275,7 +276,11 @@ static bool minute_record(struct rollup_worker *w, const struct record *in, stru
     if (b.shape.len == 0) {
         return heartbeat_pass(w, o, in->offset, e);
     }
-    return outbox_age(out, b.received_ms, 1, e);
+    if (!tally_add(&out->tally, metrics_cell(w->metrics, M_SAMPLES_IN, &b.tenant),
+                   (double)o->minute->n_points)) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    return outbox_age(out, b.received_ms, o->minute->n_points, e);
 }
 
 static bool record_take(struct rollup_worker *w, const struct record *in, struct outbox *out,
@@ -284,9 +289,8 @@ static bool record_take(struct rollup_worker *w, const struct record *in, struct
     struct owned_rows *o = in->partition->state;
     struct err why = ERR_INIT;
     o->log_before_ms = log_time(o);
-    bool ok = o->minute != NULL
-                  ? minute_record(w, in, out, &why)
-                  : hour_take(o->hour, in->offset, in->timestamp_ms, in->value, &why);
+    bool ok = o->minute != NULL ? minute_record(w, in, out, &why)
+                                : hour_take(o->hour, in->offset, in->timestamp_ms, in->value, &why);
     if (!ok && why.kind == ERR_BAD_INPUT) {
         const struct err bad = why;
         o->n_malformed++;
@@ -328,7 +332,8 @@ bool rollup_step(void *ctx, struct stage *s, const struct record *in, int64_t no
         return false;
     }
     o->done_offset = in->offset;
-    if (o->sending.n_bytes > before) { /* the transaction leaves earlier; without room it is full anyway */
+    if (o->sending.n_bytes >
+        before) { /* the transaction leaves earlier; without room it is full anyway */
         (void)!outbox_reserve(out, o->sending.n_bytes - before, &full);
     }
     return exports_tell(w, o, out, e);
@@ -368,9 +373,11 @@ bool rollup_tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
     if (now_ms - w->exported_ms >= EXPORT_EVERY_MS || now_ms < w->exported_ms) {
         w->exported_ms = now_ms;
         size_t n_bytes = exports_gauges(w);
-        if (n_bytes > w->options.memory_bytes) { /* nothing of it may be shed: rows would be wrong */
+        if (n_bytes >
+            w->options.memory_bytes) { /* nothing of it may be shed: rows would be wrong */
             return err_set(e, ERR_FATAL,
-                           "sources' state takes %zu MiB, more than memory_limit_mb allows: more processes, or "
+                           "sources' state takes %zu MiB, more than memory_limit_mb allows: more "
+                           "processes, or "
                            "more memory",
                            n_bytes >> 20);
         }

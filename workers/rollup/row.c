@@ -69,8 +69,7 @@ void row_next(struct row_reader *r, struct layout l, struct row_series *out)
     case SERIES_EXP_HISTOGRAM:
     case SERIES_CLASSIC_HISTOGRAM:
         for (int i = 0; i < HISTOGRAM_COLUMNS; i++) {
-            out->packed[i] =
-                packed_take(l.kind == SERIES_EXP_HISTOGRAM ? &r->exp : &r->classic, l);
+            out->packed[i] = packed_take(l.kind == SERIES_EXP_HISTOGRAM ? &r->exp : &r->classic, l);
         }
         break;
     }

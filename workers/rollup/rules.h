@@ -20,8 +20,8 @@ static inline int64_t rules_max_open_ms(const struct rules *r, int64_t window_ms
     return window_ms + r->lateness_ms + r->idle_ms;
 }
 
-/* A stream's last row is remembered for so long: horizon, the largest clock lead that the policy can
- * accept, one 5 m window. */
+/* A stream's last row is remembered for so long: horizon, the largest clock lead that the policy
+ * can accept, one 5 m window. */
 static inline int64_t rules_forget_ms(const struct rules *r)
 {
     return r->horizon_ms + MAX_LEAD_MS + FIVE_MS;

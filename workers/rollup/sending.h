@@ -8,11 +8,11 @@
 
 struct parcel {
     int output;
-    bool has_more;      /* the next one goes into the same transaction */
-    bool is_passed_on;  /* not a row: a heartbeat, a dead letter */
-    int64_t log_ms;     /* 0: the broker's time */
+    bool has_more;     /* the next one goes into the same transaction */
+    bool is_passed_on; /* not a row: a heartbeat, a dead letter */
+    int64_t log_ms;    /* 0: the broker's time */
     struct place needs;
-    uint64_t key; /* the source */
+    uint64_t key;   /* the source */
     uint8_t *bytes; /* owned */
     size_t n_bytes;
 };

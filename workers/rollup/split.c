@@ -56,8 +56,7 @@ static bool part_make(struct splitting *s, uint32_t from, uint32_t n, struct col
         return false;
     }
     out->shape = buf_slice(shape);
-    return (columns_end(columns, out) && buf_ok(shape)) ||
-           err_set(e, ERR_FATAL, "out of memory");
+    return (columns_end(columns, out) && buf_ok(shape)) || err_set(e, ERR_FATAL, "out of memory");
 }
 
 static bool series_put(struct splitting *s, uint32_t from, uint32_t n, struct err *e);
@@ -132,9 +131,9 @@ bool rollup_split(struct splitter *x, const struct rollup *row, part_fn each, vo
     struct splitting s = {.x = x, .row = row, .each = each, .ctx = ctx};
     arena_reset(&x->arena);
     struct row_series *values = arena_alloc(&x->arena, (row->n_series + 1) * sizeof *values);
-    if (values == NULL || (row->shape.len > 0 && !shape_decode(row->shape, row->tenant,
-                                                               &shape_default_caps, &x->arena,
-                                                               &s.shape, e))) {
+    if (values == NULL ||
+        (row->shape.len > 0 &&
+         !shape_decode(row->shape, row->tenant, &shape_default_caps, &x->arena, &s.shape, e))) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
     struct row_reader reader = row_reader_of(row);

@@ -21,8 +21,7 @@ static void slice_free(struct slice s)
 
 struct hash128 stream_key(struct slice tenant, enum batch_class class, uint64_t source)
 {
-    return (struct hash128){source ^ ((uint64_t)class << 62),
-                            hash64(tenant) + (uint64_t)class};
+    return (struct hash128){source ^ ((uint64_t) class << 62), hash64(tenant) + (uint64_t) class};
 }
 
 struct stream *stream_new(struct hash128 key, struct slice tenant, enum batch_class class,
@@ -172,9 +171,15 @@ static struct hash128 series_key(const struct series *r)
     return key;
 }
 
+/* Seeded, so that nobody can aim many series at one place. */
+static uint32_t slot_home(const struct stream *s, const struct hash128 *key)
+{
+    return (uint32_t)hash64_seeded(slice_of(key, sizeof *key), 0) & (s->n_index - 1);
+}
+
 static void index_put(struct stream *s, uint32_t slot)
 {
-    uint32_t i = (uint32_t)s->slots[slot].key.lo & (s->n_index - 1);
+    uint32_t i = slot_home(s, &s->slots[slot].key);
     while (s->index[i] != 0) {
         i = (i + 1) & (s->n_index - 1);
     }
@@ -226,8 +231,7 @@ static int64_t slot_find(const struct stream *s, struct hash128 key)
     if (s->n_index == 0) {
         return NO_SLOT;
     }
-    for (uint32_t i = (uint32_t)key.lo & (s->n_index - 1); s->index[i] != 0;
-         i = (i + 1) & (s->n_index - 1)) {
+    for (uint32_t i = slot_home(s, &key); s->index[i] != 0; i = (i + 1) & (s->n_index - 1)) {
         if (hash128_eq(s->slots[s->index[i] - 1].key, key)) {
             return s->index[i] - 1;
         }
@@ -393,7 +397,8 @@ static void stream_renumber(struct stream *s, int64_t min_row_ms, bool *is_used,
         is_used[s->late.points[i].slot] = true;
     }
     uint32_t n_shapes = shapes_list(s, list);
-    for (uint32_t i = 0; i < n_shapes; i++) { /* windows' shapes are among them: windows_are_listed */
+    for (uint32_t i = 0; i < n_shapes;
+         i++) { /* windows' shapes are among them: windows_are_listed */
         shape_ref(list[i]);
     }
     uint32_t n = slots_renumber(s, is_used, min_row_ms, number);

@@ -1,5 +1,5 @@
-/* A stream (one source and class) as rollup knows it: its series' state, the shapes that its records
- * came in, its open windows.
+/* A stream (one source and class) as rollup knows it: its series' state, the shapes that its
+ * records came in, its open windows.
  *
  *   record's shape ── known_shape.slots[i] ──► slot: the series' state
  *
@@ -53,8 +53,8 @@ struct known_shape {
     uint32_t *slots;    /* owned, per series */
     uint32_t *ordinals; /* per series: which of its column; NULL: all are scalars */
     uint32_t n_refs;
-    bool is_stale;  /* a slot of its map is gone: only its bytes may be used */
-    bool is_listed; /* while shapes are listed */
+    bool is_stale;               /* a slot of its map is gone: only its bytes may be used */
+    bool is_listed;              /* while shapes are listed */
     const struct shape *decoded; /* while a row's shape is made */
 };
 
@@ -68,7 +68,8 @@ struct scrape {
     const int64_t *starts; /* NULL: all have start_ms */
     const double *values;
     const uint8_t *packed;
-    const uint32_t *at; /* where in packed each exponential, then classic histogram begins; one more */
+    const uint32_t
+        *at; /* where in packed each exponential, then classic histogram begins; one more */
     uint32_t n_refs;
     bool is_partial; /* not every point counts in its window: NaN, or several times */
     _Alignas(8) uint8_t data[];
@@ -76,9 +77,9 @@ struct scrape {
 
 struct window {
     int64_t start_ms;
-    int64_t offset; /* of its first record */
-    int64_t since_ms;      /* log time at that record */
-    int64_t log_before_ms; /* and before it: goes with the offset into the commit */
+    int64_t offset;          /* of its first record */
+    int64_t since_ms;        /* log time at that record */
+    int64_t log_before_ms;   /* and before it: goes with the offset into the commit */
     struct scrape **scrapes; /* owned */
     uint32_t n_scrapes;
     uint32_t cap;
@@ -95,7 +96,7 @@ struct stream {
     int64_t closed_at;     /* of the last record emitted */
     int64_t row_ms;        /* its log time */
     int64_t watermark_ms;
-    int64_t last_log_ms; /* log time at its last record */
+    int64_t last_log_ms;    /* log time at its last record */
     struct window *windows; /* owned, by start */
     uint32_t n_windows;
     uint32_t cap_windows;
@@ -125,13 +126,15 @@ struct hash128 stream_key(struct slice tenant, enum batch_class class, uint64_t 
 
 /* The shape, if it came lately; it is then the newest. */
 struct known_shape *stream_shape_find(struct stream *s, struct slice bytes);
-/* Learns a decoded shape: slots for its series. The result is among the recent ones. NULL: no memory. */
+/* Learns a decoded shape: slots for its series. The result is among the recent ones. NULL: no
+ * memory. */
 struct known_shape *stream_shape_add(struct stream *s, const struct shape *shape);
 void shape_ref(struct known_shape *k);
 void shape_unref(struct stream *s, struct known_shape *k);
 
-/* Takes the batch's columns in. times, starts: NULL when all are the base; at: where in the packed columns each
- * histogram begins. The scrape has one reference, for the caller. NULL: no memory; columns were checked. */
+/* Takes the batch's columns in. times, starts: NULL when all are the base; at: where in the packed
+ * columns each histogram begins. The scrape has one reference, for the caller. NULL: no memory;
+ * columns were checked. */
 struct scrape *scrape_new(struct stream *s, struct known_shape *k, const struct batch *b,
                           const int64_t *times, const int64_t *starts, const uint32_t *at);
 void scrape_unref(struct stream *s, struct scrape *x);
@@ -145,5 +148,6 @@ void stream_window_drop(struct stream *s);
 /* The slot's state becomes what a row says. False: no memory. */
 bool slot_set_packed(struct stream *s, struct slot *slot, struct slice total, struct slice last);
 
-/* Drops the state of series whose last row is older than min_row_ms and that no open window names. */
+/* Drops the state of series whose last row is older than min_row_ms and that no open window names.
+ */
 void stream_sweep(struct stream *s, int64_t min_row_ms);

@@ -29,16 +29,14 @@ struct scrape *scrape_new(struct stream *s, struct known_shape *k, const struct 
     size_t n_times_bytes = k->n_series * sizeof *times;
     size_t n_at_bytes = n_packed == 0 ? 0 : (n_packed + 1) * sizeof *at;
     size_t n_packed_bytes = b->exp.len + b->classic.len;
-    struct scrape *x = malloc(sizeof *x + (times == NULL ? 0 : n_times_bytes) +
-                              (starts == NULL ? 0 : n_times_bytes) + b->values.len + n_at_bytes +
-                              n_packed_bytes);
+    struct scrape *x =
+        malloc(sizeof *x + (times == NULL ? 0 : n_times_bytes) +
+               (starts == NULL ? 0 : n_times_bytes) + b->values.len + n_at_bytes + n_packed_bytes);
     if (x == NULL) {
         return NULL;
     }
-    *x = (struct scrape){.shape = k,
-                         .time_ms = b->times.base_ms,
-                         .start_ms = b->starts.base_ms,
-                         .n_refs = 1};
+    *x = (struct scrape){
+        .shape = k, .time_ms = b->times.base_ms, .start_ms = b->starts.base_ms, .n_refs = 1};
     uint8_t *p = x->data;
     x->times = times == NULL ? NULL : part_take(&p, times, n_times_bytes);
     x->starts = starts == NULL ? NULL : part_take(&p, starts, n_times_bytes);

@@ -69,14 +69,13 @@ static void example_init(struct example *x)
         exp_histogram_encode(&h, &x->columns[2]);
         classic_histogram_encode(&c, &x->columns[3]);
     }
-    const struct rollup_amend_columns amend = {.n_series = 1,
-                                               .samples = x->samples,
-                                               .counters = slice_of(&x->late_amount, 8)};
+    const struct rollup_amend_columns amend = {
+        .n_series = 1, .samples = x->samples, .counters = slice_of(&x->late_amount, 8)};
     rollup_amend_encode(&amend, &x->amend);
     x->late[0] = (struct rollup_late){1, slice_of(&x->late_amount, 8)};
     for (int i = 0; i < 2; i++) {
-        x->amends[i] = (struct rollup_amend){
-            1699999000000 + 60000 * i, buf_slice(&x->shape), buf_slice(&x->amend)};
+        x->amends[i] = (struct rollup_amend){1699999000000 + 60000 * i, buf_slice(&x->shape),
+                                             buf_slice(&x->amend)};
     }
     x->row = (struct rollup){.tenant = SLICE_LITERAL("demo"),
                              .class = CLASS_VERBOSE,

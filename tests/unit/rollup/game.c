@@ -40,16 +40,15 @@ static int64_t choose(uint64_t *seed, const int64_t *values, size_t n)
     choose((seed), (const int64_t[]){__VA_ARGS__},                                                 \
            sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
-/* Kinds by series: counters, a delta counter, a gauge, histograms of both kinds and temporalities. */
+/* Kinds by series: counters, a delta counter, a gauge, histograms of both kinds and temporalities.
+ */
 static const struct {
     enum series_kind kind;
     bool delta;
 } kinds[N_SERIES] = {
-    {SERIES_COUNTER, false},       {SERIES_COUNTER, false},
-    {SERIES_COUNTER, true},        {SERIES_EXP_HISTOGRAM, false},
-    {SERIES_EXP_HISTOGRAM, true},  {SERIES_GAUGE, false},
-    {SERIES_CLASSIC_HISTOGRAM, false}, {SERIES_CLASSIC_HISTOGRAM, true},
-    {SERIES_COUNTER, false},
+    {SERIES_COUNTER, false},           {SERIES_COUNTER, false},          {SERIES_COUNTER, true},
+    {SERIES_EXP_HISTOGRAM, false},     {SERIES_EXP_HISTOGRAM, true},     {SERIES_GAUGE, false},
+    {SERIES_CLASSIC_HISTOGRAM, false}, {SERIES_CLASSIC_HISTOGRAM, true}, {SERIES_COUNTER, false},
 };
 static const double bounds[N_BOUNDS] = {1, 2, 4};
 static struct label labels[1];
@@ -160,9 +159,10 @@ static void values_put(struct server *s, const struct points *p, uint64_t *seed,
         }
         server_grow(s, i, seed);
         double chance = game_chance(seed);
-        double v = is_stale ? stale_value() : chance < 0.003 ? (double)NAN
-                                          : chance < 0.006   ? (double)INFINITY
-                                                             : s->values[i];
+        double v = is_stale         ? stale_value()
+                   : chance < 0.003 ? (double)NAN
+                   : chance < 0.006 ? (double)INFINITY
+                                    : s->values[i];
         switch (kinds[i].kind) {
         case SERIES_EXP_HISTOGRAM:
             exp_put(s, i, is_stale, exp);

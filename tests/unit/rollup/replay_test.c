@@ -139,7 +139,8 @@ static void group_reset(const struct game_log *g, struct commit *c, uint64_t *se
     }
 }
 
-static int run(const struct rules *r, const struct game_log *g, uint64_t seed, struct sent_list *out)
+static int run(const struct rules *r, const struct game_log *g, uint64_t seed,
+               struct sent_list *out)
 {
     int n_crashes = 0;
     struct minute *m = minute_begin(r, out);
@@ -194,7 +195,8 @@ static bool rows_equal(const struct sent_list *x, const struct sent_list *y, boo
 static struct sent_list calm;
 static struct sent_list disturbed;
 
-/* How many of the logs come out otherwise when they are disturbed; the first n_enough are enough. */
+/* How many of the logs come out otherwise when they are disturbed; the first n_enough are enough.
+ */
 static int differing(const struct rules *r, int n_logs, int n_enough, int *n_crashes,
                      size_t *n_rows)
 {
