@@ -1,6 +1,7 @@
 /* The inside of minute; private to its own files:
  *
- *   minute.c  records in, deadlines        close.c   a window becomes rows
+ *   minute.c  set-up, deadlines            intake.c  a batch into its windows
+ *   close.c   a window becomes rows
  *   plan.c    which series a row has       amend.c   late amounts
  *   restore.c rows read back */
 #pragma once
@@ -71,6 +72,14 @@ bool five_apply(struct minute *m, struct stream *s, const struct row_plan *plan,
 
 struct stream *minute_stream_add(struct minute *m, struct hash128 key, struct slice tenant,
                                  enum batch_class class, uint64_t source, struct slice source_name);
+/* Log time moves on to a record's: what it was the deadline of happens before the record. */
+bool minute_time_passes(struct minute *m, int64_t offset, int64_t received_ms,
+                        struct err *e) MUST_CHECK;
+/* Closes the windows that end by until_ms, oldest first; *count of them. */
+bool minute_close_until(struct minute *m, struct stream *s, int64_t until_ms, int64_t closed_at,
+                        uint64_t *count, struct err *e) MUST_CHECK;
+/* The time that must be exceeded for something to happen to the stream. */
+int64_t minute_next_due(const struct minute *m, const struct stream *s);
 /* Its deadline, as things are. */
 bool minute_due(struct minute *m, struct stream *s, struct err *e) MUST_CHECK;
 

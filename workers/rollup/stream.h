@@ -148,6 +148,8 @@ void stream_window_drop(struct stream *s);
 /* The slot's state becomes what a row says. False: no memory. */
 bool slot_set_packed(struct stream *s, struct slot *slot, struct slice total, struct slice last);
 
+/* The slot is found by its key from now on; there is room. */
+void stream_index_put(struct stream *s, uint32_t slot);
 /* Drops the state of series whose last row is older than min_row_ms and that no open window names.
  */
 void stream_sweep(struct stream *s, int64_t min_row_ms);
