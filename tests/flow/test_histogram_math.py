@@ -1,211 +1,18 @@
-"""Histogram arithmetic against an implementation of its own: buckets in dicts, whole numbers of any size, bounds as their
-logarithms; the zero threshold by its definition (the least that cuts no filled bucket) rather than by moving it.
+"""Histogram arithmetic against an implementation of its own (histograms.py).
 build/release/tests/unit/batch/histogram-tool is our side, a request per line."""
 import math
 import os
 import random
 import struct
 import subprocess
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from deploy.local.places import ROOT
+from tests.flow.histograms import (
+    HIGHEST, LOWEST, NOWHERE, STALE, Histogram, add, bits, combine, is_reset, is_stale, layout, log2, one_nan, pack, unpack, unpack_filled,
+    varint)
 
 TOOL = os.path.join(os.environ.get("SLUICE_BIN") or ROOT / "build/bin", "tests/unit/batch/histogram-tool")
-STALE = struct.unpack("<d", bytes.fromhex("020000000000f07f"))[0]
-NOWHERE = -10**9                  # the logarithm of a zero threshold of 0
-LOWEST, HIGHEST, MAX_GAP = -4, 8, 2
-
-
-@dataclass
-class Histogram:
-    schema: int = 0
-    threshold: float = 0.0
-    zero: int = 0
-    count: int = 0
-    sum: float = 0.0
-    sides: tuple = field(default_factory=lambda: ({}, {}))       # negative, positive: index → count
-
-    def nan_observations(self):
-        return self.count - self.zero - sum(sum(side.values()) for side in self.sides)
-
-
-# ---- the packed form
-
-
-def varint(v):
-    out = b""
-    while v >= 0x80:
-        out += bytes([v & 0x7F | 0x80])
-        v >>= 7
-    return out + bytes([v])
-
-
-def zigzag(v):
-    return varint(2 * v if v >= 0 else -2 * v - 1)
-
-
-def layout(side):
-    """The side's spans in the one form, and its counts."""
-    spans, counts, last = [], [], None
-    for index in sorted(i for i, n in side.items() if n):
-        gap = index - last - 1 if last is not None else None
-        if gap is None or gap > MAX_GAP:
-            spans.append([index if gap is None else gap, 0])
-            gap = 0
-        counts += [0] * gap + [side[index]]
-        spans[-1][1] += gap + 1
-        last = index
-    return spans, counts
-
-
-def pack(h, rng=None):
-    """With rng, empty buckets and empty spans stand where they need not."""
-    out = b"\x08" + varint(h.count) + b"\x19" + struct.pack("<d", h.sum) + b"\x20" + zigzag(h.schema)
-    out += b"\x29" + struct.pack("<d", h.threshold) + b"\x30" + varint(h.zero)
-    for tag, side in ((0x42, h.sides[0]), (0x5A, h.sides[1])):
-        spans, counts = layout(side)
-        if rng and spans and rng.random() < 0.3:
-            spans = spans[:1] + [[0, 0]] + spans[1:]
-        if rng and spans and rng.random() < 0.3 and spans[0][0] > -60:
-            spans[0] = [spans[0][0] - 1, spans[0][1] + 1]
-            counts = [0] + counts
-        for offset, n in spans:
-            body = b"\x08" + zigzag(offset) + b"\x10" + varint(n)
-            out += bytes([tag, len(body)]) + body
-        deltas = b"".join(zigzag(c - b) for b, c in zip([0] + counts, counts))
-        out += bytes([tag + 8]) + varint(len(deltas)) + deltas if counts else b""
-    return out
-
-
-class Reader:
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def take(self, n):
-        self.at += n
-        return self.data[self.at - n:self.at]
-
-    def varint(self):
-        value = shift = 0
-        while True:
-            byte = self.take(1)[0]
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def zigzag(self):
-        v = self.varint()
-        return v >> 1 if v & 1 == 0 else -(v >> 1) - 1
-
-
-def unpack(data):
-    """The histogram and its layout as it stands."""
-    r, h = Reader(data), Histogram()
-    spans, counts = {8: [], 11: []}, {9: [], 12: []}
-    while r.at < len(data):
-        number = r.varint() >> 3
-        if number in (3, 5):
-            value = struct.unpack("<d", r.take(8))[0]
-            h = replace(h, **{"sum" if number == 3 else "threshold": value})
-        elif number in (1, 6):
-            h = replace(h, **{"count" if number == 1 else "zero": r.varint()})
-        elif number == 4:
-            h = replace(h, schema=r.zigzag())
-        else:
-            part = Reader(r.take(r.varint()))
-            fields, count = {1: 0, 2: 0}, 0
-            while part.at < len(part.data):
-                if number in spans:
-                    key = part.varint() >> 3
-                    fields[key] = part.zigzag() if key == 1 else part.varint()
-                else:
-                    count += part.zigzag()
-                    counts[number].append(count)
-            if number in spans:
-                spans[number].append([fields[1], fields[2]])
-    return h, ((spans[8], counts[9]), (spans[11], counts[12]))
-
-
-# ---- the rules, put plainly
-
-
-def log2(threshold):
-    """256 times log2 of a zero threshold: a whole number when it is a bucket's bound, of whatever schema."""
-    if threshold == 0:
-        return NOWHERE
-    log = 256 * math.log2(threshold)
-    return round(log) if abs(log - round(log)) < 1e-6 else log
-
-
-def upper(schema, index):
-    """The same of a bucket's upper bound."""
-    return index << HIGHEST - schema
-
-
-def common_threshold(x, y):
-    at_least = max(log2(x.threshold), log2(y.threshold))
-    edges = {upper(h.schema, i) for h in (x, y) for side in h.sides for i, n in side.items() if n}
-
-    def cuts(h, t):
-        return t != log2(h.threshold) and any(
-            upper(h.schema, i - 1) < t < upper(h.schema, i) for side in h.sides for i, n in side.items() if n)
-
-    return next(t for t in sorted({at_least} | {edge for edge in edges if edge > at_least}) if not cuts(x, t) and not cuts(y, t))
-
-
-def at(h, schema, threshold):
-    """zero count and sides at a lower schema and a wider zero bucket"""
-    zero, sides = h.zero, ({}, {})
-    for side, out in zip(h.sides, sides):
-        for index, n in side.items():
-            if upper(h.schema, index) <= threshold:
-                zero += n
-            else:
-                target = -(-upper(h.schema, index) >> HIGHEST - schema)
-                out[target] = out.get(target, 0) + n
-    return zero, sides
-
-
-def one_nan(value):
-    return math.nan if math.isnan(value) else value
-
-
-def falls(now, before):
-    return any(now.get(index, 0) < n for index, n in before.items())
-
-
-def is_stale(h):
-    return bits(h.sum) == bits(STALE)
-
-
-def is_reset(now, before):
-    if is_stale(now) or is_stale(before):
-        return False
-    schema, threshold = min(now.schema, before.schema), common_threshold(now, before)
-    (zero_now, sides_now), (zero_before, sides_before) = at(now, schema, threshold), at(before, schema, threshold)
-    return (now.count < before.count or zero_now < zero_before or now.nan_observations() < before.nan_observations()
-            or any(falls(n, b) for n, b in zip(sides_now, sides_before)))
-
-
-def combine(x, y, sign, max_buckets, max_schema=HIGHEST):
-    threshold = common_threshold(x, y)
-    for schema in range(min(x.schema, y.schema, max_schema), LOWEST - 1, -1):
-        (x_zero, x_sides), (y_zero, y_sides) = at(x, schema, threshold), at(y, schema, threshold)
-        sides = tuple({i: a.get(i, 0) + sign * b.get(i, 0) for i in {*a, *b}} for a, b in zip(x_sides, y_sides))
-        if all(len(layout(side)[1]) <= max_buckets for side in sides):
-            return threshold, Histogram(schema, 0, x_zero + sign * y_zero, x.count + sign * y.count,
-                                        one_nan(x.sum + sign * y.sum), sides)
-    return None
-
-
-def add(x, y, max_buckets, max_schema=HIGHEST):
-    if is_stale(x) and is_stale(y):
-        return NOWHERE, Histogram(sum=STALE)
-    if is_stale(x) or is_stale(y):
-        x = y if is_stale(x) else x
-        y = Histogram(schema=HIGHEST)
-    return combine(x, y, 1, max_buckets, max_schema)
 
 
 # ---- by chance
@@ -274,10 +81,6 @@ def grown(h, rng):
 # ---- both sides
 
 
-def bits(value):
-    return struct.pack(">d", value).hex()
-
-
 def run(lines):
     done = subprocess.run([TOOL], input="\n".join(lines) + "\n", capture_output=True, timeout=120, check=False, text=True)
     assert done.returncode == 0, done.stderr
@@ -298,14 +101,7 @@ def check(line, answer, want):
 
 def as_histogram(answer):
     """A result, for the next operation."""
-    h, sides = unpack(bytes.fromhex(answer[3:]))
-    for side, (spans, counts) in zip(h.sides, sides):
-        index, counts = 0, iter(counts)
-        for offset, n in spans:
-            index += offset
-            side.update({index + k: next(counts) for k in range(n)})
-            index += n
-    return h
+    return unpack_filled(bytes.fromhex(answer[3:]))
 
 
 def pairs(rng, n):
