@@ -23,10 +23,10 @@ DK = K._replace(metric="frames", temporality="delta")
 STALE = None
 
 
-def step(values):
-    """[(offset, record)] → (1 m, 5 m) of [(number, log time, record)]"""
+def step(values, seed=0, *fault):
+    """[(offset, record)] → (1 m, 5 m) of [(number, log time, record)]. seed: of crashes, 0 for none."""
     data = b"".join(struct.pack("<qI", offset, len(value)) + value for offset, value in values)
-    done = subprocess.run([TOOL], input=data, capture_output=True, timeout=240, check=False)
+    done = subprocess.run([TOOL, str(seed), *fault], input=data, capture_output=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found, at = ([], []), 0
     while at < len(done.stdout):
@@ -41,16 +41,24 @@ def with_offsets(messages):
     return [(i + i // MARKERS_EVERY, rollup_records.record(m, i)) for i, m in enumerate(messages)]
 
 
-def problems(messages):
-    values = with_offsets(messages)
-    ones, fives = step(values)
+def wanted(values):
+    return rollup_oracle.rows([rollup_records.entry(offset, value) for offset, value in values])
+
+
+def compared(values, want, *how):
+    """(what differs, how many rows there are)"""
+    ones, fives = step(values, *how)
     got = rollup_records.records(ones) + rollup_records.records(fives)
-    want = rollup_oracle.rows([rollup_records.entry(offset, value) for offset, value in values])
     found = rollup_rows.differences(want, [r.row for r in got])
     return found + [f"not canonical: {r.row}" for r in got if not r.is_canonical], len(got)
 
 
-@pytest.mark.parametrize("seeds", [range(at, at + 10) for at in range(0, 60, 10)], ids=str)
+def problems(messages):
+    values = with_offsets(messages)
+    return compared(values, wanted(values))
+
+
+@pytest.mark.parametrize("seeds", [range(at, at + 10) for at in range(0, 40, 10)], ids=str)
 def test_generated_logs_give_the_oracles_rows(seeds):
     n_rows = 0
     for seed in seeds:
@@ -62,6 +70,25 @@ def test_generated_logs_give_the_oracles_rows(seeds):
             assert found == [], f"seed {seed}, partition {messages[0].partition}"
             n_rows += n
     assert n_rows > 500
+
+
+@pytest.mark.parametrize("seeds", [range(at, at + 4) for at in range(200, 216, 4)], ids=str)
+def test_crashes_and_resets_of_the_group_do_not_show(seeds):
+    """Histograms of changing schema among the state that rows carry."""
+    for seed in seeds:
+        values = with_offsets(rollup_logs.generate(seed))
+        want = wanted(values)
+        for crashes in (seed, seed + 1000, seed + 2000):
+            assert compared(values, want, crashes)[0] == [], f"log {seed}, crashes {crashes}"
+
+
+@pytest.mark.parametrize("fault", ["no_closed_at", "no_horizon"])
+def test_crashes_show_when_a_rule_of_recovery_is_left_out(fault):
+    def shows(seed):
+        values = with_offsets(rollup_logs.generate(seed))
+        return compared(values, wanted(values), seed, fault)[0]
+
+    assert any(shows(seed) for seed in range(200, 230))
 
 
 # ---- odd logs
@@ -143,8 +170,7 @@ def test_rows_too_large_for_a_record_come_in_parts():
     ones, fives = step(values)
     assert max(len(value) for _, _, value in ones + fives) <= 8 << 20
     found = [r.row for r in rollup_records.records(ones) + rollup_records.records(fives)]
-    want = rollup_oracle.rows([rollup_records.entry(offset, value) for offset, value in values])
-    assert rollup_rows.differences(want, found) == []
+    assert rollup_rows.differences(wanted(values), found) == []
 
 
 @pytest.mark.parametrize("kind", rollup_truth.WORLDS, ids=lambda kind: kind.__name__)
@@ -158,7 +184,7 @@ def test_a_wrong_row_shows():
     """The comparison itself: one bit, one row, the order."""
     values = with_offsets(ODD["negative counters"] + ENDING)
     got = rollup_records.records(step(values)[0])
-    want = [r for r in rollup_oracle.rows([rollup_records.entry(o, v) for o, v in values]) if r.window_ms == 60_000]
+    want = [r for r in wanted(values) if r.window_ms == 60_000]
     rows = [r.row for r in got]
     assert rollup_rows.differences(want, rows) == [] and len(rows) == 3
     assert rollup_rows.differences(want, rows[:1]) and rollup_rows.differences(want[:1], rows) and rollup_rows.differences(want, rows[::-1])
