@@ -56,11 +56,41 @@ static bool restore_read(struct stage *s, struct partition *p, int64_t from_offs
     return true;
 }
 
+static bool reader_open(struct stage *s, struct err *e)
+{
+    return s->reader != NULL || kafka_open(KAFKA_READER, &s->kafka, NULL, &s->reader, e);
+}
+
+bool stage_offset_at(struct stage *s, const char *topic, int32_t partition, int64_t timestamp_ms, int64_t *offset,
+                     struct err *e)
+{
+    int64_t low;
+    if (!reader_open(s, e)) {
+        return false;
+    }
+    /* The end first: what was committed below it when the time is looked up is older, should nothing be found. */
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(s->reader, topic, partition, &low, offset, CALL_MS);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, topic, partition);
+    at->offset = timestamp_ms;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = rd_kafka_offsets_for_times(s->reader, list, CALL_MS);
+    }
+    code = code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : at->err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && at->offset >= 0 && at->offset < *offset) {
+        *offset = at->offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set_code(e, ERR_RETRY, code, "%s[%d] by time: %s", topic, partition, rd_kafka_err2str(code));
+}
+
 bool stage_restore(struct stage *s, const char *topic, int32_t partition, int64_t from_offset,
                    restore_fn each, void *ctx, struct err *e)
 {
     int64_t end;
-    if (s->reader == NULL && !kafka_open(KAFKA_READER, &s->kafka, NULL, &s->reader, e)) {
+    if (!reader_open(s, e)) {
         return false;
     }
     if (!topic_end_uncommitted(s->reader, topic, partition, &end, e)) {
@@ -73,6 +103,11 @@ bool stage_restore(struct stage *s, const char *topic, int32_t partition, int64_
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return err_set_code(e, ERR_RETRY, code, "restore %s[%d]: %s", topic, partition, rd_kafka_err2str(code));
     }
+#if SLUICE_FAULTS
+    if (config_bool(s->config, "fault.restore_to_lso")) {
+        end = high; /* that of committed transactions */
+    }
+#endif
     int64_t from = from_offset < low ? low : from_offset;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = from;

@@ -93,5 +93,9 @@ bool stage_owns(const struct stage *s, const struct partition *p);
 /* restore(topic partition, from): reads state back. The end is asked for with READ_UNCOMMITTED,
  * then records are read read_committed from that offset until the position reaches it. */
 typedef bool (*restore_fn)(void *ctx, const struct record *r, struct err *e);
+/* Where to begin: the first offset with a timestamp of at least timestamp_ms, among what is committed; behind all that
+ * is older. */
+bool stage_offset_at(struct stage *s, const char *topic, int32_t partition, int64_t timestamp_ms, int64_t *offset,
+                     struct err *e) MUST_CHECK;
 bool stage_restore(struct stage *s, const char *topic, int32_t partition, int64_t from_offset,
                    restore_fn each, void *ctx, struct err *e) MUST_CHECK;

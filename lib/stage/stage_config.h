@@ -9,6 +9,7 @@
     KEY("fault.offsets_outside", BOOL, "false", 0, 0, "TEST: commit offsets outside the transaction") \
     KEY("fault.no_rewind", BOOL, "false", 0, 0, "TEST: don't rewind kept partitions after an abort") \
     KEY("fault.hang", INT, "0", 0, 1000000, "TEST: the n-th transaction hangs until it is given up") \
+    KEY("fault.restore_to_lso", BOOL, "false", 0, 0, "TEST: state is read to the last stable offset only") \
     KEY("fault.no_recreate", BOOL, "false", 0, 0, "TEST: keep the producer after a commit in doubt")
 #else
 #define STAGE_FAULT_CONFIG(KEY)

@@ -84,7 +84,7 @@ static bool five_set(struct minute *m, struct stream *s, const struct rollup *ro
                      struct known_shape *k, struct err *e)
 {
     size_t n_bytes;
-    struct rollup *copy = rollup_copy(row, &n_bytes);
+    struct rollup *copy = rollup_copy(row, false, &n_bytes);
     if (copy == NULL) {
         return no_memory(e);
     }

@@ -111,6 +111,7 @@ static bool series_merge(struct merger *m, struct layout l, const struct row_ser
             }
             break;
         }
+        out.ended |= a->ended && b->samples == 0; /* late amounts alone say nothing about it */
         out.samples += a->samples;
         if (!late_merge(m, l, a->late, &out, e)) {
             return false;

@@ -406,11 +406,14 @@ static bool window_take(struct minute *m, struct stream *s, int64_t start_ms, st
            no_memory(e);
 }
 
-enum fate { FATE_TOO_OLD, FATE_CLOSED, FATE_REREAD, FATE_OPEN };
+enum fate { FATE_INVALID, FATE_TOO_OLD, FATE_CLOSED, FATE_REREAD, FATE_OPEN };
 
 static enum fate fate_of(const struct minute *m, const struct stream *s, int64_t ms,
                          int64_t *start_ms)
 {
+    if (!time_is_sane(ms)) {
+        return FATE_INVALID;
+    }
     *start_ms = window_start(ms, m->rules.window_ms);
     if (ms < m->log_ms - m->rules.horizon_ms && !m->rules.fault_no_horizon) {
         return FATE_TOO_OLD;
@@ -448,6 +451,9 @@ static bool points_take(struct minute *m, struct stream *s, const struct intake 
     int64_t ms = in->b->times.base_ms;
     struct scrape *x;
     switch (fate_of(m, s, ms, &start_ms)) {
+    case FATE_INVALID:
+        m->counts.invalid += in->n_valid;
+        return true;
     case FATE_TOO_OLD:
         m->counts.too_old += in->n_valid;
         return true;
@@ -494,6 +500,9 @@ static bool points_take_apart(struct minute *m, struct stream *s, const struct i
             continue;
         }
         switch (fate_of(m, s, in->times[i], &start_ms)) {
+        case FATE_INVALID:
+            m->counts.invalid++;
+            break;
         case FATE_TOO_OLD:
             m->counts.too_old++;
             break;
@@ -564,6 +573,10 @@ static bool intake_read(struct minute *m, struct stream *s, struct intake *in, s
 
 bool minute_take(struct minute *m, int64_t offset, const struct batch *b, struct err *e)
 {
+    if (!time_is_sane(b->received_ms)) {
+        return err_set(e, ERR_BAD_INPUT, "batch: received_ms %lld is no time",
+                       (long long)b->received_ms);
+    }
     if (b->shape.len == 0) { /* a heartbeat */
         return time_passes(m, offset, b->received_ms, e);
     }

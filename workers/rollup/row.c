@@ -209,7 +209,7 @@ static void slice_take(uint8_t **at, struct slice *s)
     s->ptr = part_take(at, s->ptr, s->len);
 }
 
-struct rollup *rollup_copy(const struct rollup *r, size_t *n_bytes)
+struct rollup *rollup_copy(const struct rollup *r, bool with_shape, size_t *n_bytes)
 {
     size_t n_amounts = 0;
     for (uint32_t i = 0; i < r->n_late; i++) {
@@ -217,7 +217,8 @@ struct rollup *rollup_copy(const struct rollup *r, size_t *n_bytes)
     }
     *n_bytes = sizeof *r + r->n_series * (sizeof *r->samples + sizeof *r->last_ms) +
                r->n_ended * sizeof *r->ended + r->n_late * sizeof *r->late + r->counters.len +
-               r->gauges.len + r->exp.len + r->classic.len + n_amounts;
+               r->gauges.len + r->exp.len + r->classic.len + n_amounts +
+               (with_shape ? r->shape.len : 0);
     struct rollup *copy = malloc(*n_bytes);
     if (copy == NULL) {
         return NULL;
@@ -235,6 +236,9 @@ struct rollup *rollup_copy(const struct rollup *r, size_t *n_bytes)
     slice_take(&at, &copy->classic);
     for (uint32_t i = 0; i < r->n_late; i++) {
         slice_take(&at, &late[i].amount);
+    }
+    if (with_shape) {
+        slice_take(&at, &copy->shape);
     }
     copy->late = late;
     copy->n_amends = 0;

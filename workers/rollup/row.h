@@ -80,6 +80,6 @@ void columns_put(struct columns *c, enum series_kind kind, const struct row_seri
 /* Into the row's fields; they live until the next begin. False: no memory, or too large. */
 bool columns_end(struct columns *c, struct rollup *row);
 
-/* One piece of memory that holds the row with all that it points to, but its shape and tenant.
- * NULL: no memory. free() it. */
-struct rollup *rollup_copy(const struct rollup *r, size_t *n_bytes);
+/* One piece of memory that holds the row with all that it points to, but its tenant, its amends and,
+ * unless told so, its shape. NULL: no memory. free() it. */
+struct rollup *rollup_copy(const struct rollup *r, bool with_shape, size_t *n_bytes);

@@ -27,6 +27,12 @@ static inline int64_t rules_forget_ms(const struct rules *r)
     return r->horizon_ms + MAX_LEAD_MS + FIVE_MS;
 }
 
+/* So far from the epoch that sums of times can't overflow; what lies beyond is no time at all. */
+static inline bool time_is_sane(int64_t ms)
+{
+    return ms > -(INT64_C(1) << 59) && ms < (INT64_C(1) << 59);
+}
+
 static inline int64_t window_start(int64_t ms, int64_t window_ms)
 {
     int64_t rest = ms % window_ms;

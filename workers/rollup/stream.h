@@ -71,7 +71,7 @@ struct scrape {
     const uint32_t *at; /* where in packed each exponential, then classic histogram begins; one more */
     uint32_t n_refs;
     bool is_partial; /* not every point counts in its window: NaN, or several times */
-    uint8_t data[];
+    _Alignas(8) uint8_t data[];
 };
 
 struct window {
