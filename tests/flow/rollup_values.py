@@ -231,10 +231,12 @@ def merged(series, rows, rules):
 
 
 def with_late(series, row, late, rules):
-    """An hour's row, if there is one, and the rows (merged) that came too late for an hour before: all their increase is late."""
+    """An hour's row, if there is one, and the rows (merged) that came too late for an hour before: all their increase is late. Of
+    the hour itself they say nothing: no sample, no end, and of temporality delta no last."""
     numbers = NUMBERS[series.kind](series, rules)
     if row is None:
-        return dataclasses.replace(late, late=late.delta, count=0)
+        last, last_ts = (None, None) if series.temporality == "delta" else (late.last, late.last_ts)
+        return Increase(late.total, late.delta, late.delta, last, last_ts)
     total, delta = numbers.settled(row.total, numbers.plus(row.delta, late.delta))
     return dataclasses.replace(row, total=total, delta=delta,
                                late=late.delta if row.late is None else numbers.plus(row.late, late.delta))

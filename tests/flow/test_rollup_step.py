@@ -23,10 +23,11 @@ DK = K._replace(metric="frames", temporality="delta")
 STALE = None
 
 
-def step(values, seed=0, *fault):
-    """[(offset, record)] → (1 m, 5 m) of [(number, log time, record)]. seed: of crashes, 0 for none."""
-    data = b"".join(struct.pack("<qI", offset, len(value)) + value for offset, value in values)
-    done = subprocess.run([TOOL, str(seed), *fault], input=data, capture_output=True, timeout=240, check=False)
+def step(values, *how, window="minutes"):
+    """[(offset, received_ms or Kafka timestamp, record)] → (1 m or 1 h, 5 m) of [(number, log time, record)].
+    how: the seed of crashes, 0 for none, and a rule to leave out."""
+    data = b"".join(struct.pack("<qqI", offset, log_ms, len(value)) + value for offset, log_ms, value in values)
+    done = subprocess.run([TOOL, window, *map(str, how)], input=data, capture_output=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found, at = ([], []), 0
     while at < len(done.stdout):
@@ -38,16 +39,16 @@ def step(values, seed=0, *fault):
 
 def with_offsets(messages):
     """One partition's records, with the holes that transactions' markers leave."""
-    return [(i + i // MARKERS_EVERY, rollup_records.record(m, i)) for i, m in enumerate(messages)]
+    return [(i + i // MARKERS_EVERY, m.received_ms, rollup_records.record(m, i)) for i, m in enumerate(messages)]
 
 
 def wanted(values):
-    return rollup_oracle.rows([rollup_records.entry(offset, value) for offset, value in values])
+    return rollup_oracle.rows([rollup_records.entry(offset, value) for offset, _, value in values])
 
 
-def compared(values, want, *how):
+def compared(values, want, *how, **window):
     """(what differs, how many rows there are)"""
-    ones, fives = step(values, *how)
+    ones, fives = step(values, *how, **window)
     got = rollup_records.records(ones) + rollup_records.records(fives)
     found = rollup_rows.differences(want, [r.row for r in got])
     return found + [f"not canonical: {r.row}" for r in got if not r.is_canonical], len(got)
@@ -89,6 +90,45 @@ def test_crashes_show_when_a_rule_of_recovery_is_left_out(fault):
         return compared(values, wanted(values), seed, fault)[0]
 
     assert any(shows(seed) for seed in range(200, 230))
+
+
+# ---- hours
+
+
+def fives_of(values):
+    """metrics.rollup.5m as these records of metrics.admitted make it."""
+    _, fives = step(values)
+    entries = [rollup_records.entry(offset, value) for offset, _, value in values]
+    times = rollup_oracle.LogTime(entries, rollup_oracle.MINUTES).times
+    beats = [(at_ms, e.offset, rollup_records.heartbeat(e.offset)) for e, at_ms in zip(entries, times) if e.stream is None]
+    records = rollup_records.records(fives)
+    rows = [(at_ms, r.row.closed_at, value) for (_, at_ms, value), r in zip(fives, records, strict=True)]
+    found = sorted(beats + rows, key=lambda f: f[:2])
+    return [(i + i // MARKERS_EVERY, at_ms, value) for i, (at_ms, _, value) in enumerate(found)]
+
+
+def wanted_hours(values):
+    return rollup_oracle.hour_rows(rollup_records.hour_entries(rollup_records.records(values)))
+
+
+def test_generated_logs_give_the_oracles_hours():
+    """Undisturbed, and through crashes."""
+    n_rows = 0
+    for seed in range(40):
+        log = rollup_logs.generate(seed)
+        values = fives_of(with_offsets(log + ending(log)))
+        want = wanted_hours(values)
+        for crashes in (0, seed + 1, seed + 1001):
+            found, n = compared(values, want, crashes, window="hours")
+            assert found == [], f"log {seed}, crashes {crashes}"
+        n_rows += n
+    assert n_rows > 500
+
+
+def ending(log):
+    """Hours of heartbeats, so that all closes."""
+    last_ms = max(m.received_ms for m in log)
+    return [Message(0, last_ms + 300_000 * i) for i in range(1, 40)]
 
 
 # ---- odd logs
@@ -166,7 +206,7 @@ def test_rows_too_large_for_a_record_come_in_parts():
     series = [Series("hits_total", "counter", labels=("name", f"{i:0>380}")) for i in range(19_000)]
     log = [say(i, *[(s, 30 * i, float(i), -5) for s in series]) for i in range(4)] + ENDING
     values = with_offsets(log)
-    assert max(len(value) for _, value in values) > 7 << 20
+    assert max(len(value) for _, _, value in values) > 7 << 20
     ones, fives = step(values)
     assert max(len(value) for _, _, value in ones + fives) <= 8 << 20
     found = [r.row for r in rollup_records.records(ones) + rollup_records.records(fives)]

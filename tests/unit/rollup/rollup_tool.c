@@ -1,16 +1,18 @@
-/* rollup-tool [SEED [FAULT]]: the step of rollup alone, so that tests in other languages hold its
- * rows against what they work out themselves. stdin: a partition of metrics.admitted; stdout: its
- * rows. With SEED it is disturbed: it commits now and then, loses its memory, recovers from the
+/* rollup-tool minutes|hours [SEED [FAULT]]: the step of rollup alone, so that tests in other
+ * languages hold its rows against what they work out themselves. stdin: a partition of
+ * metrics.admitted, or of metrics.rollup.5m; stdout: its rows.
+ * With SEED (not 0) it is disturbed: it commits now and then, loses its memory, recovers from the
  * rows that were committed and reads the input again, from where it is needed or, as after a reset
  * of the group, from earlier. FAULT (no_closed_at, no_horizon) leaves a rule of recovery out.
  *
- *   in:  (offset i64, length u32, record)…             all little-endian
- *   out: (5 m? u8, log time i64, length u32, record)…  in order of leaving */
+ *   in:  (offset i64, received_ms or Kafka timestamp i64, length u32, record)…   little-endian
+ *   out: (5 m of minutes? u8, log time i64, length u32, record)…       in order of leaving */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hour.h"
 #include "minute.h"
 
 enum { ARENA_BYTES = 64 << 20, MAX_RECORD_BYTES = 16 << 20 };
@@ -18,6 +20,7 @@ enum { COMMITS_IN_1000 = 50, CRASHES_IN_1000 = 15, RESETS_IN_1000 = 100, MAX_REC
 
 struct input {
     int64_t offset;
+    int64_t log_ms;
     struct slice bytes; /* owned */
 };
 
@@ -31,7 +34,9 @@ struct output {
 
 struct run {
     struct rules rules;
-    struct minute *minute;
+    struct minute *minute; /* one of the two */
+    struct hour *hour;
+    bool is_hourly;
     struct arena arena;
     uint64_t seed; /* 0 = undisturbed */
     size_t n_in;
@@ -94,8 +99,10 @@ static void read_input(struct run *r)
 {
     int64_t offset;
     while (read_all(&offset, sizeof offset)) {
+        int64_t log_ms;
         uint32_t n;
-        if (!read_all(&n, sizeof n) || n == 0 || n > MAX_RECORD_BYTES) {
+        if (!read_all(&log_ms, sizeof log_ms) || !read_all(&n, sizeof n) || n == 0 ||
+            n > MAX_RECORD_BYTES) {
             die("a record has no sensible length");
         }
         uint8_t *bytes = malloc(n);
@@ -103,7 +110,7 @@ static void read_input(struct run *r)
             die("the input ends within a record");
         }
         r->in = grown(r->in, r->n_in, &r->in_cap, sizeof *r->in);
-        r->in[r->n_in++] = (struct input){offset, slice_of(bytes, n)};
+        r->in[r->n_in++] = (struct input){offset, log_ms, slice_of(bytes, n)};
     }
 }
 
@@ -156,18 +163,59 @@ static void begin(struct run *r)
 {
     struct err e = ERR_INIT;
     struct row_sink sink = {put, r};
-    must(minute_new(&r->rules, &sink, &r->minute, &e), &e);
+    must(r->is_hourly ? hour_new(&r->rules, &sink, &r->hour, &e)
+                      : minute_new(&r->rules, &sink, &r->minute, &e),
+         &e);
+}
+
+static void end(struct run *r)
+{
+    if (r->is_hourly) {
+        hour_free(r->hour);
+    } else {
+        minute_free(r->minute);
+    }
+}
+
+static bool take_batch(struct run *r, const struct input *in, struct err *e)
+{
+    struct batch b;
+    arena_reset(&r->arena);
+    return batch_decode(in->bytes, &batch_default_caps, &r->arena, &b, e) &&
+           minute_take(r->minute, in->offset, &b, e);
 }
 
 static void take(struct run *r, const struct input *in)
 {
     struct err e = ERR_INIT;
-    struct batch b;
-    arena_reset(&r->arena);
-    if (!batch_decode(in->bytes, &batch_default_caps, &r->arena, &b, &e) ||
-        !minute_take(r->minute, in->offset, &b, &e)) {
+    if (!(r->is_hourly ? hour_take(r->hour, in->offset, in->log_ms, in->bytes, &e)
+                       : take_batch(r, in, &e))) {
         fprintf(stderr, "rollup-tool: offset %" PRId64 ": %s\n", in->offset, e.text);
         exit(1);
+    }
+}
+
+static struct place needs(const struct run *r, int64_t position)
+{
+    return r->is_hourly ? hour_needs(r->hour, (struct place){position, r->hour->log_ms})
+                        : minute_needs(r->minute, (struct place){position, r->minute->log_ms});
+}
+
+static void restore(struct run *r, int64_t log_ms)
+{
+    struct err e = ERR_INIT;
+    for (size_t i = 0; i < r->n_out; i++) {
+        const struct output *o = &r->out[i];
+        if (!o->is_merged && o->log_ms >= log_ms - rules_forget_ms(&r->rules)) {
+            must(r->is_hourly ? hour_restore(r->hour, o->bytes, o->log_ms, &e)
+                              : minute_restore(r->minute, o->bytes, o->log_ms, &e),
+                 &e);
+        }
+    }
+    if (r->is_hourly) {
+        hour_restored(r->hour, log_ms);
+    } else {
+        minute_restored(r->minute, log_ms);
     }
 }
 
@@ -182,7 +230,7 @@ static void commit(struct run *r, int64_t position)
         n++;
     }
     r->n_committed = n;
-    r->committed = minute_needs(r->minute, (struct place){position, r->minute->log_ms});
+    r->committed = needs(r, position);
     for (size_t i = n; i < r->n_out; i++) {
         r->committed = place_first(r->committed, r->out[i].needs);
     }
@@ -198,15 +246,11 @@ static size_t index_of(const struct run *r, int64_t offset)
 }
 
 /* The place that a reset of the group to an earlier record finds by scanning. */
-static struct place place_of(struct run *r, size_t index)
+static struct place place_of(const struct run *r, size_t index)
 {
     struct place p = {r->in[index].offset, NEVER};
-    struct err e = ERR_INIT;
     for (size_t i = 0; i < index; i++) {
-        struct batch b;
-        arena_reset(&r->arena);
-        must(batch_decode(r->in[i].bytes, &batch_default_caps, &r->arena, &b, &e), &e);
-        p.log_before_ms = b.received_ms > p.log_before_ms ? b.received_ms : p.log_before_ms;
+        p.log_before_ms = r->in[i].log_ms > p.log_before_ms ? r->in[i].log_ms : p.log_before_ms;
     }
     return p;
 }
@@ -214,8 +258,7 @@ static struct place place_of(struct run *r, size_t index)
 /* Returns where to read on. */
 static size_t crash(struct run *r)
 {
-    struct err e = ERR_INIT;
-    minute_free(r->minute);
+    end(r);
     while (r->n_out > r->n_committed) {
         slice_free(r->out[--r->n_out].bytes);
     }
@@ -227,13 +270,7 @@ static size_t crash(struct run *r)
         from = place_of(r, at);
     }
     begin(r);
-    for (size_t i = 0; i < r->n_out; i++) {
-        const struct output *o = &r->out[i];
-        if (!o->is_merged && o->log_ms >= from.log_before_ms - rules_forget_ms(&r->rules)) {
-            must(minute_restore(r->minute, o->bytes, o->log_ms, &e), &e);
-        }
-    }
-    minute_restored(r->minute, from.log_before_ms);
+    restore(r, from.log_before_ms);
     r->committed = from;
     return at;
 }
@@ -252,19 +289,18 @@ static void run(struct run *r)
             i = crash(r);
         }
     }
-    minute_free(r->minute);
+    end(r);
 }
 
 int main(int argc, char **argv)
 {
-    struct run r = {.rules = {.window_ms = MINUTE_MS,
-                              .lateness_ms = 15000,
-                              .idle_ms = 120000,
-                              .horizon_ms = 7200000}};
-    r.committed = (struct place){0, NEVER};
-    r.seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
-    r.rules.fault_no_closed_at = argc > 2 && strcmp(argv[2], "no_closed_at") == 0;
-    r.rules.fault_no_horizon = argc > 2 && strcmp(argv[2], "no_horizon") == 0;
+    struct run r = {.committed = {0, NEVER}};
+    r.is_hourly = argc > 1 && strcmp(argv[1], "hours") == 0;
+    r.rules = r.is_hourly ? (struct rules){HOUR_MS, 15000, 900000, 21600000, false, false}
+                          : (struct rules){MINUTE_MS, 15000, 120000, 7200000, false, false};
+    r.seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+    r.rules.fault_no_closed_at = argc > 3 && strcmp(argv[3], "no_closed_at") == 0;
+    r.rules.fault_no_horizon = argc > 3 && strcmp(argv[3], "no_horizon") == 0;
     arena_init(&r.arena, ARENA_BYTES);
     read_input(&r);
     run(&r);
