@@ -1,4 +1,5 @@
 /* sluice-offsets: the operator's tool. */
+#include "reset.h"
 #include "topics.h"
 
 #include "run/config.h"
@@ -12,7 +13,9 @@
 #define OFFSETS_CONFIG(KEY)                                                                                            \
     KEY("topics_file", STRING, "deploy/topics.json", 0, 0, "topics apply|check: the definition")                       \
     KEY("profile", STRING, "", 0, 0, "topics apply|check: a profile of the definition (say, local); empty = production") \
-    KEY("tenants", LIST, "", 0, 0, "topics apply|check: tenants with an ingest topic of their own")
+    KEY("tenants", LIST, "", 0, 0, "topics apply|check: tenants with an ingest topic of their own")                    \
+    KEY("topic", STRING, "metrics.admitted", 0, 0, "reset: the group's input")                                         \
+    KEY("timeout_ms", INT, "600000", 1000, 86400000, "reset: longest time to read a partition, ms")
 
 static const struct config_key keys[] = {OFFSETS_CONFIG(CONFIG_ROW)};
 
@@ -20,6 +23,9 @@ static const char usage[] =
     "usage: sluice-offsets topics apply|check [--json] [--config FILE] [--set key=value]…\n"
     "  apply   creates the topics that are missing and changes settings that differ\n"
     "  check   says what is missing or differs\n"
+    "       sluice-offsets reset --group GROUP --to earliest|-30m|OFFSET [--dry-run] [--force] [--config FILE] [--set key=value]…\n"
+    "  reset   moves a stopped rollup group back; -30m (s, m, h) is log time before the committed one, an offset is for each\n"
+    "          partition of the topic. It reads the log for the time that belongs there; the rows do not change.\n"
     "exit codes: 0 all is as defined; 1 something differs or failed; 2 usage or configuration\n"
     "keys: sluice-offsets topics apply --help\n";
 
@@ -88,12 +94,51 @@ static int topics_main(const struct config *config, bool apply, bool as_json)
     return all_fit ? 0 : 1;
 }
 
+static int reset_main(const struct config *config, const struct reset_options *flags)
+{
+    struct err e = ERR_INIT;
+    struct reset_options o = *flags;
+    o.topic = config_str(config, "topic");
+    o.timeout_ms = config_int(config, "timeout_ms");
+    const struct kafka_settings settings = {.config = config,
+                                            .group = o.group,
+                                            .instance = "sluice-offsets",
+                                            .session_timeout_ms = 15000,
+                                            .max_poll_interval_ms = 300000,
+                                            .memory_limit_bytes = INT64_C(256) << 20};
+    if (!group_reset(&settings, &o, &e)) {
+        (void)fprintf(stderr, "sluice-offsets: %s\n", e.text);
+        return err_exit_code(&e);
+    }
+    return 0;
+}
+
+/* One of reset's own arguments, with its value if it has one; how many it takes. */
+static int reset_flag(char **arguments, int n, struct reset_options *o)
+{
+    if (strcmp(arguments[0], "--group") == 0 && n > 1) {
+        o->group = arguments[1];
+        return 2;
+    }
+    if (strcmp(arguments[0], "--to") == 0 && n > 1) {
+        o->to = arguments[1];
+        return 2;
+    }
+    bool is_force = strcmp(arguments[0], "--force") == 0;
+    bool is_dry_run = strcmp(arguments[0], "--dry-run") == 0;
+    o->force |= is_force;
+    o->dry_run |= is_dry_run;
+    return is_force || is_dry_run ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
+    struct reset_options reset = {0};
+    bool is_reset = argc > 1 && strcmp(argv[1], "reset") == 0;
     bool apply = argc > 2 && strcmp(argv[2], "apply") == 0;
     bool check = argc > 2 && strcmp(argv[2], "check") == 0;
     bool alone = argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0);
-    if (!alone && (argc < 3 || strcmp(argv[1], "topics") != 0 || !(apply || check))) {
+    if (!alone && !is_reset && (argc < 3 || strcmp(argv[1], "topics") != 0 || !(apply || check))) {
         (void)fputs(usage, stderr);
         return 2;
     }
@@ -104,12 +149,21 @@ int main(int argc, char **argv)
     }
     int n = 0;
     rest[n++] = argv[0];
-    for (int i = alone ? 1 : 3; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
+    for (int i = alone ? 1 : is_reset ? 2 : 3; i < argc; i++) {
+        int n_taken = is_reset ? reset_flag(argv + i, argc - i, &reset) : 0;
+        if (n_taken > 0) {
+            i += n_taken - 1;
+        } else if (strcmp(argv[i], "--json") == 0) {
             as_json = true;
         } else {
             rest[n++] = argv[i];
         }
+    }
+    bool is_help = n > 1 && strcmp(rest[1], "--help") == 0;
+    if (is_reset && !is_help && (reset.group == NULL || reset.to == NULL)) {
+        (void)fputs(usage, stderr);
+        free(rest);
+        return 2;
     }
     log_open("offsets", LOG_WARN);
     const struct config_program program = {
@@ -127,7 +181,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "sluice-offsets: %s\n", e.text);
         code = err_exit_code(&e);
     } else if (mode == CONFIG_RUN) {
-        code = topics_main(config, apply, as_json);
+        code = is_reset ? reset_main(config, &reset) : topics_main(config, apply, as_json);
     }
     config_free(config);
     free(rest);

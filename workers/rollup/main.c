@@ -63,6 +63,7 @@ static struct rollup_options options_read(const struct config *config, bool is_h
 #if SLUICE_FAULTS
         .fault_no_closed_at = config_bool(config, "fault.no_closed_at"),
         .fault_no_horizon = config_bool(config, "fault.no_horizon"),
+        .fault_slow_us = config_int(config, "fault.slow_us"),
 #endif
     };
 }

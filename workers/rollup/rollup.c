@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "exports.h"
@@ -318,6 +319,9 @@ bool rollup_step(void *ctx, struct stage *s, const struct record *in, int64_t no
     }
     if (o->sending.n_bytes > queue_bytes(w)) {
         return err_set(e, ERR_WAIT, "rows wait to leave");
+    }
+    if (w->options.fault_slow_us > 0) {
+        (void)usleep((useconds_t)w->options.fault_slow_us);
     }
     size_t before = o->sending.n_bytes;
     if (!record_take(w, in, out, e)) {

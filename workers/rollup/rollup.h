@@ -13,7 +13,8 @@
 #if SLUICE_FAULTS
 #define ROLLUP_FAULT_CONFIG(KEY)                                                                   \
     KEY("fault.no_closed_at", BOOL, "false", 0, 0, "TEST: rereading ignores where windows closed") \
-    KEY("fault.no_horizon", BOOL, "false", 0, 0, "TEST: nothing is too old, no stream is forgotten")
+    KEY("fault.no_horizon", BOOL, "false", 0, 0, "TEST: nothing is too old, no stream is forgotten") \
+    KEY("fault.slow_us", INT, "0", 0, 1000000, "TEST: a record takes so long")
 #else
 #define ROLLUP_FAULT_CONFIG(KEY)
 #endif
@@ -51,6 +52,7 @@ struct rollup_options {
     size_t memory_bytes;
     bool fault_no_closed_at;
     bool fault_no_horizon;
+    int64_t fault_slow_us;
 };
 
 bool rollup_new(const struct rollup_options *o, struct metrics *m, struct rollup_worker **out,

@@ -1,0 +1,78 @@
+"""sluice-rollup on Kafka: its rows are the oracle's; a worker that is killed goes on as if nothing had been."""
+import confluent_kafka
+import pytest
+
+from tests.flow import rollup_check, rollup_logs, rollup_runs
+from tests.flow.stack import wait_for
+
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="module")
+def messages():
+    return rollup_logs.generate(seed=6, n_messages=5000, n_servers=12, n_partitions=PARTITIONS)
+
+
+def start(stack, name, run=None, **keys):
+    return stack.worker("rollup", name=name, ready=False, **{**(rollup_runs.keys_of(run) if run else {}), **keys})
+
+
+def test_rows_are_the_oracles(stack, messages, say):
+    """And those of one hour, made from the 5 m rows by a second process."""
+    rollup_check.create_topics(stack, PARTITIONS)
+    stack.create_topic("metrics.dlq", PARTITIONS)
+    rollup_check.put(stack, messages, PARTITIONS, end_s=30000)
+    start(stack, "minutes")
+    wait_for(lambda: rollup_check.is_through(stack), 90, "the minutes")
+    verdict = rollup_check.check_minutes(stack)
+    say(f"1 m and 5 m: {verdict}")
+    assert verdict.problems == []
+    assert verdict.n_rows > 500 and verdict.n_heartbeats > 100
+    start(stack, "hours", window="1h", topics=["metrics.rollup.5m"])
+    wait_for(lambda: hours_through(stack), 90, "the hours")
+    verdict = rollup_check.check_hours(stack)
+    say(f"1 h: {verdict}")
+    assert verdict.problems == []
+    assert verdict.n_rows > 20
+
+
+def hours_through(stack):
+    committed = stack.committed("sluice-rollup-1h", "metrics.rollup.5m")
+    last = {p: own[-1][0] for p, own in rollup_check.by_partition(stack, "metrics.rollup.5m").items()}
+    return all(p in committed and int(committed[p][1].split()[3]) > end for p, end in last.items())
+
+
+def test_a_killed_worker_goes_on_as_if_nothing_had_been(stack, messages, say):
+    stack.create_topic(rollup_check.ADMITTED, PARTITIONS)
+    for run in ("calm", "killed"):
+        rollup_runs.create_topics(stack, run, PARTITIONS)
+    worker = stack.new_worker("rollup", "killed", **rollup_runs.keys_of("killed"))
+    pieces = [messages[i:i + 1250] for i in range(0, len(messages), 1250)]
+    for piece in pieces[:-1]:
+        rollup_check.put(stack, piece, PARTITIONS)
+        worker.start()
+        before = sum(rollup_runs.position(stack, "killed").values())
+        wait_for(lambda: sum(rollup_runs.position(stack, "killed").values()) > before, 60, "some of the log")
+        worker.process.kill()
+    rollup_runs.put(stack, pieces[-1], PARTITIONS)
+    worker.start()
+    start(stack, "calm", "calm")
+    for run in ("calm", "killed"):
+        rollup_runs.wait_through(stack, run)
+    calm, killed = (rollup_runs.rows_of(stack, run) for run in ("calm", "killed"))
+    say(f"{sum(map(len, calm.values()))} records of {len(calm)} streams, {len(pieces) - 1} kills")
+    assert rollup_runs.differences(calm, killed) == []
+    assert sum(map(len, calm.values())) > 500
+
+
+def test_an_offset_that_another_tool_has_set_is_refused(stack):
+    stack.create_topic(rollup_check.ADMITTED, 1)
+    rollup_runs.create_topics(stack, "run", 1)
+    rollup_check.put(stack, rollup_logs.generate(seed=1, n_messages=50), 1)
+    other_tool = confluent_kafka.Consumer({"bootstrap.servers": stack.bootstrap, "group.id": "run"})
+    other_tool.commit(offsets=[confluent_kafka.TopicPartition(rollup_check.ADMITTED, 0, 10)], asynchronous=False)
+    other_tool.close()
+    worker = start(stack, "w", "run")
+    wait_for(lambda: not worker.process.alive(), 60, "the refusal")
+    assert worker.process.exit_code() == 2
+    assert "sluice-offsets reset" in (stack.places.logs / "w.log").read_text()
