@@ -1,45 +1,21 @@
 """The rollup worker's step, without Kafka, against the oracle: every column of every row of 1 m and 5 m, on generated logs and on
-odd ones. build/release/tests/unit/rollup/rollup-tool is our side."""
+odd ones; and the hours' from what those give."""
 import math
-import os
-import struct
-import subprocess
 
 import pytest
 
-from deploy.local.places import ROOT
 from tests.flow import rollup_logs, rollup_oracle, rollup_records, rollup_rows, rollup_truth
 from tests.flow.histograms import Histogram
 from tests.flow.rollup_logs import Message
+from tests.flow.rollup_step import MARKERS_EVERY, step, with_offsets
 from tests.flow.rollup_values import Classic, Sample, Series
 
-TOOL = os.path.join(os.environ.get("SLUICE_BIN") or ROOT / "build/bin", "tests/unit/rollup/rollup-tool")
 T0 = 1_789_999_200_000
-MARKERS_EVERY = 7
 C, G, D = Series("hits_total", "counter"), Series("players", "gauge"), Series("kills_total", "counter", "delta")
 E, DE = Series("latency", "exponential_histogram"), Series("packets", "exponential_histogram", "delta")
 K = Series("tick", "classic_histogram", bounds=(1.0, 5.0))
 DK = K._replace(metric="frames", temporality="delta")
 STALE = None
-
-
-def step(values, *how, window="minutes"):
-    """[(offset, received_ms or Kafka timestamp, record)] → (1 m or 1 h, 5 m) of [(number, log time, record)].
-    how: the seed of crashes, 0 for none, and a rule to leave out."""
-    data = b"".join(struct.pack("<qqI", offset, log_ms, len(value)) + value for offset, log_ms, value in values)
-    done = subprocess.run([TOOL, window, *map(str, how)], input=data, capture_output=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    found, at = ([], []), 0
-    while at < len(done.stdout):
-        is_five, log_ms, n = struct.unpack_from("<BqI", done.stdout, at)
-        at += 13 + n
-        found[is_five].append((len(found[is_five]), log_ms, done.stdout[at - n:at]))
-    return found
-
-
-def with_offsets(messages):
-    """One partition's records, with the holes that transactions' markers leave."""
-    return [(i + i // MARKERS_EVERY, m.received_ms, rollup_records.record(m, i)) for i, m in enumerate(messages)]
 
 
 def wanted(values):

@@ -1,5 +1,5 @@
-"""sluice-rollup on real Kafka against the oracle: all rows of 1 m, 5 m and 1 h, each once, with the offsets and log times that
-they must have; killed in the middle, too."""
+"""sluice-rollup's minutes and hours, both killed again and again in the middle of a log, against the oracle: all rows of 1 m, 5 m
+and 1 h, each once, with the offsets and log times that they must have (undisturbed: test_rollup.py)."""
 from tests.flow import rollup_check, rollup_logs
 from tests.flow.stack import wait_for
 
@@ -40,19 +40,7 @@ def hours_or_problems(stack, timeout_s=60):
     return verdicts[-1]
 
 
-def test_all_resolutions_are_the_oracles(stack, say):
-    start(stack)
-    rollup_check.put(stack, rollup_logs.generate(12, 900, 9, PARTITIONS), PARTITIONS, END_S)
-    rollup(stack)
-    hourly(stack)
-    wait_through(stack)
-    minutes, hours = rollup_check.check_minutes(stack), hours_or_problems(stack)
-    say(f"1 m and 5 m: {minutes}; 1 h: {hours}")
-    assert minutes.problems == [] and hours.problems == []
-    assert minutes.n_rows > 300 and hours.n_rows > 20
-
-
-def test_a_kill_in_the_middle_does_not_show(stack):
+def test_kills_of_minutes_and_hours_do_not_show(stack, say):
     start(stack)
     log = rollup_logs.generate(21, 900, 9, PARTITIONS)
     workers = [rollup(stack), hourly(stack)]
@@ -65,4 +53,7 @@ def test_a_kill_in_the_middle_does_not_show(stack):
             worker.start()
             worker.wait_ready()
     wait_through(stack)
-    assert rollup_check.check_minutes(stack).problems == [] and hours_or_problems(stack).problems == []
+    minutes, hours = rollup_check.check_minutes(stack), hours_or_problems(stack)
+    say(f"1 m and 5 m: {minutes}; 1 h: {hours}")
+    assert minutes.problems == [] and hours.problems == []
+    assert minutes.n_rows > 300 and hours.n_rows > 20
