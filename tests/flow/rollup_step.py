@@ -1,4 +1,5 @@
-"""The rollup worker's step without Kafka: build/release/tests/unit/rollup/rollup-tool takes a partition's records, gives its rows."""
+"""The rollup worker's step without Kafka: build/release/tests/unit/rollup/rollup-tool takes a partition's records and
+gives its rows."""
 import os
 import struct
 import subprocess

@@ -1,4 +1,5 @@
-"""The rollup's oracle, checked: rows written out by hand from the design's sentences, and that each rule shows on the generated logs."""
+"""The rollup's oracle, checked: rows written out by hand from the design's sentences, and that each rule shows on the
+generated logs."""
 import dataclasses
 import math
 from fractions import Fraction
@@ -94,7 +95,7 @@ def test_a_clock_that_stands_closes_after_195_s():
 
 
 def test_deadlines_come_before_the_record_at_hand():
-    """Its sample, although of the window, is late: the record whose time was the deadline does not count in what it closes."""
+    """Its sample, although of the window, is late: the record whose time was the deadline is not in what it closes."""
     rows = rows_of((0, A, (D, 0, 1.0)), (121, A, (D, 1, 2.0)), (500, None))
     assert closings(rows)[0] == (60, 10, 121)
     assert only(rows, D)[0] == counter(1.0, 1.0, 1.0, 0)

@@ -1,5 +1,5 @@
-"""What PromQL says of rollups against the truth, in a real and empty Prometheus: of the rows of the worker's step, and of the
-oracle's where a rule is left out."""
+"""What PromQL says of rollups against the truth, in a real and empty Prometheus: of the rows of the worker's step, and of
+the oracle's where a rule is left out."""
 import dataclasses
 
 import pytest
@@ -56,7 +56,8 @@ def test_rollups_tell_the_truth(new_prometheus, kind, say):
 
 @pytest.mark.parametrize("kind, rule", [
     (rollup_truth.Resets, "reset_by_fall"), (rollup_truth.Resets, "reset_by_start"), (rollup_truth.Resets, "lateness"),
-    (rollup_truth.Latencies, "reset_by_start"), (rollup_truth.Silence, "born_within_the_horizon"), (rollup_truth.Birth, "born_counts_whole")],
+    (rollup_truth.Latencies, "reset_by_start"), (rollup_truth.Silence, "born_within_the_horizon"),
+    (rollup_truth.Birth, "born_counts_whole")],
     ids=lambda x: x if isinstance(x, str) else x.__name__)
 def test_rollups_that_leave_out_a_rule_do_not(new_prometheus, kind, rule):
     world = kind(SEED)

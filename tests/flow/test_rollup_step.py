@@ -1,5 +1,5 @@
-"""The rollup worker's step, without Kafka, against the oracle: every column of every row of 1 m and 5 m, on generated logs and on
-odd ones; and the hours' from what those give."""
+"""The rollup worker's step, without Kafka, against the oracle: every column of every row of 1 m and 5 m, on generated logs
+and on odd ones; and the hours' from what those give."""
 import math
 
 import pytest

@@ -1,5 +1,5 @@
-"""sluice-rollup's minutes and hours, both killed again and again in the middle of a log, against the oracle: all rows of 1 m, 5 m
-and 1 h, each once, with the offsets and log times that they must have (undisturbed: test_rollup.py)."""
+"""sluice-rollup's minutes and hours, both killed again and again in the middle of a log, against the oracle: all rows of
+1 m, 5 m and 1 h, each once, with the offsets and log times that they must have (undisturbed: test_rollup.py)."""
 from tests.flow import rollup_check, rollup_logs
 from tests.flow.stack import wait_for
 
@@ -18,7 +18,8 @@ def rollup(stack, **keys):
 
 
 def hourly(stack, **keys):
-    return stack.worker("rollup", name="rollup-hours", window="1h", topics=[rollup_check.ROLLUPS[1]], session_timeout_ms=6000, **keys)
+    return stack.worker("rollup", name="rollup-hours", window="1h", topics=[rollup_check.ROLLUPS[1]],
+                        session_timeout_ms=6000, **keys)
 
 
 def wait_through(stack, timeout_s=60):
@@ -42,10 +43,10 @@ def hours_or_problems(stack, timeout_s=60):
 
 def test_kills_of_minutes_and_hours_do_not_show(stack, say):
     start(stack)
-    log = rollup_logs.generate(21, 900, 9, PARTITIONS)
+    log = rollup_logs.generate(24, 2400, 9, PARTITIONS)
     workers = [rollup(stack), hourly(stack)]
-    for begin in range(0, len(log), 300):
-        rollup_check.put(stack, log[begin:begin + 300], PARTITIONS, END_S if begin + 300 >= len(log) else 0)
+    for begin in range(0, len(log), 800):
+        rollup_check.put(stack, log[begin:begin + 800], PARTITIONS, END_S if begin + 800 >= len(log) else 0)
         if begin > 0:
             wait_for(lambda: sum(stack.ends(rollup_check.ROLLUPS[1]).values()) > 0, 60, "rows of 5 m")
         for worker in workers:
