@@ -51,7 +51,9 @@ def test_kills_of_minutes_and_hours_do_not_show(stack, say):
             wait_for(lambda: sum(stack.ends(rollup_check.ROLLUPS[1]).values()) > 0, 60, "rows of 5 m")
         for worker in workers:
             worker.process.kill()
+        for worker in workers:
             worker.start()
+        for worker in workers:
             worker.wait_ready()
     wait_through(stack)
     minutes, hours = rollup_check.check_minutes(stack), hours_or_problems(stack)
