@@ -1,4 +1,6 @@
 """sluice-rollup on Kafka: its rows are the oracle's; a worker that is killed goes on as if nothing had been."""
+import subprocess
+
 import confluent_kafka
 import pytest
 
@@ -76,3 +78,37 @@ def test_an_offset_that_another_tool_has_set_is_refused(stack):
     wait_for(lambda: not worker.process.alive(), 60, "the refusal")
     assert worker.process.exit_code() == 2
     assert "sluice-offsets reset" in (stack.places.logs / "w.log").read_text()
+
+
+def reset(stack, *arguments):
+    """(exit code, what it says)"""
+    done = subprocess.run([stack.places.binary("sluice-offsets"), "reset", "--set", f"kafka.bootstrap.servers={stack.bootstrap}",
+                           *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_group_that_is_reset_changes_no_row(stack, messages, say):
+    """Back by half an hour of log time, and to the log's beginning: everything is read again, nothing is written."""
+    stack.create_topic(rollup_check.ADMITTED, PARTITIONS)
+    rollup_runs.create_topics(stack, "run", PARTITIONS)
+    rollup_runs.put(stack, messages[:2500], PARTITIONS)
+    worker = start(stack, "w", "run")
+    rollup_runs.wait_through(stack, "run")
+    code, text = reset(stack, "--group", "run", "--to", "earliest")
+    assert code != 0 and "stop its workers first" in text
+    worker.stop()
+    committed, rows = stack.committed("run", rollup_check.ADMITTED), rollup_runs.rows_of(stack, "run")
+    for to in ("-30m", "earliest"):
+        code, text = reset(stack, "--group", "run", "--to", to)
+        say(text.replace("\n", "; "))
+        assert code == 0, text
+        moved = stack.committed("run", rollup_check.ADMITTED)
+        assert all(moved[p][0] < committed[p][0] for p in committed)
+        worker.start()
+        wait_for(lambda: all(at[0] >= committed[p][0] for p, at in stack.committed("run", rollup_check.ADMITTED).items()), 60,
+                 "the end of the log again")
+        worker.stop()
+        assert rollup_runs.differences(rows, rollup_runs.rows_of(stack, "run")) == []
+    ahead = str(max(offset for offset, _ in committed.values()) + 1)
+    code, text = reset(stack, "--group", "run", "--to", ahead)
+    assert code == 2 and "--force" in text
