@@ -103,7 +103,7 @@ static struct cell *partition_cell(struct rollup_worker *w, const struct owned_r
     return metrics_cell(w->metrics, M_ROLLUP_OLDEST, &label);
 }
 
-void exports_gauges(struct rollup_worker *w)
+size_t exports_gauges(struct rollup_worker *w)
 {
     size_t n_bytes = 0;
     size_t n_streams = 0;
@@ -117,6 +117,7 @@ void exports_gauges(struct rollup_worker *w)
     cell_set(metrics_cell(w->metrics, M_ROLLUP_BYTES, NULL), (double)n_bytes);
     cell_set(metrics_cell(w->metrics, M_ROLLUP_STREAMS, NULL), (double)n_streams);
     cell_set(metrics_cell(w->metrics, M_ROLLUP_QUEUED_BYTES, NULL), (double)n_queued_bytes);
+    return n_bytes;
 }
 
 void exports_restored(struct rollup_worker *w, uint64_t n_records, int64_t took_ms)

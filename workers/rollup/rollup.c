@@ -365,10 +365,15 @@ bool rollup_tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
 {
     struct rollup_worker *w = ctx;
     (void)s;
-    (void)e;
     if (now_ms - w->exported_ms >= EXPORT_EVERY_MS || now_ms < w->exported_ms) {
         w->exported_ms = now_ms;
-        exports_gauges(w);
+        size_t n_bytes = exports_gauges(w);
+        if (n_bytes > w->options.memory_bytes) { /* nothing of it may be shed: rows would be wrong */
+            return err_set(e, ERR_FATAL,
+                           "sources' state takes %zu MiB, more than memory_limit_mb allows: more processes, or "
+                           "more memory",
+                           n_bytes >> 20);
+        }
     }
     return true;
 }
