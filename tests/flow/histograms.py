@@ -52,7 +52,7 @@ def layout(side):
 
 
 def pack(h, rng=None):
-    """As our encoder writes it: what is 0 left out. With rng all is written, and empty buckets and spans where they need not be."""
+    """As our encoder writes it: what is 0 left out. With rng all is written, and what is empty where it need not be."""
     out = b"\x08" + varint(h.count)
     out += b"\x19" + struct.pack("<d", h.sum) if rng or bits(h.sum) != bits(0.0) else b""
     out += b"\x20" + zigzag(h.schema) if rng or h.schema else b""
@@ -147,7 +147,8 @@ def common_threshold(x, y):
         return t != log2(h.threshold) and any(
             upper(h.schema, i - 1) < t < upper(h.schema, i) for side in h.sides for i, n in side.items() if n)
 
-    return next(t for t in sorted({at_least} | {edge for edge in edges if edge > at_least}) if not cuts(x, t) and not cuts(y, t))
+    found = sorted({at_least} | {edge for edge in edges if edge > at_least})
+    return next(t for t in found if not cuts(x, t) and not cuts(y, t))
 
 
 def at(h, schema, threshold):
@@ -212,8 +213,8 @@ def bits(value):
 
 
 def threshold_of(log, *operands):
-    """A threshold from its logarithm: an operand's own double where it is one's, else a bucket's edge (near enough: thresholds
-    are compared by log2)."""
+    """A threshold from its logarithm: an operand's own double where it is one's, else a bucket's edge (near enough:
+    thresholds are compared by log2)."""
     if log == NOWHERE:
         return 0.0
     return next((h.threshold for h in operands if log2(h.threshold) == log), 2.0 ** (log / 256))
@@ -237,8 +238,8 @@ def same(x, y):
     """Equal: sums bit by bit, thresholds by their logarithms, empty buckets aside."""
     if is_stale(x) or is_stale(y):
         return is_stale(x) and is_stale(y)
-    return ((x.schema, x.zero, x.count, bits(x.sum), filled(x.sides)) == (y.schema, y.zero, y.count, bits(y.sum), filled(y.sides))
-            and log2(x.threshold) == log2(y.threshold))
+    a, b = ((h.schema, h.zero, h.count, bits(h.sum), filled(h.sides), log2(h.threshold)) for h in (x, y))
+    return a == b
 
 
 def unpack_filled(data):

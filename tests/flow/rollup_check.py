@@ -15,8 +15,8 @@ def create_topics(stack, partitions):
 
 
 def put(stack, messages, partitions, end_s=0):
-    """Writes a log to metrics.admitted in transactions, as limit does: markers take offsets, too. end_s: heartbeats of so much log
-    time behind it. The last record of each partition is a heartbeat of the last time, which tells that all is through."""
+    """Writes a log to metrics.admitted in transactions, as limit does: markers take offsets, too. end_s: heartbeats of
+    so much log time behind it. The last record of each partition is a heartbeat, which tells that all is through."""
     last_ms = max(m.received_ms for m in messages)
     values = [(m.partition, rollup_records.record(m, i)) for i, m in enumerate(messages)]
     for ahead_s in (*range(60, end_s + 60, 60), end_s):
@@ -51,18 +51,25 @@ class Verdict:
         got = [r.row for r in records if r.row]
         self.n_rows += len(got)
         self.problems += [f"partition {partition}: {d}" for d in rollup_rows.differences(want, got)]
-        self.problems += [f"partition {partition}: the bytes at {r.offset} are not canonical" for r in records if not r.is_canonical]
+        self.problems += [f"partition {partition}: the bytes at {r.offset} are not canonical"
+                          for r in records if not r.is_canonical]
 
 
 def entries_of(stack):
     """{partition: [Entry]} of metrics.admitted"""
-    return {p: [rollup_records.entry(offset, value) for offset, _, value in own] for p, own in by_partition(stack, ADMITTED).items()}
+    return {p: [rollup_records.entry(offset, value) for offset, _, value in own]
+            for p, own in by_partition(stack, ADMITTED).items()}
+
+
+def records_of(stack, topic):
+    """{partition: [Record]} of a rollup topic"""
+    return {p: rollup_records.records(own) for p, own in by_partition(stack, topic).items()}
 
 
 def check_minutes(stack):
     """All rows of 1 m and 5 m, each once, and the heartbeats in .5m, each once and in order."""
     v = Verdict()
-    found = [{p: rollup_records.records(own) for p, own in by_partition(stack, topic).items()} for topic in ROLLUPS[:2]]
+    found = [records_of(stack, topic) for topic in ROLLUPS[:2]]
     for p, entries in entries_of(stack).items():
         ones, fives = (f.get(p, []) for f in found)
         v.compare(p, rollup_oracle.rows(entries), ones + fives)
@@ -70,15 +77,15 @@ def check_minutes(stack):
         v.n_heartbeats += len(beats)
         if beats != [e.offset for e in entries if e.stream is None]:
             v.problems.append(f"partition {p}: heartbeats {beats[:10]}… were passed on")
-        v.problems += [f"partition {p}: the heartbeat at {r.offset} is not canonical" for r in fives if not r.is_canonical]
-        v.problems += [f"partition {p} of {topic}: {problem}" for topic, own in zip(ROLLUPS, (ones, fives)) for problem in _time_problems(own)]
+        v.problems += [f"partition {p} of {topic}: {problem}" for topic, own in zip(ROLLUPS, (ones, fives))
+                       for problem in _time_problems(own)]
     return v
 
 
 def check_hours(stack):
     """All rows of 1 h, from what metrics.rollup.5m holds; and how the resolutions hang together."""
     v = Verdict()
-    ones, fives, hours = ({p: rollup_records.records(own) for p, own in by_partition(stack, topic).items()} for topic in ROLLUPS)
+    ones, fives, hours = (records_of(stack, topic) for topic in ROLLUPS)
     for p, own in fives.items():
         v.compare(p, rollup_oracle.hour_rows(rollup_records.hour_entries(own)), hours.get(p, []))
         rows = [r.row for records in (ones.get(p, []), own, hours.get(p, [])) for r in records if r.row]
@@ -93,5 +100,5 @@ def _time_problems(records):
 def is_through(stack):
     """The last heartbeat of each partition has come out into .5m."""
     ends = {p: own[-1][0] for p, own in by_partition(stack, ADMITTED).items()}
-    seen = {p: [r.heartbeat_at for r in rollup_records.records(own)] for p, own in by_partition(stack, ROLLUPS[1]).items()}
+    seen = {p: [r.heartbeat_at for r in own] for p, own in records_of(stack, ROLLUPS[1]).items()}
     return all(end in seen.get(p, []) for p, end in ends.items())

@@ -1,6 +1,7 @@
-"""Logs of metrics.admitted for the rollup's tests, from a seed: servers of two tenants whose messages come late, twice, out of
-order or not at all, whose processes restart with and without telling when, whose clocks stand or run ahead; NaN, infinities,
-stale markers, histograms of changing resolution; silences of sources, of partitions and beyond every horizon; heartbeats.
+"""Logs of metrics.admitted for the rollup's tests, from a seed: servers of two tenants whose messages come late, twice,
+out of order or not at all, whose processes restart with and without telling when, whose clocks stand or run ahead; NaN,
+infinities, stale markers, histograms of changing resolution; silences of sources, of partitions and beyond every
+horizon; heartbeats.
 
     python -m tests.flow.rollup_logs --seed N --out FILE     # one line a record, for reading"""
 import argparse
@@ -25,7 +26,8 @@ LONG_SILENCE = 9000
 JUMPS = (100, 200, 1000, 4000)
 
 # source_name: None for a heartbeat. points: [(series, Sample)], one per series.
-Message = namedtuple("Message", "partition received_ms tenant source_name class_ points", defaults=(None, None, None, ()))
+Message = namedtuple("Message", "partition received_ms tenant source_name class_ points",
+                     defaults=(None, None, None, ()))
 
 
 def seconds(n):
@@ -132,7 +134,8 @@ def new_value(series, rng):
 def series_of(rng, name):
     """What one server has from the start."""
     found = [Series(f"c{i}_total", "counter", labels=("shard_id", name)) for i in range(rng.randint(1, 3))]
-    found += [Series("players", "gauge", labels=("shard_id", name)), Series("kills_total", "counter", "delta", "", ("shard_id", name))]
+    found += [Series("players", "gauge", labels=("shard_id", name)),
+              Series("kills_total", "counter", "delta", "", ("shard_id", name))]
     found += [Series("latency", "exponential_histogram", unit="ms"), Series("tick", "classic_histogram", bounds=BOUNDS)]
     if rng.random() < 0.5:
         found += [Series("wide", "exponential_histogram"), Series("packets", "exponential_histogram", "delta"),
@@ -167,7 +170,8 @@ class Server:
                 v.reset()
         if rng.random() < 0.03:
             self.n_new += 1
-            series = Series(f"new{self.n_new % 7}_total", "counter", labels=("map", f"m{self.n_new}", "shard_id", self.name))
+            labels = ("map", f"m{self.n_new}", "shard_id", self.name)
+            series = Series(f"new{self.n_new % 7}_total", "counter", labels=labels)
             self.values.append(new_value(series, rng))
 
     def messages(self, now_ms):
@@ -185,7 +189,8 @@ class Server:
         kept = [v for v in self.values if rng.random() < 0.85]
         for class_ in sorted(set(self.classes)):
             mine = [v for i, v in enumerate(kept) if self.classes[i % 2] == class_]
-            points = [(v.series, self._point(v.series, ts - (rng.choice([0, 3, 900]) if split else 0), None)) for v in mine]
+            points = [(v.series, self._point(v.series, ts - (rng.choice([0, 3, 900]) if split else 0), None))
+                      for v in mine]
             out += [(class_, points)] if points else []
         self.last = out
         return out
@@ -212,7 +217,7 @@ def generate(seed, n_messages=600, n_servers=6, n_partitions=1):
     servers, leaves = [Server(i, rng, now_ms) for i in range(n_servers)], rng.random() < 0.3
     while len(out) < n_messages:
         step_ms = seconds(rng.expovariate(n_servers / 9))
-        if leaves and len(out) > n_messages // 3:        # one server is away for longer than the horizon, the others speak on
+        if leaves and len(out) > n_messages // 3:        # one server is away for longer than the horizon
             servers[0].silent_until_ms, leaves = now_ms + seconds(LONG_SILENCE), False
         if rng.random() < (0.1 if servers[0].silent_until_ms > now_ms + seconds(2000) else jumps):
             step_ms += seconds(rng.choice(JUMPS))
@@ -252,7 +257,8 @@ def entries(messages):
     found = {}
     for m in messages:
         own = found.setdefault(m.partition, [])
-        own.append(Entry(len(own), m.received_ms, stream_of(m), m.points) if m.source_name else Entry(len(own), m.received_ms))
+        said = (stream_of(m), m.points) if m.source_name else ()
+        own.append(Entry(len(own), m.received_ms, *said))
     return found
 
 

@@ -1,8 +1,8 @@
 """What sluice-rollup must write, worked out from the whole log of a partition by code of its own (design/rollup.md).
 
-The worker goes record by record over all streams. Here each stream is looked at alone: log time is a list, a deadline is a
-search in it, and a row's values come from all its samples at once (rollup_values.py). No stream is forgotten here: with the
-bound that the design sets, a stream that comes back has no window that was closed before, so forgetting must not show.
+The worker goes record by record over all streams. Here each stream is looked at alone: log time is a list, a deadline is
+a search in it, and a row's values come from all its samples at once (rollup_values.py). No stream is forgotten here: with
+the bound that the design sets, a stream that comes back has no window that was closed before, so forgetting must not show.
 
     rows(entries)            1 m and 5 m rows, amends and heartbeats from the records of metrics.admitted
     hour_rows(entries)       1 h rows from those of metrics.rollup.5m
@@ -13,19 +13,21 @@ from collections import defaultdict, namedtuple
 from dataclasses import dataclass, field
 
 from tests.flow.rollup_values import (
-    NEVER, Gauge, Increase, Sample, State, gauge_row, increase_row, is_foldable, is_sample, late_amounts, merged, with_late)
+    NEVER, Gauge, Increase, Sample, State, gauge_row, increase_row, is_foldable, is_sample, late_amounts, merged,
+    with_late)
 
 RULES = frozenset("""
     lateness idle_closes standing_clock_closes five_minutes_deadline deadlines_come_first closed_at_before_the_record
     log_time_never_falls too_old_is_dropped old_state_is_unknown half_open_windows
     class_is_its_own_stream later_offset_wins nan_is_skipped infinite_counter_is_skipped infinity_stays_out_of_sum
-    late_cumulative_is_dropped late_delta_is_folded late_row_is_folded late_gauge_is_amended amend_leaves_alone amend_is_state
-    first_is_baseline born_counts_whole born_within_the_horizon reset_by_start reset_by_fall reset_by_any_bucket
+    late_cumulative_is_dropped late_delta_is_folded late_row_is_folded late_gauge_is_amended amend_leaves_alone
+    amend_is_state first_is_baseline born_counts_whole born_within_the_horizon reset_by_start reset_by_fall reset_by_any_bucket
     stale_marker_ends stale_marker_keeps_state one_schema_a_row at_most_160_buckets heartbeats_are_log_time
 """.split())
 
 # One record of the input. stream: None for a heartbeat. points: [(series, Sample)]; in the hours a sample's value is the
-# columns of a 5 m row, and its time the last millisecond of that row's window. log_ms: received_ms; in the hours Kafka's timestamp.
+# columns of a 5 m row, and its time the last millisecond of that row's window. log_ms: received_ms; in the hours Kafka's
+# timestamp.
 Stream = namedtuple("Stream", "tenant source class_")
 Entry = namedtuple("Entry", "offset log_ms stream points", defaults=(None, ()))
 
@@ -58,7 +60,8 @@ HOURS = Rules(window_ms=3_600_000, long_ms=None, idle_ms=900_000, horizon_ms=21_
 
 @dataclass
 class Row:
-    """window_ms: of the resolution. amends: {(window end, series): amount or Gauge}; is_amend: a record for these alone."""
+    """window_ms: of the resolution. amends: {(window end, series): (samples, amount) or Gauge}; is_amend: a record for
+    these alone."""
     stream: Stream
     window_ms: int
     end_ms: int
@@ -248,7 +251,8 @@ def _stream_rows(stream, closings, rules):
             row = columns[series] = increase_row(series, samples, late[series], state, c.at_ms, rules)
             if not c.is_amend or rules.has("amend_is_state"):
                 states[series] = State(row.total, row.last, row.last_ts, c.at_ms)
-        rows.append(Row(stream, rules.window_ms, c.end_ms, c.closed_at, c.at_ms, columns, late_amounts(c.late, rules), c.is_amend))
+        rows.append(Row(stream, rules.window_ms, c.end_ms, c.closed_at, c.at_ms, columns, late_amounts(c.late, rules),
+                        c.is_amend))
     return rows
 
 
@@ -283,7 +287,7 @@ def _streams(entries, rules):
 
 
 def rows(entries, rules=MINUTES):
-    """entries of one partition in offset order → its 1 m and 5 m rows and amends, by stream, then in order of leaving."""
+    """entries of one partition in offset order → its 1 m rows, amends and 5 m rows, by stream, then in order of leaving."""
     log_time, out = LogTime(entries, rules), []
     for stream, own in _streams(entries, rules).items():
         minutes = _stream_rows(stream, Closings(own, entries, log_time, rules).found, rules)

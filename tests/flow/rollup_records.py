@@ -1,5 +1,5 @@
-"""Records of metrics.admitted and metrics.rollup.* (schemas/batch.avsc, rollup.avsc), read and written: the rollup oracle's
-entries and rows."""
+"""Records of metrics.admitted and metrics.rollup.* (schemas/batch.avsc, rollup.avsc), read and written: the rollup
+oracle's entries and rows."""
 import functools
 import io
 import json
@@ -47,7 +47,9 @@ class Column:
     def classic(self, n_bounds):
         flags, total = struct.unpack("<Bd", self.reader.take(9))
         count, *counts = [self.reader.varint() for _ in range(n_bounds + 2)]
-        return None if flags & EMPTY_CLASSIC_FLAGS else Classic(count, tuple(counts), total if flags & 1 else 0.0, bool(flags & 1))
+        if flags & EMPTY_CLASSIC_FLAGS:
+            return None
+        return Classic(count, tuple(counts), total if flags & 1 else 0.0, bool(flags & 1))
 
     def end(self):
         assert self.reader.at == len(self.reader.data), "the column is longer than its shape"
@@ -110,8 +112,8 @@ def _decode(name, value):
     return fastavro.schemaless_reader(io.BytesIO(value[10:]), schema)
 
 
-# A record of a rollup topic. heartbeat_at: the heartbeat's offset in the input. is_canonical: its bytes are the only ones that
-# say this (of a record in parts: not looked at).
+# A record of a rollup topic. heartbeat_at: the heartbeat's offset in the input. is_canonical: its bytes are the only ones
+# that say this (of a record in parts: not looked at).
 Record = namedtuple("Record", "offset at_ms row heartbeat_at is_canonical", defaults=(None, None, True))
 
 
@@ -121,7 +123,7 @@ def records(messages):
     for offset, at_ms, value in messages:
         r = _decode("rollup", value)
         if r["kind"] == "heartbeat":
-            out.append(Record(offset, at_ms, None, r["closed_at"]))
+            out.append(Record(offset, at_ms, None, r["closed_at"], heartbeat(r["closed_at"]) == value))
             continue
         row = _row(at_ms, r)
         before = parts.pop(row.stream, None)
@@ -162,8 +164,8 @@ def _row(at_ms, r):
     amends = {}
     for a in r["amends"]:
         amends.update(_amends(a))
-    return Row(Stream(r["tenant"], r["source"], r["class"]), r["window_ms"], r["end_ms"], r["closed_at"], at_ms, found, amends,
-               r["kind"] == "amend")
+    stream = Stream(r["tenant"], r["source"], r["class"])
+    return Row(stream, r["window_ms"], r["end_ms"], r["closed_at"], at_ms, found, amends, r["kind"] == "amend")
 
 
 def _amount(series, data):
@@ -187,7 +189,7 @@ def _amends(a):
 
 def hour_entries(found):
     """[Record] of one partition of metrics.rollup.5m as the hours' input."""
-    return [Entry(r.offset, r.at_ms, r.row.stream, points_of(r.row)) if r.row else Entry(r.offset, r.at_ms) for r in found]
+    return [Entry(r.offset, r.at_ms, *((r.row.stream, points_of(r.row)) if r.row else ())) for r in found]
 
 
 # ---- written
@@ -257,7 +259,8 @@ def record(message, n=0):
     return batches.encode("batch", {
         "tenant": m.tenant, "class": m.class_, "source": batches.as_long(batches.source_id(m.source_name, m.tenant)),
         "received_ms": m.received_ms, "redriven": 0,
-        "origin": {"topic": "metrics.ingest." + m.tenant, "topic_id": b"\x07" * 16, "partition": 0, "offset": n, "index": 0},
+        "origin": {"topic": "metrics.ingest." + m.tenant, "topic_id": b"\x07" * 16, "partition": 0, "offset": n,
+                   "index": 0},
         "shape": encode_shape(m.source_name, [s for s, _ in points]), "times": _encode_times([p.ts for _, p in points]),
         "starts": _encode_times([p.start for _, p in points]), **columns})
 
@@ -280,18 +283,33 @@ def _amend_values(series, a):
 def encoded(row, source_name):
     """The row as one record, as schemas/rollup.avsc says: the same row always gives the same bytes."""
     found = sorted(row.series.items(), key=lambda item: canonical_order(item[0]))
-    late = [{"series": i, "amount": _packed(s, c.late)} for i, (s, c) in enumerate(found) if getattr(c, "late", None) is not None]
+    late = [{"series": i, "amount": _packed(s, c.late)} for i, (s, c) in enumerate(found)
+            if getattr(c, "late", None) is not None]
     amends = []
     for end_ms in sorted({end for end, _ in row.amends}):
-        own = sorted(((s, a) for (end, s), a in row.amends.items() if end == end_ms), key=lambda item: canonical_order(item[0]))
+        own = [(s, a) for (end, s), a in row.amends.items() if end == end_ms]
+        own.sort(key=lambda item: canonical_order(item[0]))
         amends.append({"end_ms": end_ms, "shape": encode_shape(source_name, [s for s, _ in own]),
-                       "samples": [a.count if s.kind == "gauge" else a[0] for s, a in own], **_columns(own, _amend_values)})
+                       "samples": [a.count if s.kind == "gauge" else a[0] for s, a in own],
+                       **_columns(own, _amend_values)})
     head, schema = _schema("rollup")
     out = io.BytesIO()
     fastavro.schemaless_writer(out, schema, {
         "kind": "amend" if row.is_amend else "row", "tenant": row.stream.tenant, "class": row.stream.class_,
-        "source": row.stream.source, "window_ms": row.window_ms, "end_ms": row.end_ms, "closed_at": row.closed_at, "part": 0,
-        "shape": encode_shape(source_name, [s for s, _ in found]) if found else b"", "samples": [c.count for _, c in found],
-        "last_ms": _encode_times([c.last_ts or 0 for _, c in found]), "ended": [i for i, (_, c) in enumerate(found) if c.ended],
+        "source": row.stream.source, "window_ms": row.window_ms, "end_ms": row.end_ms, "closed_at": row.closed_at,
+        "part": 0, "shape": encode_shape(source_name, [s for s, _ in found]) if found else b"",
+        "samples": [c.count for _, c in found], "last_ms": _encode_times([c.last_ts or 0 for _, c in found]),
+        "ended": [i for i, (_, c) in enumerate(found) if c.ended],
         **_columns(found, _row_values), "late": late, "amends": amends})
+    return head + out.getvalue()
+
+
+def heartbeat(offset):
+    """A heartbeat of metrics.admitted at that offset, as it is passed on into metrics.rollup.5m."""
+    head, schema = _schema("rollup")
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, schema, {
+        "kind": "heartbeat", "tenant": "", "class": "critical", "source": 0, "window_ms": 0, "end_ms": 0,
+        "closed_at": offset, "part": 0, "shape": b"", "samples": [], "last_ms": {"base": 0, "deltas": []}, "ended": [], **_columns([], None),
+        "late": [], "amends": []})
     return head + out.getvalue()

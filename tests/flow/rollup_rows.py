@@ -34,19 +34,21 @@ def differences(want, got, limit=5):
                 problems.append(f"{key} {wrong}")
                 break                     # what follows is compared with the wrong ones
         else:
-            problems += [f"{key} row {r.place()} {word}" for rows, other, word in
-                         ((wanted, found, "is missing"), (found, wanted, "should not be there")) for r in rows[len(other):]]
+            problems += [f"{key} row {r.place()} is missing" for r in wanted[len(found):]]
+            problems += [f"{key} row {r.place()} should not be there" for r in found[len(wanted):]]
     return problems[:limit] + ([f"and {len(problems) - limit} more"] if len(problems) > limit else [])
 
 
 def _difference(want, got):
     for name in ("end_ms", "closed_at", "at_ms", "is_amend"):
         if getattr(want, name) != getattr(got, name):
-            return f"{name} of {got.place()}: {getattr(want, name)} wanted, is {getattr(got, name)}; wanted row {want.place()}"
+            return (f"{name} of {got.place()}: {getattr(want, name)} wanted, is {getattr(got, name)}; "
+                    f"wanted row {want.place()}")
     for name in ("series", "amends"):
         a, b = getattr(want, name), getattr(got, name)
         if a.keys() != b.keys():
-            return f"{name} of {got.place()}: missing {sorted(a.keys() - b.keys())}, too many {sorted(b.keys() - a.keys())}"
+            return (f"{name} of {got.place()}: missing {sorted(a.keys() - b.keys())}, "
+                    f"too many {sorted(b.keys() - a.keys())}")
         for key, columns in a.items():
             if plain(columns) != plain(b[key]):
                 return f"{got.place()} {name} {key}:\n  wanted {columns}\n  is     {b[key]}"
@@ -57,8 +59,8 @@ def _difference(want, got):
 
 
 def resolution_problems(rows):
-    """5 m rows against their 1 m rows and 1 h rows against their 5 m rows: each row's last total and last, the sum of counts, and
-    of deltas and sums as floating-point numbers can tell. Late rows of an hour's own are left to the oracle."""
+    """5 m rows against their 1 m rows and 1 h rows against their 5 m rows: the last total, the sum of counts, of deltas as
+    far as floating-point numbers can tell, the range. Late rows of an hour are left to the oracle."""
     problems = []
     for short_ms, long_ms in ((60_000, 300_000), (300_000, 3_600_000)):
         short, long = {}, {}
@@ -72,8 +74,10 @@ def resolution_problems(rows):
             if len(whole) > 1 or not whole and short_ms == 60_000 and last_end >= (at[1] + 1) * long_ms:
                 problems.append(f"{at}: {len(whole)} rows of {long_ms} ms")
             elif whole:
-                problems += [f"{at} {long_ms} {p}" for p in _whole_problems(whole[0], sorted(parts, key=lambda r: r.end_ms))]
-        problems += [f"{at}: a row of {long_ms} ms of nothing" for at in long.keys() - short.keys() if short_ms == 60_000]
+                parts.sort(key=lambda r: r.end_ms)
+                problems += [f"{at} {long_ms} {p}" for p in _whole_problems(whole[0], parts)]
+        if short_ms == 60_000:
+            problems += [f"{at}: a row of {long_ms} ms of nothing" for at in long.keys() - short.keys()]
     return problems
 
 
@@ -98,7 +102,8 @@ def _parts_problems(whole, parts):
         if c.count != sum(x.count for x in columns):
             yield f"{series}: the count is {c.count}"
         if series.kind == "gauge":
-            if c.count and (c.min != min(x.min for x in columns if x.count) or c.max != max(x.max for x in columns if x.count)):
+            filled = [x for x in columns if x.count]
+            if filled and (c.min, c.max) != (min(x.min for x in filled), max(x.max for x in filled)):
                 yield f"{series}: the range is {c.min} to {c.max}"
             continue
         if plain(c.total) != plain(columns[-1].total):

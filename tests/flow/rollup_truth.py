@@ -1,4 +1,4 @@
-"""Metrics whose truth is known, and what PromQL must say of their rollups. Rows come from outside: the oracle's, or the worker's.
+"""Metrics whose truth is known, and what PromQL must say of their rollups, whoever made them.
 
     world = Resets(seed); world.in_order() → rows; store(prometheus, rows); then world.problems(prometheus)"""
 import collections
@@ -46,7 +46,8 @@ def store(url, rows):
         if not row.is_amend:
             by_end[row.end_ms] += _request(row)
     for _, found in sorted(by_end.items()):
-        answer = requests.post(url, data=client.snappy_block(client.request(*found)), headers=client.HEADERS, timeout=60)
+        body = client.snappy_block(client.request(*found))
+        answer = requests.post(url, data=body, headers=client.HEADERS, timeout=60)
         assert answer.status_code // 100 == 2, answer.text
 
 
@@ -88,12 +89,14 @@ class World:
         return sorted(self.messages, key=lambda m: m.received_ms)
 
 
-def labels(source, i, kind="counter"):
-    return frozenset({("shard_id", source), ("i", str(i)), ("source", str(batches.as_long(batches.source_id(source, TENANT))))})
+def labels(source, i):
+    source_id = batches.as_long(batches.source_id(source, TENANT))
+    return frozenset({("shard_id", source), ("i", str(i)), ("source", str(source_id))})
 
 
 class Resets(World):
-    """≥ 300 counters that are reset every few minutes; half of them tell it by a start time, bursts included, the others by a fall."""
+    """≥ 300 counters that are reset every few minutes; half of them tell it by a start time, bursts included, the others
+    by a fall."""
 
     N_SOURCES, N_SERIES = 10, 31
 
@@ -200,8 +203,8 @@ def histogram_of(values, schema):
 
 
 class Silence(World):
-    """Counters that are reset, then silent for longer than every horizon, then back: without a start time, with that of the reset,
-    with a recent one; and one that was not reset and tells only now when it began. Heartbeats tell the time."""
+    """Counters that are reset, then silent for longer than every horizon, then back: without a start time, with that of the
+    reset, with a recent one; and one that was not reset and tells only now when it began. Heartbeats tell the time."""
 
     SILENT_MS = 3 * HOUR_MS
 

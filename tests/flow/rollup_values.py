@@ -1,9 +1,10 @@
-"""What a rollup row says of one series, from all of its samples in the window (design/rollup, Semantics): plain code of the
-oracle's, one function a kind. When windows close is rollup_oracle.py's.
+"""What a rollup row says of one series, from all of its samples in the window (design/rollup, Semantics): plain code of
+the oracle's, one function a kind. When windows close is rollup_oracle.py's.
 
 The order of floating-point operations is the contract by which the worker's doubles are these doubles:
   counter    delta := 0.0; for each sample by time: delta += value - last, or delta += value after a reset or a birth;
-             delta += the late amounts' sum (themselves summed from 0.0 in the order they came); then total := total + delta, once a row.
+             delta += the late amounts' sum (themselves summed from 0.0 in the order they came);
+             then total := total + delta, once a row.
   gauge      sum := 0.0; for each sample by time: sum += value, unless infinite.
   histogram  the same as a counter, with histogram_math's add and subtract; nothing + x is x in its one form.
   5 m, 1 h   delta, late, sum := the first row's; then += the next row's, by time; total and last are the last row's.
@@ -27,8 +28,8 @@ State = namedtuple("State", "total last last_ts at_ms")
 
 @dataclass(frozen=True)
 class Increase:
-    """Counters and histograms. late: how much of delta came too late for its own window. count: samples in the window, what
-    was late aside. last: None when there is none; of temporality delta, this window's alone (histograms: none)."""
+    """Counters and histograms. late: how much of delta came too late for its own window. count: samples in the window,
+    what was late aside. last: None when there is none; of temporality delta, this window's alone (histograms: none)."""
     total: object
     delta: object
     late: object = None
@@ -202,7 +203,7 @@ def _range(g, value):
 
 
 def late_amounts(late, rules):
-    """[(window end, series, value)] in the order they came → {(end, series): (samples, amount), or a Gauge without last}"""
+    """[(window end, series, value)] in the order they came → {(end, series): (samples, amount) or Gauge without last}"""
     amends = {}
     for end, series, value in late:
         before = amends.get((end, series))
@@ -231,10 +232,12 @@ def merged(series, rows, rules):
 
 
 def with_late(series, row, late, rules):
-    """An hour's row, if there is one, and the rows (merged) that came too late for an hour before: all their increase is late."""
+    """An hour's row, if there is one, and the rows (merged) that came too late for an hour before: all their increase is
+    late. Of the hour itself they say nothing: no sample, no end, and of temporality delta no last."""
     numbers = NUMBERS[series.kind](series, rules)
     if row is None:
-        return dataclasses.replace(late, late=late.delta, count=0)
+        last, last_ts = (None, None) if series.temporality == "delta" else (late.last, late.last_ts)
+        return Increase(late.total, late.delta, late.delta, last, last_ts)
     total, delta = numbers.settled(row.total, numbers.plus(row.delta, late.delta))
     return dataclasses.replace(row, total=total, delta=delta,
                                late=late.delta if row.late is None else numbers.plus(row.late, late.delta))

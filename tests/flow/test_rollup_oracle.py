@@ -1,4 +1,5 @@
-"""The rollup's oracle, checked: rows written out by hand from the design's sentences, and that each rule shows on the generated logs."""
+"""The rollup's oracle, checked: rows written out by hand from the design's sentences, and that each rule shows on the
+generated logs."""
 import dataclasses
 import math
 from fractions import Fraction
@@ -94,7 +95,7 @@ def test_a_clock_that_stands_closes_after_195_s():
 
 
 def test_deadlines_come_before_the_record_at_hand():
-    """Its sample, although of the window, is late: the record whose time was the deadline does not count in what it closes."""
+    """Its sample, although of the window, is late: the record whose time was the deadline is not in what it closes."""
     rows = rows_of((0, A, (D, 0, 1.0)), (121, A, (D, 1, 2.0)), (500, None))
     assert closings(rows)[0] == (60, 10, 121)
     assert only(rows, D)[0] == counter(1.0, 1.0, 1.0, 0)
@@ -308,7 +309,8 @@ def test_classic_histograms_count_per_bucket():
 
 
 def five(end_s, stream, at_s, **columns):
-    row = rollup_oracle.Row(stream, 300_000, ms(end_s), 0, ms(at_s), {{"c": C, "g": G}[k]: v for k, v in columns.items()})
+    found = {{"c": C, "d": D, "g": G}[k]: v for k, v in columns.items()}
+    row = rollup_oracle.Row(stream, 300_000, ms(end_s), 0, ms(at_s), found)
     return Entry(0, row.at_ms, stream, rollup_oracle.points_of(row))
 
 
@@ -331,6 +333,17 @@ def test_an_hour_closes_after_15_minutes_of_silence_and_takes_late_rows_into_the
     assert closings([first, second]) == [(3600, 11, 1221), (7200, 14, 7520)]
     assert first.series[C] == counter(1.0, 1.0, 5.0, 10) and first.series[G].sum == 1.0
     assert second.series == {C: counter(9.0, 8.0, 13.0, 3700, late=3.0)}
+
+
+def test_an_hour_of_late_rows_alone_has_no_sample_of_its_own():
+    """And leaves alone, when none comes: 4515 s after the first late row."""
+    log = [five(300, A, 320, c=counter(1.0, 1.0, 5.0, 10)), Entry(0, ms(1221)),
+           five(1500, A, 1520, c=counter(4.0, 3.0, 8.0, 1400, ended=True), d=counter(2.0, 2.0, 1.0, 1400), g=gauge(2.0, 1, 2.0, 2.0, 2.0, 10)),
+           five(1800, A, 1820, c=counter(6.0, 2.0, 9.0, 1700))]
+    assert len(hours_of(*log, Entry(0, ms(6035)))) == 1
+    amend = hours_of(*log, Entry(0, ms(6036)))[1]
+    assert amend.is_amend and closings([amend]) == [(3600, 13, 6036)]
+    assert amend.series == {C: counter(6.0, 5.0, 9.0, 1700, 0, late=5.0), D: counter(2.0, 2.0, None, None, 0, late=2.0)}
 
 
 def test_heartbeats_are_log_time_for_the_hours():

@@ -1,12 +1,13 @@
-"""What PromQL says of rollups against the truth, in a real and empty Prometheus. The rows are the oracle's here; who has the
-worker's calls the same check (told_truth)."""
+"""What PromQL says of rollups against the truth, in a real and empty Prometheus: of the rows of the worker's step, and of
+the oracle's where a rule is left out."""
 import dataclasses
 
 import pytest
 
 from deploy.local.places import private_places
 from deploy.local.prometheus import Prometheus
-from tests.flow import rollup_logs, rollup_oracle, rollup_truth
+from tests.flow import rollup_logs, rollup_oracle, rollup_records, rollup_truth
+from tests.flow.rollup_step import step, with_offsets
 
 SEED = 5
 
@@ -34,6 +35,11 @@ def told_truth(prometheus, world, rows):
     return world.problems(prometheus.url)
 
 
+def step_rows(world):
+    ones, _ = step(with_offsets(world.in_order()))
+    return [r.row for r in rollup_records.records(ones)]
+
+
 def oracle_rows(world, rules=rollup_oracle.MINUTES):
     (own,) = rollup_logs.entries(world.in_order()).values()
     return rollup_oracle.rows(own, rules)
@@ -42,7 +48,7 @@ def oracle_rows(world, rules=rollup_oracle.MINUTES):
 @pytest.mark.parametrize("kind", rollup_truth.WORLDS, ids=lambda kind: kind.__name__)
 def test_rollups_tell_the_truth(new_prometheus, kind, say):
     world = kind(SEED)
-    assert told_truth(new_prometheus(), world, oracle_rows(world)) == []
+    assert told_truth(new_prometheus(), world, step_rows(world)) == []
     if kind is rollup_truth.Resets:
         assert len(world.truth) >= 300
         say(f"{len(world.truth)} counters: increase(hits_total:1m[1h]) is {world.ratio:.6f} of the truth")
@@ -50,7 +56,8 @@ def test_rollups_tell_the_truth(new_prometheus, kind, say):
 
 @pytest.mark.parametrize("kind, rule", [
     (rollup_truth.Resets, "reset_by_fall"), (rollup_truth.Resets, "reset_by_start"), (rollup_truth.Resets, "lateness"),
-    (rollup_truth.Latencies, "reset_by_start"), (rollup_truth.Silence, "born_within_the_horizon"), (rollup_truth.Birth, "born_counts_whole")],
+    (rollup_truth.Latencies, "reset_by_start"), (rollup_truth.Silence, "born_within_the_horizon"),
+    (rollup_truth.Birth, "born_counts_whole")],
     ids=lambda x: x if isinstance(x, str) else x.__name__)
 def test_rollups_that_leave_out_a_rule_do_not(new_prometheus, kind, rule):
     world = kind(SEED)

@@ -1,21 +1,18 @@
-"""The rollup worker's step, without Kafka, against the oracle: every column of every row of 1 m and 5 m, on generated logs and on
-odd ones. build/release/tests/unit/rollup/rollup-tool is our side."""
+"""The rollup worker's step, without Kafka, against the oracle: every column of every row of 1 m and 5 m, on generated logs
+and on odd ones; and the hours' from what those give."""
 import math
 import os
-import struct
-import subprocess
 
 import pytest
 
-from deploy.local.places import ROOT
 from tests.flow import rollup_logs, rollup_oracle, rollup_records, rollup_rows, rollup_truth
 from tests.flow.histograms import Histogram
 from tests.flow.rollup_logs import Message
+from tests.flow.rollup_step import MARKERS_EVERY, step, with_offsets
 from tests.flow.rollup_values import Classic, Sample, Series
 
-TOOL = os.path.join(os.environ.get("SLUICE_BIN") or ROOT / "build/bin", "tests/unit/rollup/rollup-tool")
+N_LOGS = int(os.environ.get("ROLLUP_LOGS", "40"))
 T0 = 1_789_999_200_000
-MARKERS_EVERY = 7
 C, G, D = Series("hits_total", "counter"), Series("players", "gauge"), Series("kills_total", "counter", "delta")
 E, DE = Series("latency", "exponential_histogram"), Series("packets", "exponential_histogram", "delta")
 K = Series("tick", "classic_histogram", bounds=(1.0, 5.0))
@@ -23,34 +20,24 @@ DK = K._replace(metric="frames", temporality="delta")
 STALE = None
 
 
-def step(values):
-    """[(offset, record)] → (1 m, 5 m) of [(number, log time, record)]"""
-    data = b"".join(struct.pack("<qI", offset, len(value)) + value for offset, value in values)
-    done = subprocess.run([TOOL], input=data, capture_output=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    found, at = ([], []), 0
-    while at < len(done.stdout):
-        is_five, log_ms, n = struct.unpack_from("<BqI", done.stdout, at)
-        at += 13 + n
-        found[is_five].append((len(found[is_five]), log_ms, done.stdout[at - n:at]))
-    return found
+def wanted(values):
+    return rollup_oracle.rows([rollup_records.entry(offset, value) for offset, _, value in values])
 
 
-def with_offsets(messages):
-    """One partition's records, with the holes that transactions' markers leave."""
-    return [(i + i // MARKERS_EVERY, rollup_records.record(m, i)) for i, m in enumerate(messages)]
-
-
-def problems(messages):
-    values = with_offsets(messages)
-    ones, fives = step(values)
+def compared(values, want, *how, **window):
+    """(what differs, how many rows there are)"""
+    ones, fives = step(values, *how, **window)
     got = rollup_records.records(ones) + rollup_records.records(fives)
-    want = rollup_oracle.rows([rollup_records.entry(offset, value) for offset, value in values])
     found = rollup_rows.differences(want, [r.row for r in got])
     return found + [f"not canonical: {r.row}" for r in got if not r.is_canonical], len(got)
 
 
-@pytest.mark.parametrize("seeds", [range(at, at + 10) for at in range(0, 60, 10)], ids=str)
+def problems(messages):
+    values = with_offsets(messages)
+    return compared(values, wanted(values))
+
+
+@pytest.mark.parametrize("seeds", [range(at, at + 10) for at in range(0, N_LOGS, 10)], ids=str)
 def test_generated_logs_give_the_oracles_rows(seeds):
     n_rows = 0
     for seed in seeds:
@@ -62,6 +49,64 @@ def test_generated_logs_give_the_oracles_rows(seeds):
             assert found == [], f"seed {seed}, partition {messages[0].partition}"
             n_rows += n
     assert n_rows > 500
+
+
+@pytest.mark.parametrize("seeds", [range(at, at + 4) for at in range(10_000, 10_000 + N_LOGS // 2, 4)], ids=str)
+def test_crashes_and_resets_of_the_group_do_not_show(seeds):
+    """Histograms of changing schema among the state that rows carry."""
+    for seed in seeds:
+        values = with_offsets(rollup_logs.generate(seed))
+        want = wanted(values)
+        for crashes in (seed, seed + 1000, seed + 2000):
+            assert compared(values, want, crashes)[0] == [], f"log {seed}, crashes {crashes}"
+
+
+@pytest.mark.parametrize("fault", ["no_closed_at", "no_horizon"])
+def test_crashes_show_when_a_rule_of_recovery_is_left_out(fault):
+    def shows(seed):
+        values = with_offsets(rollup_logs.generate(seed))
+        return compared(values, wanted(values), seed, fault)[0]
+
+    assert any(shows(seed) for seed in range(200, 230))
+
+
+# ---- hours
+
+
+def fives_of(values):
+    """metrics.rollup.5m as these records of metrics.admitted make it."""
+    _, fives = step(values)
+    entries = [rollup_records.entry(offset, value) for offset, _, value in values]
+    times = rollup_oracle.LogTime(entries, rollup_oracle.MINUTES).times
+    beats = [(at_ms, e.offset, rollup_records.heartbeat(e.offset)) for e, at_ms in zip(entries, times) if e.stream is None]
+    records = rollup_records.records(fives)
+    rows = [(at_ms, r.row.closed_at, value) for (_, at_ms, value), r in zip(fives, records, strict=True)]
+    found = sorted(beats + rows, key=lambda f: f[:2])
+    return [(i + i // MARKERS_EVERY, at_ms, value) for i, (at_ms, _, value) in enumerate(found)]
+
+
+def wanted_hours(values):
+    return rollup_oracle.hour_rows(rollup_records.hour_entries(rollup_records.records(values)))
+
+
+def test_generated_logs_give_the_oracles_hours():
+    """Undisturbed, and through crashes."""
+    n_rows = 0
+    for seed in range(N_LOGS // 2):
+        log = rollup_logs.generate(seed)
+        values = fives_of(with_offsets(log + ending(log)))
+        want = wanted_hours(values)
+        for crashes in (0, seed + 1, seed + 1001):
+            found, n = compared(values, want, crashes, window="hours")
+            assert found == [], f"log {seed}, crashes {crashes}"
+        n_rows += n
+    assert n_rows > 200
+
+
+def ending(log):
+    """Hours of heartbeats, so that all closes."""
+    last_ms = max(m.received_ms for m in log)
+    return [Message(0, last_ms + 300_000 * i) for i in range(1, 40)]
 
 
 # ---- odd logs
@@ -139,12 +184,11 @@ def test_rows_too_large_for_a_record_come_in_parts():
     series = [Series("hits_total", "counter", labels=("name", f"{i:0>380}")) for i in range(19_000)]
     log = [say(i, *[(s, 30 * i, float(i), -5) for s in series]) for i in range(4)] + ENDING
     values = with_offsets(log)
-    assert max(len(value) for _, value in values) > 7 << 20
+    assert max(len(value) for _, _, value in values) > 7 << 20
     ones, fives = step(values)
     assert max(len(value) for _, _, value in ones + fives) <= 8 << 20
     found = [r.row for r in rollup_records.records(ones) + rollup_records.records(fives)]
-    want = rollup_oracle.rows([rollup_records.entry(offset, value) for offset, value in values])
-    assert rollup_rows.differences(want, found) == []
+    assert rollup_rows.differences(wanted(values), found) == []
 
 
 @pytest.mark.parametrize("kind", rollup_truth.WORLDS, ids=lambda kind: kind.__name__)
@@ -158,7 +202,7 @@ def test_a_wrong_row_shows():
     """The comparison itself: one bit, one row, the order."""
     values = with_offsets(ODD["negative counters"] + ENDING)
     got = rollup_records.records(step(values)[0])
-    want = [r for r in rollup_oracle.rows([rollup_records.entry(o, v) for o, v in values]) if r.window_ms == 60_000]
+    want = [r for r in wanted(values) if r.window_ms == 60_000]
     rows = [r.row for r in got]
     assert rollup_rows.differences(want, rows) == [] and len(rows) == 3
     assert rollup_rows.differences(want, rows[:1]) and rollup_rows.differences(want[:1], rows) and rollup_rows.differences(want, rows[::-1])
