@@ -17,6 +17,8 @@ DEFAULT_PORTS = {
     "amp": 19482,
     "limit": 19483,
     "parquet": 19484,
+    "rollup": 19485,
+    "rollup_1h": 19486,
     "s3proxy": 19491,
 }
 

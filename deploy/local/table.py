@@ -6,7 +6,7 @@ import time
 from deploy.local.metrics import Page, quantile
 
 WINDOW_S = 10
-HEAD = (f"{'time':>6} {'validate/s':>11} {'admitted':>11} {'rejected':>9} {'series':>8} {'complete':>8} {'amp/s':>9} {'delivered':>11} {'in S3':>11} {'objects':>7} {'lag':>8}"
+HEAD = (f"{'time':>6} {'validate/s':>11} {'admitted':>11} {'rejected':>9} {'series':>8} {'complete':>8} {'amp/s':>9} {'delivered':>11} {'in S3':>11} {'objects':>7} {'1 m rows':>8} {'lag':>8}"
         f" {'fresh p50':>10} {'p99':>8}")
 
 
@@ -17,9 +17,9 @@ class Reading:
         empty = Page("")
         validate, limit, amp = (pages.get(kind, empty) for kind in ("validate", "limit", "amp"))
         self.taken_in = validate.total("sluice_samples_in_total")
-        self.rejected = sum(p.total("sluice_samples_rejected_total") for p in pages.values())
+        self.rejected = sum(p.total("sluice_samples_rejected_total") for p in (validate, limit, amp))
         self.reasons = collections.Counter()
-        for page in pages.values():
+        for page in (validate, limit, amp):
             self.reasons.update(page.by("sluice_samples_rejected_total", "reason"))
         self.admitted = limit.total("sluice_samples_out_total")
         self.series = limit.by("sluice_active_series", "tenant")
@@ -31,6 +31,7 @@ class Reading:
         self.rows_open = parquet.total("sluice_range_rows")
         self.bytes_stored = parquet.total("sluice_s3_bytes_total")
         self.objects = parquet.total("sluice_s3_objects_total", outcome="stored")
+        self.rows_1m = pages.get("rollup", empty).total("sluice_records_out_total", topic="metrics.rollup.1m")
         self.freshness = amp.buckets("sluice_freshness_seconds")
 
 
@@ -70,5 +71,5 @@ class Table:
         complete = min((now.completeness[t] for t, n in now.series.items() if n > 0), default=1)
         print(f"{now.at_s:5.0f}s {(now.taken_in - last.taken_in) / span:11,.0f} {now.admitted:11,.0f} {now.rejected:9,.0f}"
               f" {sum(now.series.values()):8,.0f} {complete:8.2%}"
-              f" {(now.delivered - last.delivered) / span:9,.0f} {now.delivered:11,.0f} {now.rows_stored:11,.0f} {now.objects:7,.0f} {now.lag:8,.0f}"
+              f" {(now.delivered - last.delivered) / span:9,.0f} {now.delivered:11,.0f} {now.rows_stored:11,.0f} {now.objects:7,.0f} {now.rows_1m:8,.0f} {now.lag:8,.0f}"
               f" {seconds(p50):>10} {seconds(p99):>8}", file=self.out, flush=True)

@@ -10,11 +10,13 @@ from deploy.local.process import Process
 
 POLICY = Path(__file__).with_name("policy.json")
 
-# name: the keys of its config file besides the common ones. s is the Stack.
+# name: the keys of its config file besides the common ones. s is the Stack. The program is sluice-<name up to the first _>.
 WORKERS = {
     "validate": lambda s: {"policy": str(POLICY)},
     "limit": lambda s: {"policy": str(POLICY)},
     "amp": lambda s: {"topics": ["metrics.admitted"], "url": s.prometheus.write_url},
+    "rollup": lambda s: {},
+    "rollup_1h": lambda s: {"window": "1h", "topics": ["metrics.rollup.5m"]},
     "parquet": lambda s: {"bucket": s3proxy.BUCKET, "endpoint": s.s3proxy.url, "path_style": True, "aws.region": "local",
                           "start": "earliest", "raw_max_age_ms": PARQUET_AGE_MS},
 }
@@ -49,7 +51,7 @@ class Worker:
         """Is its program there, and its port free? The path of the program."""
         if not port_is_free(self.port):
             raise StackError(f"port {self.port} (sluice-{self.name}) is in use; {self.places.hint(self.kind)}")
-        return self.places.binary(f"sluice-{self.kind}")
+        return self.places.binary(f"sluice-{self.kind.partition('_')[0]}")
 
     def start(self, arguments=(), env=None):
         """Runs it on the configuration file that was written."""
