@@ -7,10 +7,13 @@ from deploy.local.metrics import quantile
 from deploy.local.places import StackError
 from deploy.local.s3proxy import BUCKET
 from deploy.local.table import Table, seconds
-from deploy.local.verify import count_samples
+from deploy.local.verify import count_samples, metric_names, query
 
 RATE = 20000
+SECONDS = 150  # a whole minute lies within, whenever it starts, and is closed before the end
 STALLED_S = 30
+LATENESS_S = 15  # rollup's
+ALIKE = 0.02
 
 
 def run(stack, duration_s, rate, say):
@@ -25,13 +28,13 @@ def run(stack, duration_s, rate, say):
             stack.check_alive()
             table.tick()
             time.sleep(1)
-        sent = load.sent()
+        sent, ended_s = load.sent(), time.time()
         say(f"sent {sent:,} samples; waiting until they are delivered")
         last = _drain(stack, table, sent)
         if stack.needs_s3:
             say("waiting until the last files are due and stored")
             last = _drain_files(stack, table, last.admitted)
-        return _judge(stack, load, sent, last, began_s, say)
+        return _judge(stack, load, sent, last, (began_s, ended_s), say)
     finally:
         load.stop()
 
@@ -83,8 +86,35 @@ def _judge_files(stack, last, say):
     return problems
 
 
-def _judge(stack, load, sent, last, began_s, say):
-    by_metric = count_samples(stack.prometheus.url, began_s - 120, time.time() + 60)
+def _judge_rollups(stack, began_s, ended_s, say):
+    """What is wrong with the last whole minute in the warm store, beside what PromQL makes of the raw samples."""
+    end_s = int((ended_s - LATENESS_S - 5) // 60 * 60)
+    if end_s - 70 < began_s:
+        say("rollups    no whole minute lies within the load, so that there is nothing to compare")
+        return []
+    names = [name for name in metric_names(stack.prometheus.url) if name.endswith("_total")]
+
+    def increases():
+        # The raw one's window is open at its left end and extrapolated to both; the rollup's is [end - 60 s, end).
+        raw = {n: query(stack.prometheus.url, f"sum(increase({n}[1m]))", end_s) for n in names}
+        return {n: (raw[n], query(stack.prometheus_warm.url, f'sum({{__name__="{n}:1m:delta"}})', end_s)) for n in names}
+
+    deadline = time.monotonic() + STALLED_S
+    while True:
+        found = increases()
+        raw, rolled = (sum(pair[i] for pair in found.values()) for i in (0, 1))
+        apart = abs(rolled - raw) / max(raw, 1)
+        if apart <= ALIKE or time.monotonic() > deadline:
+            break
+        stack.check_alive()
+        time.sleep(1)
+    say(f"rollups    the minute that ended {time.strftime('%H:%M', time.gmtime(end_s))} UTC, {len(names)} counters: by increase(…[1m]) of raw samples "
+        f"{raw:,.0f}, by the 1 m rows {rolled:,.0f}")
+    return [] if raw > 0 and apart <= ALIKE else [f"rollups and raw samples are {apart:.1%} apart in that minute"]
+
+
+def _judge(stack, load, sent, last, span_s, say):
+    by_metric = count_samples(stack.prometheus.url, span_s[0] - 120, time.time() + 60)
     stored = sum(by_metric.values())
     matches, report = load.verify()
     say("")
@@ -100,6 +130,8 @@ def _judge(stack, load, sent, last, began_s, say):
     say(f"freshness  p50 {p50}, p99 {p99}   (from the append to the ingest topic to the store's answer)")
     say("sluice-loadgen verify: " + (report or "no output"))
     problems = _judge_files(stack, last, say) if stack.needs_s3 else []
+    if len(stack.stores) > 1:
+        problems += _judge_rollups(stack, *span_s, say)
     if last.delivered + last.rejected != sent:
         problems.append(f"delivered + rejected - sent = {last.delivered + last.rejected - sent:+,.0f}")
     if stored + last.rejected != sent:

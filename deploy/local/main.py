@@ -51,7 +51,8 @@ def parse(argv):
     down = commands.add_parser("down", help="stop what up started")
     status = commands.add_parser("status", help="show the parts; exit 1 when one is dead")
     show = commands.add_parser("demo", help="start all, show it at work, verify, stop all")
-    show.add_argument("seconds", nargs="?", type=positive, default=90, help="of load (default 90)")
+    show.add_argument("seconds", nargs="?", type=positive, default=demo.SECONDS,
+                      help=f"of load (default {demo.SECONDS})")
     for command in (up, show):
         command.add_argument("--brokers", type=int, choices=(1, 3), default=1)
         command.add_argument("--rate", type=positive, default=demo.RATE, help="samples per second")

@@ -19,6 +19,8 @@ DEFAULT_PORTS = {
     "parquet": 19484,
     "rollup": 19485,
     "rollup_1h": 19486,
+    "amp_warm": 19487,
+    "prometheus_warm": 19492,
     "s3proxy": 19491,
 }
 
@@ -102,7 +104,7 @@ def free_ports(n):
 
 def private_places(directory, binaries=None):
     """Places of a stack beside others: everything in directory, on free ports."""
-    first = free_ports(16)
+    first = free_ports(20)
     ports = {"kafka": first, "kafka_controller": first + 3, "prometheus": first + 6}
     rest = [part for part in DEFAULT_PORTS if part not in ports]
     ports.update({part: first + 7 + i for i, part in enumerate(rest)})

@@ -16,6 +16,7 @@ class Stack:
         self.places = places
         self.kafka = Kafka(places, brokers, die_with_parent)
         self.prometheus = Prometheus(places, die_with_parent)
+        self.prometheus_warm = Prometheus(places, die_with_parent, "prometheus_warm")
         self.s3proxy = S3Proxy(places, places.port("s3proxy"), die_with_parent)
         self.workers = {kind: Worker(places, kind, die_with_parent=die_with_parent) for kind in workers}
 
@@ -23,9 +24,14 @@ class Stack:
     def needs_s3(self):
         return "parquet" in self.workers
 
+    @property
+    def stores(self):
+        """The raw samples' store, and that of the rollups."""
+        return [self.prometheus, *([self.prometheus_warm] if "amp_warm" in self.workers else ())]
+
     def processes(self):
         """In the order of their start."""
-        return [*self.kafka.brokers, self.prometheus.process, *([self.s3proxy.process] if self.needs_s3 else ()),
+        return [*self.kafka.brokers, *(store.process for store in self.stores), *([self.s3proxy.process] if self.needs_s3 else ()),
                 *(w.process for w in self.workers.values())]
 
     def start(self, say=lambda line: None):
@@ -45,17 +51,20 @@ class Stack:
             raise
 
     def _start_all(self, say):
-        self.prometheus.check_port()
+        for store in self.stores:
+            store.check_port()
         say(f"starting Kafka ({self.kafka.n_brokers} broker{'s' * (self.kafka.n_brokers > 1)})")
         self.kafka.start()
-        say("starting Prometheus")
-        self.prometheus.start()
+        say("starting Prometheus" + (" twice: one for raw samples, a warm one for rollups" if len(self.stores) > 1 else ""))
+        for store in self.stores:
+            store.start()
         if self.needs_s3:
             say("starting S3Proxy")
             self.s3proxy.forget()
             self.s3proxy.start([BUCKET])
         topics.apply(self.places, self.kafka)
-        self.prometheus.wait_ready()
+        for store in self.stores:
+            store.wait_ready()
         for kind, worker in self.workers.items():
             say(f"starting sluice-{kind}")
             worker.configure(self.kafka.bootstrap, WORKERS[kind](self))
@@ -65,7 +74,7 @@ class Stack:
         self.places.endpoints.write_text(json.dumps(self.endpoints(), indent=2) + "\n")
 
     def endpoints(self):
-        return {"kafka": self.kafka.bootstrap, "prometheus": self.prometheus.url,
+        return {"kafka": self.kafka.bootstrap, **{store.part: store.url for store in self.stores},
                 **({"s3": f"{self.s3proxy.url}/{BUCKET}"} if self.needs_s3 else {}),
                 "workers": {kind: worker.url for kind, worker in self.workers.items()}}
 
@@ -78,7 +87,8 @@ class Stack:
         stop_all([worker.process for worker in self.workers.values()])
         if self.needs_s3:
             self.s3proxy.stop()
-        self.prometheus.stop()
+        for store in self.stores:
+            store.stop()
         self.kafka.stop()
         self.places.endpoints.unlink(missing_ok=True)
 
@@ -87,7 +97,7 @@ def down(places):
     """Stops what the pid files tell of, brokers and store last; the names of what was running."""
     known = Process.known(places.run)
     stopped = [p.name for p in known if p.alive()]
-    base = [p for p in known if p.name in ("prometheus", "s3proxy") or p.name.startswith("kafka")]
+    base = [p for p in known if p.name in ("prometheus", "prometheus_warm", "s3proxy") or p.name.startswith("kafka")]
     stop_all([p for p in known if p not in base])
     stop_all(base)
     places.endpoints.unlink(missing_ok=True)

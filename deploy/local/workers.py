@@ -17,6 +17,9 @@ WORKERS = {
     "amp": lambda s: {"topics": ["metrics.admitted"], "url": s.prometheus.write_url},
     "rollup": lambda s: {},
     "rollup_1h": lambda s: {"window": "1h", "topics": ["metrics.rollup.5m"]},
+    "amp_warm": lambda s: {"group": "sluice-amp-warm", "url": s.prometheus_warm.write_url,
+                           "topics": ["metrics.rollup.1m", "metrics.rollup.5m", "metrics.rollup.1h"],
+                           "rollup_columns": ["delta", "min", "max"]},
     "parquet": lambda s: {"bucket": s3proxy.BUCKET, "endpoint": s.s3proxy.url, "path_style": True, "aws.region": "local",
                           "start": "earliest", "raw_max_age_ms": PARQUET_AGE_MS},
 }
