@@ -115,7 +115,7 @@ static void server_make(struct server *to, unsigned server, bool histograms)
     struct slice tenant = SLICE_LITERAL("demo");
     if (!shape_encode(text(&a, "gs-", server), order, N_SERIES, &a, &bytes, &e) ||
         !shape_decode(buf_slice(&bytes), tenant, &shape_default_caps, &a, &shape, &e) ||
-        !wire_shape_new(&shape, tenant, "", 64 << 20, &to->shape, &e)) {
+        !wire_shape_new(&shape, tenant, &(struct wire_names){.tenant_label = ""}, 64 << 20, &to->shape, &e)) {
         fail(&e);
     }
     const struct batch b = {.tenant = tenant,

@@ -18,6 +18,7 @@ struct amp {
     struct metadata metadata;
     struct arena arena;  /* of one record */
     struct table shapes; /* struct wire_shape by (tenant, shape) */
+    struct rows rows;
     struct cell *hits;
     struct cell *misses;
     struct cell *shapes_bytes;
@@ -46,6 +47,7 @@ bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_
     a->route = o->route;
     arena_init(&a->arena, MAX_ARENA_BYTES);
     table_init(&a->shapes, o->max_shapes_bytes, wire_shape_unref);
+    rows_init(&a->rows, &o->rows);
     a->hits = metrics_cell(m, M_SHAPE_CACHE, &hit);
     a->misses = metrics_cell(m, M_SHAPE_CACHE, &miss);
     a->shapes_bytes = metrics_cell(m, M_SHAPE_CACHE_BYTES, NULL);
@@ -60,6 +62,7 @@ void amp_free(struct amp *a)
     }
     sender_free(a->sender);
     table_fini(&a->shapes);
+    rows_fini(&a->rows);
     metadata_fini(&a->metadata);
     arena_fini(&a->arena);
     free(a);
@@ -95,31 +98,48 @@ static void template_ensure(struct amp *a, struct hash128 key, struct wire_shape
     cell_set(a->shapes_bytes, (double)a->shapes.cost_bytes);
 }
 
-/* The result is the cache's until the next call. */
-static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **out, struct err *e)
+/* The cache's until the next call, or NULL. */
+static struct wire_shape *shape_find(struct amp *a, struct hash128 key, const struct batch *b)
 {
-    struct hash128 key = hash128_seeded(b->shape, hash64(b->tenant));
-    *out = table_find(&a->shapes, key);
-    if (*out != NULL) {
-        cell_add(a->hits, 1);
-        template_ensure(a, key, *out, b);
-        return true;
+    struct wire_shape *found = table_find(&a->shapes, key);
+    cell_add(found != NULL ? a->hits : a->misses, 1);
+    if (found != NULL) {
+        template_ensure(a, key, found, b);
     }
-    struct shape shape;
-    cell_add(a->misses, 1);
-    if (!shape_decode(b->shape, b->tenant, &shape_default_caps, &a->arena, &shape, e) ||
-        !wire_shape_new(&shape, b->tenant, a->tenant_label, MAX_LABEL_BYTES, out, e)) {
-        return false;
+    return found;
+}
+
+/* A new one for the cache; NULL: e says why. */
+static struct wire_shape *shape_add(struct amp *a, struct hash128 key, const struct shape *shape,
+                                    struct slice tenant, struct slice part_suffix, struct err *e)
+{
+    struct wire_shape *made;
+    const struct wire_names names = {a->tenant_label, part_suffix};
+    if (!wire_shape_new(shape, tenant, &names, MAX_LABEL_BYTES, &made, e)) {
+        return NULL;
     }
-    metadata_learn(&a->metadata, &shape);
-    (*out)->key = key;
-    (*out)->cells = cells_of(a->metrics, (*out)->tenant);
-    if (!table_put(&a->shapes, key, *out, wire_shape_cost(*out))) {
-        wire_shape_unref(*out);
-        return err_set(e, ERR_RETRY, "out of memory");
+    metadata_learn(&a->metadata, shape);
+    made->key = key;
+    made->cells = cells_of(a->metrics, made->tenant);
+    if (!table_put(&a->shapes, key, made, wire_shape_cost(made))) {
+        wire_shape_unref(made);
+        (void)err_set(e, ERR_RETRY, "out of memory");
+        return NULL;
     }
     cell_set(a->shapes_bytes, (double)a->shapes.cost_bytes);
-    return true;
+    return made;
+}
+
+static bool shape_get(struct amp *a, const struct batch *b, struct wire_shape **out, struct err *e)
+{
+    struct shape shape;
+    struct hash128 key = hash128_seeded(b->shape, hash64(b->tenant));
+    *out = shape_find(a, key, b);
+    if (*out == NULL &&
+        shape_decode(b->shape, b->tenant, &shape_default_caps, &a->arena, &shape, e)) {
+        *out = shape_add(a, key, &shape, b->tenant, SLICE_NONE, e);
+    }
+    return *out != NULL;
 }
 
 static bool is_listed(struct slice tenant, const char *const *names, size_t n)
@@ -138,21 +158,65 @@ static bool comes_here(const struct amp_route *r, struct slice tenant)
            !is_listed(tenant, r->others, r->n_others);
 }
 
-/* *scrape stays NULL for a heartbeat, and for what goes elsewhere. */
-static bool scrape_make(struct amp *a, const struct record *r, struct scrape **scrape,
-                        struct err *e)
+/* Counts what does not. */
+static bool is_passed_over(struct amp *a, struct slice tenant)
+{
+    bool passed_over = !comes_here(&a->route, tenant);
+    if (passed_over) {
+        cell_add(metrics_cell(a->metrics, M_RW_ELSEWHERE, &tenant), 1);
+    }
+    return passed_over;
+}
+
+/* What a record comes to, in order of time; NULL: nothing. */
+struct scrapes {
+    struct scrape *first;
+    struct scrape *behind; /* of a row: stale markers */
+};
+
+static bool batch_take(struct amp *a, const struct record *r, struct scrapes *out, struct err *e)
 {
     struct batch b;
     struct wire_shape *shape;
     if (!batch_decode(r->value, &batch_default_caps, &a->arena, &b, e)) {
         return false;
     }
-    if (b.shape.len > 0 && !comes_here(&a->route, b.tenant)) {
-        cell_add(metrics_cell(a->metrics, M_RW_ELSEWHERE, &b.tenant), 1);
+    return b.shape.len == 0 || is_passed_over(a, b.tenant) ||
+           (shape_get(a, &b, &shape, e) &&
+            (shape->n_series == 0 || scrape_new(&b, shape, &out->first, e)));
+}
+
+static bool row_scrape(struct amp *a, const struct record *r, const struct row *row, bool stale,
+                       struct scrape **out, struct err *e)
+{
+    struct batch b;
+    uint32_t n_series;
+    struct hash128 key;
+    if (!rows_batch(&a->rows, row, stale, &b, &n_series, &key, e)) {
+        return false;
+    }
+    if (n_series == 0) {
         return true;
     }
-    return b.shape.len == 0 || (shape_get(a, &b, &shape, e) &&
-                                (shape->n_series == 0 || scrape_new(&b, shape, scrape, e)));
+    b.received_ms = r->timestamp_ms; /* the log's time when the window closed */
+    struct shape shape;
+    struct slice part_suffix;
+    struct wire_shape *wire = shape_find(a, key, &b);
+    if (wire == NULL && rows_shape(&a->rows, row, &a->arena, &shape, &part_suffix, e)) {
+        wire = shape_add(a, key, &shape, b.tenant, part_suffix, e);
+    }
+    return wire != NULL && scrape_new(&b, wire, out, e);
+}
+
+static bool row_take(struct amp *a, const struct record *r, struct scrapes *out, struct err *e)
+{
+    struct row row;
+    if (!rows_read(&a->rows, r->value, &a->arena, &row, e)) {
+        return false;
+    }
+    return row.shape == NULL || is_passed_over(a, row.rollup.tenant) ||
+           (row_scrape(a, r, &row, false, &out->first, e) &&
+            row_scrape(a, r, &row, true, &out->behind, e));
 }
 
 static bool reject(struct amp *a, const struct record *r, struct err *e)
@@ -169,21 +233,33 @@ static bool reject(struct amp *a, const struct record *r, struct err *e)
     return true;
 }
 
+static void scrape_hand(struct amp *a, const struct record *r, struct scrape *scrape,
+                        bool redelivered, struct moment now)
+{
+    if (scrape != NULL) {
+        scrape->partition = r->partition;
+        scrape->offset = r->offset;
+        scrape->redelivered = redelivered;
+        sender_take(a->sender, scrape, now);
+    }
+}
+
 bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct moment now,
               struct err *e)
 {
-    struct scrape *scrape = NULL;
+    struct scrapes scrapes = {NULL, NULL};
     arena_reset(&a->arena);
-    if (r->value.ptr != NULL && !scrape_make(a, r, &scrape, e)) {
+    if (r->value.ptr != NULL && !(rows_are(r->value) ? row_take : batch_take)(a, r, &scrapes, e)) {
+        scrape_free(scrapes.first);
         return e->kind == ERR_BAD_INPUT && reject(a, r, e);
     }
-    if (scrape == NULL) {
-        a->hooks.release(a->hooks.ctx, r->partition, r->offset);
-        return true;
+    if (scrapes.first != NULL && scrapes.behind != NULL) {
+        a->hooks.hold(a->hooks.ctx, r->partition, r->offset); /* each releases it */
     }
-    scrape->partition = r->partition;
-    scrape->offset = r->offset;
-    scrape->redelivered = redelivered;
-    sender_take(a->sender, scrape, now);
+    scrape_hand(a, r, scrapes.first, redelivered, now);
+    scrape_hand(a, r, scrapes.behind, redelivered, now);
+    if (scrapes.first == NULL && scrapes.behind == NULL) {
+        a->hooks.release(a->hooks.ctx, r->partition, r->offset);
+    }
     return true;
 }

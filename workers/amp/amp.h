@@ -1,10 +1,12 @@
-/* The step of amp: a record of a series topic in, a scrape for the sender out. Heartbeats are done
- * at once; what can't be read goes to the DLQ by reference; delta-temporality series are counted
- * and left to the other sinks.
+/* The step of amp: a record of a series topic or of rollups in, scrapes for the sender out.
+ * Heartbeats are done at once; what can't be read goes to the DLQ by reference; delta-temporality
+ * series are counted and left to the other sinks (of rollups their totals go).
  *
- *   record ──► batch ──► shape's wire form (cached) ──► scrape ──► sender */
+ *   record ──► batch ────────────────┬──► shape's wire form (cached) ──► scrape ──► sender
+ *   record ──► row ──► batch (rows.h)┘ */
 #pragma once
 
+#include "rows.h"
 #include "sender.h"
 
 /* Whose samples go to this destination; the others' records are passed over. */
@@ -23,6 +25,7 @@ struct amp_options {
     size_t max_metadata_bytes;
     struct amp_route route; /* lives as long as amp */
     bool templates;         /* compressed once (template.h) */
+    struct rows_options rows;
 };
 
 struct amp;

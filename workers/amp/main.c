@@ -28,7 +28,8 @@ static bool check(const struct config *c, struct err *e)
             "share the partitions, and each lack what the other got");
     }
     struct auth_options auth;
-    return auth_options_of(c, &auth, e);
+    struct rows_options rows;
+    return worker_rows_of(c, &rows, e) && auth_options_of(c, &auth, e);
 }
 
 static int run(const struct config *config, struct metrics *metrics)

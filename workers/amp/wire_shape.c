@@ -23,6 +23,7 @@ struct writer {
     struct buf name;
     struct label_set set;
     struct slice tenant_label;
+    struct slice part_suffix;
     struct slice tenant;
 };
 
@@ -97,6 +98,7 @@ static void part_put(struct writer *w, const struct series *s, const char *suffi
     buf_reset(&w->name);
     buf_put_slice(&w->name, s->metric);
     buf_put_slice(&w->name, slice_str(suffix));
+    buf_put_slice(&w->name, w->part_suffix);
     labels_of(w, s, buf_slice(&w->name), le);
     size_t at = w->bytes.len;
     buf_le32(&w->bytes, 0);
@@ -198,11 +200,13 @@ static bool shape_put(struct writer *w, const struct shape *shape, struct wire_s
     return true;
 }
 
-bool wire_shape_new(const struct shape *shape, struct slice tenant, const char *tenant_label,
+bool wire_shape_new(const struct shape *shape, struct slice tenant, const struct wire_names *names,
                     size_t max_bytes, struct wire_shape **out, struct err *e)
 {
     struct wire_shape *made = calloc(1, sizeof *made);
-    struct writer w = {.tenant_label = slice_str(tenant_label), .tenant = tenant};
+    struct writer w = {.tenant_label = slice_str(names->tenant_label),
+                       .part_suffix = names->part_suffix,
+                       .tenant = tenant};
     buf_init(&w.bytes, max_bytes);
     buf_init(&w.labels, max_bytes);
     buf_init(&w.name, max_bytes);

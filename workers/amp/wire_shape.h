@@ -58,9 +58,15 @@ static inline bool wire_series_is_scalar(const struct wire_series *s)
     return s->kind == SERIES_COUNTER || s->kind == SERIES_GAUGE;
 }
 
-/* tenant_label: "" = none. One reference is the caller's. ERR_BAD_INPUT: labels beyond max_bytes.
- */
-bool wire_shape_new(const struct shape *shape, struct slice tenant, const char *tenant_label,
+/* What goes into labels beside what the shape says. */
+struct wire_names {
+    const char *tenant_label; /* carries the tenant's name; "" = none */
+    struct slice part_suffix; /* of classic histograms: behind _bucket, _sum and _count */
+};
+
+/* One reference is the caller's. The series may be in any order. ERR_BAD_INPUT: labels beyond
+ * max_bytes. */
+bool wire_shape_new(const struct shape *shape, struct slice tenant, const struct wire_names *names,
                     size_t max_bytes, struct wire_shape **out, struct err *e) MUST_CHECK;
 static inline struct wire_shape *wire_shape_ref(struct wire_shape *w)
 {

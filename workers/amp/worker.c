@@ -203,9 +203,36 @@ static void faults_of(const struct config *c, struct sender_options *o)
 #endif
 }
 
-static struct amp_options options_of(const struct config *c)
+bool worker_rows_of(const struct config *c, struct rows_options *out, struct err *e)
+{
+    const char *const *names;
+    size_t n = config_list(c, "rollup_columns", &names);
+    const char *form = config_str(c, "rollup_names");
+    *out = (struct rows_options){.plain = strcmp(form, "plain") == 0};
+    for (size_t i = 0; i < n; i++) {
+        enum row_column column;
+        if (!row_column_of(names[i], &column)) {
+            return err_set(e, ERR_CONFIG,
+                           "rollup_columns: \"%.40s\" is not delta, min, max, sum or count",
+                           names[i]);
+        }
+        out->columns |= 1U << column;
+    }
+    if (!out->plain && strcmp(form, "suffix") != 0) {
+        return err_set(e, ERR_CONFIG, "rollup_names: \"%.40s\" is not suffix or plain", form);
+    }
+    if (out->plain && config_list(c, "topics", &names) != 1) {
+        return err_set(e, ERR_CONFIG,
+                       "rollup_names=plain takes one topic: the windows of others would get the "
+                       "same series");
+    }
+    return true;
+}
+
+static struct amp_options options_of(const struct config *c, struct rows_options rows)
 {
     size_t memory = (size_t)config_int(c, "memory_limit_mb") << 20;
+    rows.max_shapes_bytes = memory / 16;
     struct amp_route route;
     route.n_only = config_list(c, "tenants", &route.only);
     route.n_others = config_list(c, "not_tenants", &route.others);
@@ -216,6 +243,7 @@ static struct amp_options options_of(const struct config *c)
         .metadata_interval_ms = config_int(c, "metadata_interval_ms"),
         .max_metadata_bytes = memory / 64,
         .templates = config_bool(c, "compressed_templates"),
+        .rows = rows,
         .sender =
             {
                 .protocol = (enum sender_protocol)worker_protocol(c),
@@ -274,7 +302,12 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
     if (w == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    struct amp_options options = options_of(c);
+    struct rows_options rows;
+    if (!worker_rows_of(c, &rows, e)) {
+        free(w);
+        return false;
+    }
+    struct amp_options options = options_of(c, rows);
     faults_of(c, &options.sender);
     const struct sender_hooks hooks = {
         .ctx = w,

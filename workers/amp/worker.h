@@ -38,6 +38,12 @@
         "= all")                                                                                   \
     KEY("not_tenants", LIST, "", 0, 0, "these tenants' samples go elsewhere")                      \
     KEY("tenant_label", STRING, "", 0, 0, "label that carries the tenant's name; empty = none")    \
+    KEY("rollup_columns", LIST, "min,max", 0, 0,                                                   \
+        "of rollups, beside total (counters, histograms) and last (gauges): delta, count "         \
+        "(counters), min, max, sum, count (gauges)")                                               \
+    KEY("rollup_names", STRING, "suffix", 0, 0,                                                    \
+        "suffix: <name>:<window>[:<column>]; plain: <name>[:<column>], for one window's topic "    \
+        "and a store of its own")                                                                  \
     KEY("shards", INT, "16", 1, 1000,                                                              \
         "requests under way at a time; a source's samples all go through one of them, in order")   \
     KEY("max_samples", INT, "2000", 1, 1000000, "samples per request")                             \
@@ -86,6 +92,8 @@ struct worker;
 
 /* enum sender_protocol; -1: the key says none of them. */
 int worker_protocol(const struct config *c);
+/* How rollups go; without max_shapes_bytes. ERR_CONFIG. */
+bool worker_rows_of(const struct config *c, struct rows_options *out, struct err *e) MUST_CHECK;
 
 extern const struct stage_spec amp_spec;
 

@@ -110,7 +110,7 @@ static struct wire_shape *random_shape(struct fixture *f, struct shape *shape)
                                &f->arena, shape, &e),
                   "%s", e.text);
     ck_assert_msg(
-        wire_shape_new(shape, f->batch.tenant, rnd(2) == 0 ? "" : "tenant", 64 << 20, &w, &e), "%s",
+        wire_shape_new(shape, f->batch.tenant, &(struct wire_names){.tenant_label = rnd(2) == 0 ? "" : "tenant"}, 64 << 20, &w, &e), "%s",
         e.text);
     return w;
 }
@@ -237,7 +237,7 @@ START_TEST(templates_compress)
     ck_assert(fixture_shape(f, 1, &e));
     ck_assert(shape_decode(buf_slice(&f->shape), f->batch.tenant, &shape_default_caps, &f->arena,
                            &shape, &e));
-    ck_assert(wire_shape_new(&shape, f->batch.tenant, "", 64 << 20, &w, &e));
+    ck_assert(wire_shape_new(&shape, f->batch.tenant, &(struct wire_names){.tenant_label = ""}, 64 << 20, &w, &e));
     random_columns(f);
     f->batch.times = (struct batch_times){.base_ms = INT64_C(1800000000123)};
     ck_assert(batch_decode(fixture_record(f), &batch_default_caps, &f->arena, &b, &e));

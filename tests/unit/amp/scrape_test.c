@@ -63,7 +63,7 @@ static void go(struct fixture *f, const char *tenant_label, uint32_t from, uint3
     ck_assert_msg(batch_decode(record, &batch_default_caps, &f->arena, &b, &e), "%s", e.text);
     ck_assert_msg(shape_decode(b.shape, b.tenant, &shape_default_caps, &f->arena, &shape, &e), "%s",
                   e.text);
-    ck_assert_msg(wire_shape_new(&shape, b.tenant, tenant_label, 64 << 20, &d->shape, &e), "%s",
+    ck_assert_msg(wire_shape_new(&shape, b.tenant, &(struct wire_names){.tenant_label = tenant_label}, 64 << 20, &d->shape, &e), "%s",
                   e.text);
     ck_assert_msg(scrape_new(&b, d->shape, &d->scrape, &e), "%s", e.text);
     buf_init(&d->wire, 64 << 20);
@@ -316,7 +316,7 @@ START_TEST(columns_that_do_not_fit_the_shape_are_refused)
     struct slice record = fixture_record(f);
     ck_assert(batch_decode(record, &batch_default_caps, &f->arena, &b, &e));
     ck_assert(shape_decode(b.shape, b.tenant, &shape_default_caps, &f->arena, &shape, &e));
-    ck_assert(wire_shape_new(&shape, b.tenant, "", 64 << 20, &wire, &e));
+    ck_assert(wire_shape_new(&shape, b.tenant, &(struct wire_names){.tenant_label = ""}, 64 << 20, &wire, &e));
     struct batch wrong = b;
     wrong.values.len -= 8;
     ck_assert(!scrape_new(&wrong, wire, &scrape, &e));
@@ -328,7 +328,7 @@ START_TEST(columns_that_do_not_fit_the_shape_are_refused)
     wrong.classic = SLICE_LITERAL("x");
     ck_assert(!scrape_new(&wrong, wire, &scrape, &e));
     wire_shape_unref(wire);
-    ck_assert(!wire_shape_new(&shape, b.tenant, "", 100, &wire, &e));
+    ck_assert(!wire_shape_new(&shape, b.tenant, &(struct wire_names){.tenant_label = ""}, 100, &wire, &e));
     ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
     fixture_free(f);
 }

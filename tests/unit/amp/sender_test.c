@@ -556,7 +556,7 @@ static void check_points(struct world *w, struct life *life)
                                                .series = s,
                                                .n_scalars = s->kind == SERIES_COUNTER ? 1u : 0u,
                                                .n_exp = s->kind == SERIES_EXP_HISTOGRAM ? 1u : 0u},
-                               b.tenant, "", 1 << 20, &wire, &e));
+                               b.tenant, &(struct wire_names){.tenant_label = ""}, 1 << 20, &wire, &e));
             static const char *const names[] = {"Zone", "__name__", "server", "zone"};
             size_t at = 0;
             for (int k = 0; k < 4; k++) {

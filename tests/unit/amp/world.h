@@ -190,7 +190,8 @@ static const struct sender_options usual = {
     .seed = 7,
 };
 
-static inline void world_boot(struct world *w, const struct sender_options *o)
+static inline void world_boot_rows(struct world *w, const struct sender_options *o,
+                                   const struct rows_options *rows)
 {
     struct err e = ERR_INIT;
     const struct sender_hooks hooks = {.ctx = w,
@@ -201,10 +202,18 @@ static inline void world_boot(struct world *w, const struct sender_options *o)
                                        .gap = hook_gap,
                                        .owns = hook_owns,
                                        .notice = hook_notice};
-    const struct amp_options options = {
-        .sender = *o, .tenant_label = "", .max_shapes_bytes = 1 << 20, .templates = true};
+    const struct amp_options options = {.sender = *o,
+                                        .tenant_label = "",
+                                        .max_shapes_bytes = 1 << 20,
+                                        .templates = true,
+                                        .rows = *rows};
     w->metrics = metrics_new();
     ck_assert_msg(amp_new(&options, &hooks, reject, w->metrics, &w->amp, &e), "%s", e.text);
+}
+
+static inline void world_boot(struct world *w, const struct sender_options *o)
+{
+    world_boot_rows(w, o, &(struct rows_options){0});
 }
 
 static inline struct world *world_new(const struct sender_options *o, uint64_t seed)
