@@ -399,6 +399,75 @@ START_TEST(bad_rows_go_to_the_dlq)
 }
 END_TEST
 
+static bool has_native(const struct given_row *row)
+{
+    bool has = false;
+    for (int i = 0; i < MAX_SERIES && row->series[i].metric != NULL; i++) {
+        has = has || row->series[i].kind == SERIES_EXP_HISTOGRAM;
+    }
+    return has;
+}
+
+/* Whatever a record holds: it is sent or goes to the DLQ. (Native histograms are for the store to
+ * judge, which the one in memory does not.) */
+START_TEST(damaged_rows_do_no_harm)
+{
+    const size_t n_cases = sizeof cases / sizeof cases[0];
+    struct world *w = rows_world(ALL, false);
+    struct buf sent;
+    buf_init(&sent, 16 << 20);
+    w->random += (uint64_t)_i * 2654435761u;
+    for (size_t i = 0; i < 2 * n_cases; i++) { /* the store in memory holds no more series */
+        if (has_native(&cases[i % n_cases])) {
+            continue;
+        }
+        row_add(w, &cases[i % n_cases], 0);
+        struct slice whole = w->records[w->n_records - 1];
+        uint8_t *bytes = (uint8_t *)(uintptr_t)whole.ptr;
+        for (uint64_t n = 1 + rnd(w, 3); n > 0; n--) {
+            bytes[10 + rnd(w, whole.len - 10)] ^= (uint8_t)(1 + rnd(w, 255));
+        }
+    }
+    sent_run(w, &sent);
+    ck_assert(sent.len > 0);
+    ck_assert_uint_gt(w->n_rejected_records, 0);
+    ck_assert_uint_lt(w->n_rejected_records, w->n_records);
+    buf_fini(&sent);
+    world_free(w);
+}
+END_TEST
+
+/* By the window's end: of an hour that closes a quarter of an hour later all is young enough. */
+START_TEST(age_is_from_the_end_of_the_window)
+{
+    static const struct {
+        int64_t age_ms;
+        const char *want;
+        size_t n_gaps;
+    } ages[] = {{900000, "hits_total:1h{a=b} 7 @+0\nhits_total:1h{a=b} stale @+1\n", 0},
+                {3660000, "", 1}};
+    const struct given_row hour = {.window_ms = 3600000,
+                                   .series = {{.metric = "hits_total",
+                                               .kind = SERIES_COUNTER,
+                                               .samples = 360,
+                                               .ended = true,
+                                               .v = {7, 2, 1007}}}};
+    struct sender_options o = usual;
+    o.max_sample_age_ms = 3600000;
+    o.out_of_order_ms = 600000;
+    struct world *w = world_new(&o, 1);
+    struct buf sent;
+    buf_init(&sent, 1 << 20);
+    w->now.wall_ms = T + ages[_i].age_ms;
+    row_add(w, &hour, 0);
+    sent_run(w, &sent);
+    ck_assert_str_eq(buf_c_str(&sent), ages[_i].want);
+    ck_assert_uint_eq(w->n_gaps, ages[_i].n_gaps);
+    buf_fini(&sent);
+    world_free(w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("rows");
@@ -406,6 +475,8 @@ int main(void)
     tcase_add_loop_test(c, rows_on_the_wire, 0, (int)(sizeof cases / sizeof cases[0]));
     tcase_add_test(c, one_shape_in_several_rows);
     tcase_add_test(c, bad_rows_go_to_the_dlq);
+    tcase_add_loop_test(c, damaged_rows_do_no_harm, 0, 60);
+    tcase_add_loop_test(c, age_is_from_the_end_of_the_window, 0, 2);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }
