@@ -19,6 +19,8 @@ struct amp {
     struct arena arena;  /* of one record */
     struct table shapes; /* struct wire_shape by (tenant, shape) */
     struct rows rows;
+    struct repeats repeats;
+    struct slice repeat_topic;
     struct cell *hits;
     struct cell *misses;
     struct cell *shapes_bytes;
@@ -48,6 +50,8 @@ bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_
     arena_init(&a->arena, MAX_ARENA_BYTES);
     table_init(&a->shapes, o->max_shapes_bytes, wire_shape_unref);
     rows_init(&a->rows, &o->rows);
+    repeats_init(&a->repeats, o->max_repeats_bytes);
+    a->repeat_topic = slice_str(o->repeat_topic);
     a->hits = metrics_cell(m, M_SHAPE_CACHE, &hit);
     a->misses = metrics_cell(m, M_SHAPE_CACHE, &miss);
     a->shapes_bytes = metrics_cell(m, M_SHAPE_CACHE_BYTES, NULL);
@@ -61,6 +65,7 @@ void amp_free(struct amp *a)
         return;
     }
     sender_free(a->sender);
+    repeats_fini(&a->repeats);
     table_fini(&a->shapes);
     rows_fini(&a->rows);
     metadata_fini(&a->metadata);
@@ -186,13 +191,13 @@ static bool batch_take(struct amp *a, const struct record *r, struct scrapes *ou
             (shape->n_series == 0 || scrape_new(&b, shape, &out->first, e)));
 }
 
-static bool row_scrape(struct amp *a, const struct record *r, const struct row *row, bool stale,
-                       struct scrape **out, struct err *e)
+static bool row_scrape(struct amp *a, const struct record *r, const struct row *row,
+                       enum row_part part, struct scrape **out, struct err *e)
 {
     struct batch b;
     uint32_t n_series;
     struct hash128 key;
-    if (!rows_batch(&a->rows, row, stale, &b, &n_series, &key, e)) {
+    if (!rows_batch(&a->rows, row, part, &b, &n_series, &key, e)) {
         return false;
     }
     if (n_series == 0) {
@@ -208,6 +213,24 @@ static bool row_scrape(struct amp *a, const struct record *r, const struct row *
     return wire != NULL && scrape_new(&b, wire, out, e);
 }
 
+/* For repeats. */
+static bool row_keep(struct amp *a, const struct record *r, const struct row *row,
+                     struct partition *p, struct err *e)
+{
+    struct scrape *scrape = NULL;
+    const struct rollup *rollup = &row->rollup;
+    const uint64_t stream[] = {rollup->source, (uint64_t)rollup->class, (uint64_t)rollup->part};
+    if (a->repeat_topic.len == 0 || !slice_eq(p->topic, a->repeat_topic)) {
+        return true;
+    }
+    if (!row_scrape(a, r, row, ROW_REPEAT, &scrape, e)) {
+        return false;
+    }
+    struct hash128 of = hash128_seeded(slice_of(stream, sizeof stream), hash64(rollup->tenant));
+    repeats_put(&a->repeats, of, p, scrape, rollup->window_ms);
+    return true;
+}
+
 static bool row_take(struct amp *a, const struct record *r, struct scrapes *out, struct err *e)
 {
     struct row row;
@@ -215,8 +238,9 @@ static bool row_take(struct amp *a, const struct record *r, struct scrapes *out,
         return false;
     }
     return row.shape == NULL || is_passed_over(a, row.rollup.tenant) ||
-           (row_scrape(a, r, &row, false, &out->first, e) &&
-            row_scrape(a, r, &row, true, &out->behind, e));
+           (row_scrape(a, r, &row, ROW_VALUES, &out->first, e) &&
+            row_scrape(a, r, &row, ROW_ENDS, &out->behind, e) &&
+            row_keep(a, r, &row, r->partition, e));
 }
 
 static bool reject(struct amp *a, const struct record *r, struct err *e)
@@ -251,6 +275,7 @@ bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct mo
     arena_reset(&a->arena);
     if (r->value.ptr != NULL && !(rows_are(r->value) ? row_take : batch_take)(a, r, &scrapes, e)) {
         scrape_free(scrapes.first);
+        scrape_free(scrapes.behind);
         return e->kind == ERR_BAD_INPUT && reject(a, r, e);
     }
     if (scrapes.first != NULL && scrapes.behind != NULL) {
@@ -262,4 +287,31 @@ bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct mo
         a->hooks.release(a->hooks.ctx, r->partition, r->offset);
     }
     return true;
+}
+
+bool amp_restore(struct amp *a, const struct record *r, struct partition *p, struct err *e)
+{
+    struct row row;
+    arena_reset(&a->arena);
+    if (r->value.ptr == NULL || !rows_are(r->value)) {
+        return true;
+    }
+    bool ok = rows_read(&a->rows, r->value, &a->arena, &row, e) &&
+              (row.shape == NULL || !comes_here(&a->route, row.rollup.tenant) ||
+               row_keep(a, r, &row, p, e));
+    if (!ok && e->kind == ERR_BAD_INPUT) { /* it was dead-lettered when its turn came */
+        err_reset(e);
+        return true;
+    }
+    return ok;
+}
+
+void amp_drop(struct amp *a, const struct partition *p)
+{
+    repeats_drop(&a->repeats, p);
+}
+
+void amp_turn(struct amp *a, struct moment now)
+{
+    repeats_turn(&a->repeats, a->sender, now);
 }

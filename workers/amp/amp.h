@@ -6,6 +6,7 @@
  *   record ──► row ──► batch (rows.h)┘ */
 #pragma once
 
+#include "repeats.h"
 #include "rows.h"
 #include "sender.h"
 
@@ -26,6 +27,8 @@ struct amp_options {
     struct amp_route route; /* lives as long as amp */
     bool templates;         /* compressed once (template.h) */
     struct rows_options rows;
+    const char *repeat_topic; /* its rows are sent again (repeats.h); "" = none; lives as long */
+    size_t max_repeats_bytes;
 };
 
 struct amp;
@@ -40,3 +43,10 @@ struct sender *amp_sender(struct amp *a);
 /* redelivered: it may have been sent before this assignment. */
 bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct moment now,
               struct err *e) MUST_CHECK;
+/* A record that was delivered before the assignment, for what is still to be repeated of it. */
+bool amp_restore(struct amp *a, const struct record *r, struct partition *p,
+                 struct err *e) MUST_CHECK;
+/* The partition goes. */
+void amp_drop(struct amp *a, const struct partition *p);
+/* What time has made due: before sender_turn. */
+void amp_turn(struct amp *a, struct moment now);

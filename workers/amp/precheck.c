@@ -70,6 +70,10 @@ static bool skip_old(struct sender *s, const struct piece *p, int64_t now_ms, st
 {
     bool is_new;
     struct scrape *scrape = p->scrape;
+    if (scrape->offset == NO_OFFSET) {
+        settle_skipped(s, p, REASON_TOO_OLD);
+        return true;
+    }
     if (!gaps_add(&s->gaps, scrape, p->from, p->to, REASON_TOO_OLD, now_ms, &is_new)) {
         return err_set(e, ERR_FATAL, "out of memory");
     }

@@ -123,7 +123,7 @@ static void scalars_put(struct rows *r, uint32_t series, enum series_kind kind,
 {
     for (int i = 0; i < N_ROW_COLUMNS; i++) {
         bool has = kind == SERIES_GAUGE ? columns[i].of_gauges : columns[i].of_counters;
-        if (has && (i == COLUMN_MAIN || (r->o.columns & (1U << i)) != 0)) {
+        if (has && (i == COLUMN_MAIN || (r->columns & (1U << i)) != 0)) {
             scalar_put(r, series, (enum row_column)i, values[i]);
         }
     }
@@ -217,10 +217,12 @@ static bool ended_next(const struct rollup *row, struct row_cursor *c, uint32_t 
 
 /* Moves on in all columns of the series, wanted or not. */
 static void series_put(struct rows *r, const struct row *row, struct row_cursor *c, uint32_t i,
-                       bool stale)
+                       enum row_part part)
 {
     const struct series *s = &row->shape->series[i];
-    bool wanted = ended_next(&row->rollup, c, i) || !stale;
+    bool ended = ended_next(&row->rollup, c, i);
+    bool stale = part == ROW_ENDS;
+    bool wanted = part == ROW_VALUES || ended == stale;
     struct slice total;
     switch (s->kind) {
     case SERIES_COUNTER:
@@ -260,7 +262,7 @@ static struct hash128 key_of(const struct rows *r, const struct rollup *row)
     return hash128_seeded(buf_slice(&r->points), of_shape ^ (uint64_t)row->window_ms);
 }
 
-bool rows_batch(struct rows *r, const struct row *row, bool stale, struct batch *out,
+bool rows_batch(struct rows *r, const struct row *row, enum row_part part, struct batch *out,
                 uint32_t *n_series, struct hash128 *key, struct err *e)
 {
     const struct rollup *rollup = &row->rollup;
@@ -272,8 +274,9 @@ bool rows_batch(struct rows *r, const struct row *row, bool stale, struct batch 
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         buf_reset(bufs[i]);
     }
-    for (uint32_t i = 0; i < row->shape->n_series && (!stale || rollup->n_ended > 0); i++) {
-        series_put(r, row, &c, i, stale);
+    r->columns = part == ROW_REPEAT ? 0 : r->o.columns;
+    for (uint32_t i = 0; i < row->shape->n_series && (part != ROW_ENDS || rollup->n_ended > 0); i++) {
+        series_put(r, row, &c, i, part);
     }
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
         if (!buf_ok(bufs[i])) {
@@ -284,7 +287,7 @@ bool rows_batch(struct rows *r, const struct row *row, bool stale, struct batch 
     *out = (struct batch){.tenant = rollup->tenant,
                           .class = rollup->class,
                           .source = rollup->source,
-                          .times = {.base_ms = rollup->end_ms + (stale ? 1 : 0)},
+                          .times = {.base_ms = rollup->end_ms + (part == ROW_ENDS ? 1 : 0)},
                           .values = buf_slice(&r->values),
                           .exp = buf_slice(&r->exp),
                           .classic = buf_slice(&r->classic)};

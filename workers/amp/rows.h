@@ -45,6 +45,7 @@ struct rows {
     struct buf exp;
     struct buf classic;
     struct buf points; /* struct row_point */
+    uint32_t columns;  /* wanted for it */
 };
 
 /* A row with what its shape says. */
@@ -62,9 +63,15 @@ void rows_fini(struct rows *r);
 /* Borrows from value; lives in a. Amends, heartbeats and rows of no series: without a shape. */
 bool rows_read(struct rows *r, struct slice value, struct arena *a, struct row *out,
                struct err *e) MUST_CHECK;
-/* What goes at the window's end, or (stale) behind it: a batch but for its shape, of *n_series
- * series, 0 = nothing. Borrowed until the next call. *key: equal ones have the same series. */
-bool rows_batch(struct rows *r, const struct row *row, bool stale, struct batch *out,
+enum row_part {
+    ROW_VALUES, /* at the window's end */
+    ROW_ENDS,   /* the stale markers behind it */
+    ROW_REPEAT  /* of ROW_VALUES total and last, of what has not ended */
+};
+
+/* A part as a batch but for its shape, of *n_series series, 0 = nothing. Borrowed until the next
+ * call. *key: equal ones have the same series. */
+bool rows_batch(struct rows *r, const struct row *row, enum row_part part, struct batch *out,
                 uint32_t *n_series, struct hash128 *key, struct err *e) MUST_CHECK;
 /* The series of the last rows_batch, in its order (which is not the canonical one); in a. The name
  * of a classic histogram lacks *part_suffix, which goes behind _bucket, _sum and _count. */

@@ -1,5 +1,6 @@
 #include "scrape.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "batch/histogram.h"
@@ -157,6 +158,32 @@ void scrape_free(struct scrape *s)
         wire_shape_unref(s->shape);
         free(s);
     }
+}
+
+/* Where the copy has what the scrape has at p. */
+static const void *moved(const void *p, const struct scrape *from, const struct scrape *to)
+{
+    return (const uint8_t *)to + ((const uint8_t *)p - (const uint8_t *)from);
+}
+
+struct scrape *scrape_again(const struct scrape *s, int64_t t_ms)
+{
+    assert(s->times == NULL);
+    struct scrape *made = malloc(s->n_bytes);
+    if (made == NULL) {
+        return NULL;
+    }
+    memcpy(made, s, s->n_bytes);
+    made->shape = wire_shape_ref(s->shape);
+    made->n_unsettled = s->shape->n_series;
+    made->values = moved(s->values, s, made);
+    made->histograms = moved(s->histograms, s, made);
+    made->exp_at = moved(s->exp_at, s, made);
+    made->classic_at = moved(s->classic_at, s, made);
+    made->origin.topic.ptr = moved(s->origin.topic.ptr, s, made);
+    made->base_ms = made->min_ms = made->max_ms = t_ms;
+    made->usual_times = time_is_usual(t_ms);
+    return made;
 }
 
 /* --- encoding --- */

@@ -8,6 +8,9 @@
 #include "stage/record.h"
 #include "wire_shape.h"
 
+/* Of a scrape that is a repeat: it owes nothing to Kafka. */
+enum { NO_OFFSET = -1 };
+
 struct scrape {
     struct scrape *next; /* in a queue */
     struct wire_shape *shape;
@@ -48,6 +51,8 @@ struct piece {
 bool scrape_new(const struct batch *b, struct wire_shape *shape, struct scrape **out,
                 struct err *e) MUST_CHECK;
 void scrape_free(struct scrape *s);
+/* The same points at another time; s is of one time. NULL: out of memory. */
+struct scrape *scrape_again(const struct scrape *s, int64_t t_ms);
 
 static inline int64_t scrape_time_ms(const struct scrape *s, uint32_t point)
 {

@@ -23,7 +23,9 @@ static void finish(struct sender *s, const struct piece *p, bool counted)
         int64_t offset = scrape->offset;
         s->n_queued_bytes -= scrape->n_bytes;
         scrape_free(scrape);
-        s->hooks.release(s->hooks.ctx, partition, offset);
+        if (offset != NO_OFFSET) {
+            s->hooks.release(s->hooks.ctx, partition, offset);
+        }
     }
 }
 
@@ -82,6 +84,10 @@ void settle_already_there(struct sender *s, const struct piece *p)
 bool settle_dead(struct sender *s, const struct piece *p, const char *reason, const char *text,
                  struct err *e)
 {
+    if (p->scrape->offset == NO_OFFSET) {
+        settle_skipped(s, p, reason);
+        return true;
+    }
     for (uint32_t i = p->from; i < p->to; i++) {
         const struct letter letter = {.scrape = p->scrape,
                                       .point = i,

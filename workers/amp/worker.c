@@ -6,7 +6,8 @@
 #include "letter.h"
 #include "run/log.h"
 
-enum { MAX_LETTER_BYTES = 65536 };
+/* A row's Kafka timestamp is the log's time when its window closed: about its end, or later. */
+enum { MAX_LETTER_BYTES = 65536, REPEATED_MS = 75 * 60 * 1000 };
 
 struct worker {
     struct amp *amp;
@@ -14,6 +15,7 @@ struct worker {
     struct store *store;
     struct stage *stage; /* while it runs */
     const char *group;   /* of the stage: names the destination in gaps */
+    const char *repeat_topic;
     struct buf letter;
     struct err failed; /* in a callback of the store */
 };
@@ -139,6 +141,7 @@ static bool worker_drive(void *ctx, struct stage *s, int wake_fd, int timeout_ms
     struct worker *w = ctx;
     struct sender *sender = amp_sender(w->amp);
     w->stage = s;
+    amp_turn(w->amp, moment_now());
     if (!sender_turn(sender, moment_now(), e)) {
         return false;
     }
@@ -151,6 +154,42 @@ static bool worker_drive(void *ctx, struct stage *s, int wake_fd, int timeout_ms
         return false;
     }
     return sender_turn(sender, moment_now(), e);
+}
+
+/* While rows are read back. */
+struct restoring {
+    struct worker *worker;
+    struct partition *partition;
+    int64_t committed;
+};
+
+static bool restore_one(void *ctx, const struct record *r, struct err *e)
+{
+    struct restoring *x = ctx;
+    /* What is not committed comes again by itself, and in order. */
+    return r->offset >= x->committed || amp_restore(x->worker->amp, r, x->partition, e);
+}
+
+/* Reads back the rows that may still have to be repeated. */
+static bool worker_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed,
+                           struct slice metadata, struct err *e)
+{
+    struct worker *w = ctx;
+    struct restoring x = {w, p, committed};
+    int64_t from;
+    (void)metadata;
+    if (committed < 0 || w->repeat_topic[0] == '\0' || !slice_eq_str(p->topic, w->repeat_topic)) {
+        return true;
+    }
+    return stage_offset_at(s, w->repeat_topic, p->number, clock_now_ms() - REPEATED_MS, &from, e) &&
+           (from >= committed ||
+            stage_restore(s, w->repeat_topic, p->number, from, restore_one, &x, e));
+}
+
+static void worker_drop(void *ctx, struct partition *p)
+{
+    struct worker *w = ctx;
+    amp_drop(w->amp, p);
 }
 
 static bool worker_has_room(void *ctx)
@@ -171,6 +210,8 @@ const struct stage_spec amp_spec = {
     .name = "amp",
     .kind = STAGE_SINK,
     .outputs = outputs,
+    .recover = worker_recover,
+    .drop = worker_drop,
     .step = worker_step,
     .drive = worker_drive,
     .has_room = worker_has_room,
@@ -232,7 +273,7 @@ bool worker_rows_of(const struct config *c, struct rows_options *out, struct err
 static struct amp_options options_of(const struct config *c, struct rows_options rows)
 {
     size_t memory = (size_t)config_int(c, "memory_limit_mb") << 20;
-    rows.max_shapes_bytes = memory / 16;
+    rows.max_shapes_bytes = memory / 32;
     struct amp_route route;
     route.n_only = config_list(c, "tenants", &route.only);
     route.n_others = config_list(c, "not_tenants", &route.others);
@@ -244,6 +285,8 @@ static struct amp_options options_of(const struct config *c, struct rows_options
         .max_metadata_bytes = memory / 64,
         .templates = config_bool(c, "compressed_templates"),
         .rows = rows,
+        .repeat_topic = config_str(c, "rollup_repeat_topic"),
+        .max_repeats_bytes = memory / 32,
         .sender =
             {
                 .protocol = (enum sender_protocol)worker_protocol(c),
@@ -320,6 +363,7 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
         .notice = hook_notice,
     };
     buf_init(&w->letter, MAX_LETTER_BYTES);
+    w->repeat_topic = config_str(c, "rollup_repeat_topic");
     w->group = config_str(c, "group")[0] != '\0' ? config_str(c, "group") : "sluice-amp";
     if (!amp_new(&options, &hooks, reject_record, m, &w->amp, e) || !auth_open(w, c, e) ||
         !store_open(w, c, e)) {

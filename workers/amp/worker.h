@@ -44,6 +44,9 @@
     KEY("rollup_names", STRING, "suffix", 0, 0,                                                    \
         "suffix: <name>:<window>[:<column>]; plain: <name>[:<column>], for one window's topic "    \
         "and a store of its own")                                                                  \
+    KEY("rollup_repeat_topic", STRING, "metrics.rollup.1h", 0, 0,                                  \
+        "of this topic the last total and last are sent again every 5 minutes until the next is "  \
+        "due, since instant queries look back no further; empty = of none")                        \
     KEY("shards", INT, "16", 1, 1000,                                                              \
         "requests under way at a time; a source's samples all go through one of them, in order")   \
     KEY("max_samples", INT, "2000", 1, 1000000, "samples per request")                             \

@@ -206,7 +206,8 @@ static inline void world_boot_rows(struct world *w, const struct sender_options 
                                         .tenant_label = "",
                                         .max_shapes_bytes = 1 << 20,
                                         .templates = true,
-                                        .rows = *rows};
+                                        .rows = *rows,
+                                        .repeat_topic = "metrics.rollup.1h"};
     w->metrics = metrics_new();
     ck_assert_msg(amp_new(&options, &hooks, reject, w->metrics, &w->amp, &e), "%s", e.text);
 }
