@@ -1,5 +1,6 @@
-"""sluice-rollup under disturbance, over an input that does not change: kill -9, SIGTERM, zombies, joins, leaves, a broker's death;
-12 of them here, tests/soak has the long form. The rows of three disturbed workers are, byte for byte, those of one undisturbed."""
+"""sluice-rollup under disturbance, over an input that does not change: kill -9, SIGTERM, zombies, joins, leaves, a
+broker's death; 12 of them here, tests/soak has the long form. The rows of three disturbed workers are, byte for byte,
+those of one undisturbed."""
 import os
 
 from tests.fault import counter
@@ -30,17 +31,22 @@ def test_rows_survive_disturbances(stack3, say):
     stack3.create_topic(rollup_check.ADMITTED, PARTITIONS)
     for run in ("calm", "disturbed"):
         rollup_runs.create_topics(stack3, run, PARTITIONS)
-    messages = rollup_logs.generate(seed=5, n_messages=200 * max(DISTURBANCES, 12), n_servers=24, n_partitions=PARTITIONS)
+    n_messages = 200 * max(DISTURBANCES, 12)
+    messages = rollup_logs.generate(seed=5, n_messages=n_messages, n_servers=24, n_partitions=PARTITIONS)
     rollup_runs.put(stack3, messages, PARTITIONS)
     calm = calm_rows(stack3)
     # Each record takes its time, so that the log lasts.
-    chaos = Chaos(stack3, lambda name: start(stack3, "disturbed", name, **{"fault.slow_us": 20000}), 3, SESSION_S, seed=29,
+    slow = {"fault.slow_us": 35000}
+    chaos = Chaos(stack3, lambda name: start(stack3, "disturbed", name, **slow), 3, SESSION_S, seed=29,
                   pause_s=(0.5, 1.5))
     chaos.run(DISTURBANCES)
+    done = sum(rollup_runs.position(stack3, "disturbed").values())
+    left = sum(stack3.ends(rollup_check.ADMITTED).values()) - done
     rollup_runs.wait_through(stack3, "disturbed", 120)
     chaos.finish()
     disturbed = rollup_runs.rows_of(stack3, "disturbed")
-    say(f"{sum(map(len, calm.values()))} records of {len(calm)} streams; {chaos.summary(counter.metric)}")
+    say(f"{sum(map(len, calm.values()))} records of {len(calm)} streams; {left} of the input were left at the end; "
+        f"{chaos.summary(counter.metric)}")
     assert rollup_runs.differences(calm, disturbed) == []
     assert sum(map(len, calm.values())) > 300
     assert set(chaos.exit_codes) <= {-9, 0, 3}
@@ -50,7 +56,8 @@ def test_rows_survive_disturbances(stack3, say):
 
 
 def one_point(at_s, ts_s, value, source="gs"):
-    return Message(0, T0_MS + at_s * 1000, "demo", source, "standard", [(DEATHS, Sample(T0_MS + ts_s * 1000, 0, value))])
+    points = [(DEATHS, Sample(T0_MS + ts_s * 1000, 0, value))]
+    return Message(0, T0_MS + at_s * 1000, "demo", source, "standard", points)
 
 
 def start_runs(stack, runs):
@@ -101,8 +108,8 @@ def test_a_kill_in_the_middle_and_what_rests_on_each_rule(stack):
 
 
 def test_rows_that_are_not_visible_yet_are_waited_for(stack):
-    """A transaction that somebody leaves open in .1m hides rows which are committed behind it; the workers are killed meanwhile. To
-    read their state only to the last stable offset would miss those rows."""
+    """A transaction that somebody leaves open in .1m hides rows which are committed behind it; the workers are killed
+    meanwhile. To read their state only to the last stable offset would miss those rows."""
     runs = {"healthy": {}, "to_lso": {"fault.restore_to_lso": True}}
     workers = start_runs(stack, runs)
     log = interleaved(400)

@@ -1,4 +1,4 @@
-"""Runs of sluice-rollup over a log that does not change: into topics of their own, so that one run is held against another."""
+"""Runs of sluice-rollup over a log that does not change: into topics of their own, so that one is held against another."""
 import collections
 
 from tests.flow import rollup_check
@@ -41,7 +41,7 @@ def wait_through(stack, group, timeout_s=90):
 
 
 def rows_of(stack, name):
-    """{(resolution, partition, key): [(timestamp, value)]}: what must be the same, whatever happened. The key is the source."""
+    """{(resolution, partition, key): [(timestamp, value)]}: must be the same, whatever happened. The key is the source."""
     found = collections.defaultdict(list)
     for rows in ROWS:
         for r in stack.read_committed(f"{name}.{rows}", timeout_s=120):

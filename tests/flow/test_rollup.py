@@ -69,8 +69,8 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(stack, messages, say):
 
 def reset(stack, *arguments):
     """(exit code, what it says)"""
-    done = subprocess.run([stack.places.binary("sluice-offsets"), "reset", "--set", f"kafka.bootstrap.servers={stack.bootstrap}",
-                           *arguments], capture_output=True, text=True, timeout=120, check=False)
+    command = [stack.places.binary("sluice-offsets"), "reset", "--set", f"kafka.bootstrap.servers={stack.bootstrap}"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -92,14 +92,17 @@ def test_a_group_that_is_reset_changes_no_row(stack, messages, say):
         moved = stack.committed("run", rollup_check.ADMITTED)
         assert all(moved[p][0] < committed[p][0] for p in committed)
         worker.start()
-        wait_for(lambda: all(at[0] >= committed[p][0] for p, at in stack.committed("run", rollup_check.ADMITTED).items()), 60,
-                 "the end of the log again")
+        wait_for(lambda: is_back(stack, committed), 60, "the end of the log again")
         worker.stop()
         assert rollup_runs.differences(rows, rollup_runs.rows_of(stack, "run")) == []
     ahead = str(max(offset for offset, _ in committed.values()) + 1)
     code, text = reset(stack, "--group", "run", "--to", ahead)
     assert code == 2 and "--force" in text
     refuses_a_foreign_offset(stack, worker)
+
+
+def is_back(stack, committed):
+    return all(at[0] >= committed[p][0] for p, at in stack.committed("run", rollup_check.ADMITTED).items())
 
 
 def refuses_a_foreign_offset(stack, worker):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/vectors/rollup/*.bin: rows of rollups, written by the tests' oracle from small generated logs; to be run again when
-rollup.avsc changes (build/venv/bin/python tests/vectors/make_rollup.py)."""
+"""Makes tests/vectors/rollup/*.bin: rows of rollups, written by the tests' oracle from small generated logs; to be run
+again when rollup.avsc changes (build/venv/bin/python tests/vectors/make_rollup.py)."""
 import pathlib
 import sys
 

@@ -23,9 +23,11 @@ static const char usage[] =
     "usage: sluice-offsets topics apply|check [--json] [--config FILE] [--set key=value]…\n"
     "  apply   creates the topics that are missing and changes settings that differ\n"
     "  check   says what is missing or differs\n"
-    "       sluice-offsets reset --group GROUP --to earliest|-30m|OFFSET [--dry-run] [--force] [--config FILE] [--set key=value]…\n"
-    "  reset   moves a stopped rollup group back; -30m (s, m, h) is log time before the committed one, an offset is for each\n"
-    "          partition of the topic. It reads the log for the time that belongs there; the rows do not change.\n"
+    "       sluice-offsets reset --group GROUP --to earliest|-30m|OFFSET [--dry-run] [--force]\n"
+    "                      [--config FILE] [--set key=value]…\n"
+    "  reset   moves a stopped rollup group back; -30m (s, m, h) is log time before the committed one, an offset\n"
+    "          is for each partition of the topic. It reads the log for the time that belongs there; the rows do\n"
+    "          not change.\n"
     "exit codes: 0 all is as defined; 1 something differs or failed; 2 usage or configuration\n"
     "keys: sluice-offsets topics apply --help\n";
 

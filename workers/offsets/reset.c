@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "batch/rollup.h"
+#include "batch/rollup_commit.h"
 #include "stage/topics.h"
 
 #include <errno.h>
@@ -11,8 +12,6 @@
 #include <string.h>
 
 enum { CALL_MS = 15000, POLL_MS = 200, MAX_TEXT = 128, ARENA_BYTES = 64 << 20 };
-
-#define NEVER (-(INT64_C(1) << 60)) /* rollup's word for the time before all others */
 
 enum target_kind { TO_EARLIEST, TO_BACK, TO_OFFSET };
 
@@ -57,14 +56,13 @@ static bool target_read(const char *text, struct target *out, struct err *e)
 
 static bool metadata_read(const rd_kafka_topic_partition_t *at, struct place *out)
 {
-    char text[MAX_TEXT] = {0};
-    int version = 0;
-    if (at->metadata_size >= MAX_TEXT || at->metadata == NULL) {
+    struct rollup_commit c;
+    if (!rollup_commit_read(slice_of(at->metadata, at->metadata_size), &c)) {
         return false;
     }
-    memcpy(text, at->metadata, at->metadata_size);
-    return sscanf(text, "rollup %d position %" SCNd64 " log_ms %" SCNd64, &version, &out->position,
-                  &out->log_ms) == 3 && version == 1;
+    out->position = c.position;
+    out->log_ms = c.log_ms;
+    return true;
 }
 
 /* The time that the record brings: a batch's received_ms; of other records their own. */
@@ -79,7 +77,7 @@ static int64_t time_of(struct scan *x, const rd_kafka_message_t *m)
     struct rollup row;
     arena_reset(&x->arena);
     bool is_row = rollup_decode(slice_of(m->payload, m->len), &x->arena, &row, &why);
-    return is_row ? rd_kafka_message_timestamp(m, NULL) : NEVER; /* a bad record tells no time */
+    return is_row ? rd_kafka_message_timestamp(m, NULL) : ROLLUP_NEVER; /* a bad record tells no time */
 }
 
 /* Is the offset at hand where we go, log time before and with it being so? */
@@ -133,7 +131,7 @@ static bool scan_message(struct scan *x, const rd_kafka_message_t *m, int64_t ba
 static bool scan_partition(struct scan *x, int32_t number, int64_t low, int64_t end,
                            int64_t back_to_ms, struct place *out, struct err *e)
 {
-    struct place at = {low, NEVER, 0};
+    struct place at = {low, ROLLUP_NEVER, 0};
     bool found = x->target.kind == TO_EARLIEST || low >= end;
     bool at_end = false;
     if (!found && !assign_at(x, number, low, e)) {
@@ -168,7 +166,7 @@ static bool settle(struct scan *x, rd_kafka_topic_partition_t *at, struct place 
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return err_set_code(e, ERR_RETRY, code, "end: %s", rd_kafka_err2str(code));
     }
-    *old = (struct place){at->offset, NEVER, at->offset};
+    *old = (struct place){at->offset, ROLLUP_NEVER, at->offset};
     bool is_ours = metadata_read(at, old);
     if (!is_ours && x->target.kind == TO_BACK) {
         return err_set(e, ERR_CONFIG, "its commit says no log time to go back from; use --to earliest or an offset");
@@ -190,14 +188,18 @@ static bool settle(struct scan *x, rd_kafka_topic_partition_t *at, struct place 
 
 static bool metadata_write(rd_kafka_topic_partition_t *at, const struct place *p, struct err *e)
 {
-    char *text = NULL;
-    int n = asprintf(&text, "rollup 1 position %" PRId64 " log_ms %" PRId64, p->position, p->log_ms);
-    if (n < 0) {
+    struct buf text;
+    size_t len;
+    const struct rollup_commit c = {p->position, p->log_ms};
+    buf_init(&text, MAX_TEXT);
+    rollup_commit_put(&c, &text);
+    if (!buf_ok(&text)) {
+        buf_fini(&text);
         return err_set(e, ERR_FATAL, "out of memory");
     }
     free(at->metadata);
-    at->metadata = text; /* the list frees it */
-    at->metadata_size = (size_t)n;
+    at->metadata_size = text.len;
+    at->metadata = buf_take(&text, &len); /* the list frees it */
     at->offset = p->offset;
     return true;
 }
@@ -234,12 +236,14 @@ static bool offsets_alter(struct scan *x, const rd_kafka_topic_partition_list_t 
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS + 1000);
     bool ok = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
     if (!ok) {
-        (void)err_set(e, ERR_RETRY, "alter offsets: %s", event == NULL ? "no answer" : rd_kafka_event_error_string(event));
+        (void)err_set(e, ERR_RETRY, "alter offsets: %s",
+                      event == NULL ? "no answer" : rd_kafka_event_error_string(event));
     }
     size_t n = 0;
+    const rd_kafka_AlterConsumerGroupOffsets_result_t *result =
+        ok ? rd_kafka_event_AlterConsumerGroupOffsets_result(event) : NULL;
     const rd_kafka_group_result_t **groups =
-        ok ? rd_kafka_AlterConsumerGroupOffsets_result_groups(rd_kafka_event_AlterConsumerGroupOffsets_result(event), &n)
-           : NULL;
+        result == NULL ? NULL : rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &n);
     for (size_t i = 0; ok && i < n; i++) {
         const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[i]);
         const rd_kafka_topic_partition_list_t *done = rd_kafka_group_result_partitions(groups[i]);

@@ -18,8 +18,8 @@ static const char *const hourly_outputs[] = {
 
 #define ROLLUP_SPEC(the_name, the_outputs, n_rows)                                                 \
     {                                                                                              \
-        .name = the_name, .kind = STAGE_TRANSFORM, .outputs = the_outputs,                         \
-        .n_copartitioned = n_rows, .recover = rollup_recover, .step = rollup_step,                 \
+        .name = (the_name), .kind = STAGE_TRANSFORM, .outputs = (the_outputs),                     \
+        .n_copartitioned = (n_rows), .recover = rollup_recover, .step = rollup_step,               \
         .give_up = rollup_give_up, .flush = rollup_flush, .pulse = rollup_pulse,                   \
         .checkpoint = rollup_checkpoint, .drop = rollup_drop, .tick = rollup_tick,                 \
     }

@@ -1,11 +1,11 @@
 #include "rollup.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "batch/rollup_commit.h"
 #include "exports.h"
 #include "hour.h"
 #include "minute.h"
@@ -13,7 +13,7 @@
 #include "run/log.h"
 #include "stage/dlq.h"
 
-enum { DECODE_BYTES = 32 << 20, MAX_TEXT = 128, LEAST_QUEUE_BYTES = 32 << 20 };
+enum { DECODE_BYTES = 32 << 20, MAX_TEXT = 60, LEAST_QUEUE_BYTES = 32 << 20 };
 
 bool rollup_new(const struct rollup_options *o, struct metrics *m, struct rollup_worker **out,
                 struct err *e)
@@ -99,34 +99,20 @@ void rollup_drop(void *ctx, struct partition *p)
     p->state = NULL;
 }
 
-/* What the group committed: where the log goes on, and log time there. */
-struct resume {
-    int64_t log_ms;
-    int64_t passed_on; /* heartbeats and letters below are out */
-};
-
-static const char metadata_format[] = "rollup 1 position %" PRId64 " log_ms %" PRId64;
-
-static bool metadata_read(struct slice metadata, int64_t committed, struct resume *out,
-                          struct err *e)
+/* What the group committed: where the log goes on. */
+static bool commit_read(struct slice metadata, int64_t committed, struct rollup_commit *out,
+                        struct err *e)
 {
-    char text[MAX_TEXT] = {0};
-    int version = 0;
-    *out = (struct resume){NEVER, 0};
-    if (committed < 0) {
-        return true; /* a new group, at the log's beginning */
+    *out = (struct rollup_commit){.log_ms = NEVER};
+    if (committed < 0 || rollup_commit_read(metadata, out)) {
+        return true; /* -1: a new group, at the log's beginning */
     }
-    memcpy(text, metadata.ptr, metadata.len < MAX_TEXT ? metadata.len : 0);
-    int n = sscanf(text, "rollup %d position %" SCNd64 " log_ms %" SCNd64, &version,
-                   &out->passed_on, &out->log_ms);
-    if (n != 3 || version != 1) {
-        return err_set(e, ERR_CONFIG,
-                       "the committed offset %" PRId64
-                       " has not our metadata but \"%.60s\": another tool "
-                       "has set it. Set it by: sluice-offsets reset --group …",
-                       committed, text);
-    }
-    return true;
+    return err_set(e, ERR_CONFIG,
+                   "the committed offset %" PRId64
+                   " has not our metadata but \"%.*s\": another tool has "
+                   "set it. Set it by: sluice-offsets reset --group …",
+                   committed, metadata.len < MAX_TEXT ? (int)metadata.len : MAX_TEXT,
+                   metadata.len == 0 ? "" : (const char *)metadata.ptr);
 }
 
 struct restoring {
@@ -168,8 +154,8 @@ bool rollup_recover(void *ctx, struct stage *s, struct partition *p, int64_t com
                     struct slice metadata, struct err *e)
 {
     struct rollup_worker *w = ctx;
-    struct resume resume;
-    if (!metadata_read(metadata, committed, &resume, e)) {
+    struct rollup_commit resume;
+    if (!commit_read(metadata, committed, &resume, e)) {
         return false;
     }
     if (!owned_new(w, p, e) || (s != NULL && !restore(w, s, p, resume.log_ms, e))) {
@@ -177,7 +163,7 @@ bool rollup_recover(void *ctx, struct stage *s, struct partition *p, int64_t com
         return false;
     }
     struct owned_rows *o = p->state;
-    o->passed_on = resume.passed_on;
+    o->passed_on = resume.position;
     if (o->minute != NULL) {
         minute_restored(o->minute, resume.log_ms);
     } else {
@@ -202,8 +188,9 @@ void rollup_checkpoint(void *ctx, struct partition *p, int64_t position, struct 
     if (passed_on < o->passed_on) {
         passed_on = o->passed_on; /* rereading what was passed on before */
     }
+    const struct rollup_commit c = {passed_on, needs.log_before_ms};
     out->offset = needs.offset;
-    buf_printf(out->metadata, metadata_format, passed_on, needs.log_before_ms);
+    rollup_commit_put(&c, out->metadata);
 }
 
 /* ---- records ---- */

@@ -108,10 +108,14 @@ bool sending_drain(struct sending *s, struct outbox *out, struct err *e)
         struct outbox_mark mark = outbox_mark(out);
         size_t n = 0;
         if (!group_out(s, out, &n, e)) {
+            bool has_room_later = mark.n > 0 || mark.n_reserved_bytes > 0;
             outbox_rewind(out, mark);
-            bool is_full = e->kind == ERR_RETRY;
-            err_reset(e);
-            return is_full || err_set(e, ERR_FATAL, "rows can't be put out");
+            if (e->kind == ERR_RETRY && has_room_later) {
+                err_reset(e);
+                return true;
+            }
+            e->kind = ERR_FATAL;
+            return err_wrap(e, "a source's rows need a larger transaction, see commit_max_bytes");
         }
         for (; n > 0; n--) {
             struct parcel *p = &s->parcels[s->first++];

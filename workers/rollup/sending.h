@@ -36,7 +36,7 @@ bool sending_put(struct sending *s, const struct parcel *p, struct slice bytes,
 bool sending_put_row(struct sending *s, const struct leaving *l, int output,
                      struct err *e) MUST_CHECK;
 /* Into the outbox, as far as there is room; what belongs together stays so. True also when nothing
- * fits. */
+ * fits now; ERR_FATAL: not even into an empty one. */
 bool sending_drain(struct sending *s, struct outbox *out, struct err *e) MUST_CHECK;
 /* The input that is needed as long as parcels wait. */
 struct place sending_needs(const struct sending *s, struct place first);

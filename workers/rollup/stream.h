@@ -7,11 +7,12 @@
 #pragma once
 
 #include "batch/rollup.h"
+#include "batch/rollup_commit.h"
 #include "deadlines.h"
 #include "late.h"
 #include "row.h"
 
-#define NEVER (-(INT64_C(1) << 60)) /* a time before all others */
+#define NEVER ROLLUP_NEVER /* a time before all others */
 
 enum { MAX_RECENT_SHAPES = 8, NO_SLOT = -1 };
 

@@ -1,4 +1,5 @@
 #include "batch/rollup.h"
+#include "batch/rollup_commit.h"
 
 #include "batch/histogram.h"
 
@@ -283,6 +284,39 @@ START_TEST(a_bad_row_is_refused)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    bool is_ours;
+} commits[] = {
+    {"rollup 1 position 4711 log_ms 1700000000000", true},
+    {"rollup 1 position 0 log_ms -1152921504606846976", true},
+    {"", false},
+    {"rollup 2 position 1 log_ms 1", false},
+    {"rollup 1 position 1", false},
+    {"rollup 1 position 1 log_ms", false},
+    {"rollup 1 position 1 log_ms ", false},
+    {"rollup 1 position -1 log_ms 1", false},
+    {"rollup 1 position 1 log_ms 1 ", false},
+    {"rollup 1 position x log_ms 1", false},
+    {"rollup 1 position 1 log_ms 9223372036854775808", false},
+    {"rollup 1 position 1 log_ms --1", false},
+};
+
+START_TEST(a_commit_says_what_it_is)
+{
+    struct rollup_commit c;
+    struct buf again;
+    const char *text = commits[_i].text;
+    ck_assert_msg(rollup_commit_read(slice_str(text), &c) == commits[_i].is_ours, "%s", text);
+    if (commits[_i].is_ours) {
+        buf_init(&again, 100);
+        rollup_commit_put(&c, &again);
+        ck_assert_str_eq(buf_c_str(&again), text);
+        buf_fini(&again);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rollup");
@@ -291,6 +325,7 @@ int main(void)
     tcase_add_test(t, equal_times_take_one);
     tcase_add_test(t, a_prefix_is_refused);
     tcase_add_loop_test(t, a_bad_row_is_refused, 0, (int)(sizeof bad_rows / sizeof bad_rows[0]));
+    tcase_add_loop_test(t, a_commit_says_what_it_is, 0, (int)(sizeof commits / sizeof commits[0]));
     suite_add_tcase(s, t);
     return run_suite(s);
 }

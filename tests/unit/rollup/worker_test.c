@@ -131,15 +131,34 @@ END_TEST
 START_TEST(rows_without_room_keep_their_input)
 {
     struct rig r;
+    struct err e = ERR_INIT;
+    const struct outgoing other = {.output = OUTPUT_DLQ, .value = SLICE_LITERAL("something")};
     rig_open(&r, 64);
     begin(&r, -1, "");
     batch(&r, 7, t0_ms + 1000, false);
     batch(&r, 11, t0_ms + 76000, false);
+    ck_assert(outbox_put(&r.out, &other, &e));
     ck_assert_int_eq(commit(&r, 12, OUTPUT_ROWS), 0);
     says(&r, 7, "rollup 1 position 12 log_ms -1152921504606846976");
     r.out.arena.max_bytes = OUTBOX_BYTES;
     ck_assert_int_eq(commit(&r, 12, OUTPUT_ROWS), 1);
     says(&r, 11, "rollup 1 position 12 log_ms 1700000041000");
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_row_beyond_any_transaction_is_an_error)
+{
+    struct rig r;
+    struct err e = ERR_INIT;
+    rig_open(&r, 64);
+    begin(&r, -1, "");
+    batch(&r, 7, t0_ms + 1000, false);
+    batch(&r, 11, t0_ms + 76000, false);
+    outbox_reset(&r.out);
+    ck_assert(!rollup_flush(r.worker, &r.partition, &r.out, &e));
+    ck_assert_int_eq(e.kind, ERR_FATAL);
+    ck_assert_ptr_nonnull(strstr(e.text, "commit_max_bytes"));
     rig_close(&r);
 }
 END_TEST
@@ -195,6 +214,7 @@ int main(void)
     TCase *t = tcase_create("worker");
     tcase_add_test(t, the_commit_is_the_earliest_record_needed);
     tcase_add_test(t, rows_without_room_keep_their_input);
+    tcase_add_test(t, a_row_beyond_any_transaction_is_an_error);
     tcase_add_test(t, heartbeats_and_letters_leave_once);
     tcase_add_loop_test(t, a_foreign_commit_is_refused, 0,
                         (int)(sizeof foreign / sizeof foreign[0]));
