@@ -147,13 +147,7 @@ static int64_t retry_ms(struct sender *s, const struct shard *shard, int64_t ret
                        : own;
 }
 
-/* --- the queue --- */
-
-void work_push(struct shard *shard, struct work *w)
-{
-    w->next = shard->stack;
-    shard->stack = w;
-}
+/* --- taking in --- */
 
 void sender_take(struct sender *s, struct scrape *scrape, struct moment now)
 {
@@ -178,68 +172,6 @@ void sender_take(struct sender *s, struct scrape *scrape, struct moment now)
     shard->last = scrape;
     shard->n_points += n;
     shard->n_bytes += scrape->n_wire_bytes;
-}
-
-static int64_t queue_due_ms(const struct sender *s, const struct shard *shard)
-{
-    if (shard->first == NULL) {
-        return INT64_MAX;
-    }
-    bool full = shard->n_points >= s->o.max_samples || shard->n_bytes >= s->o.max_bytes;
-    return full ? 0 : shard->first->taken_ms + s->o.batch_deadline_ms;
-}
-
-/* Of the oldest scrape's points as many as a request of that size has room for, at least one. A
- * scrape that fits into a request of its own is not cut: templates are for whole ones. */
-static uint32_t points_that_fit(const struct sender *s, const struct shard *shard,
-                                const struct work *w, size_t n_bytes)
-{
-    const struct scrape *scrape = shard->first;
-    uint32_t n_series = scrape->shape->n_series;
-    uint32_t left = n_series - shard->first_at;
-    size_t per_point = scrape->n_wire_bytes / n_series + 1;
-    size_t by_bytes = n_bytes < s->o.max_bytes ? (s->o.max_bytes - n_bytes) / per_point : 0;
-    uint32_t room = w->n_points < s->o.max_samples ? s->o.max_samples - w->n_points : 0;
-    room = by_bytes < room ? (uint32_t)by_bytes : room;
-    room = room == 0 && w->n_points == 0 ? 1 : room;
-    if (room < left && w->n_points > 0 && left <= s->o.max_samples &&
-        scrape->n_wire_bytes <= s->o.max_bytes) {
-        return 0;
-    }
-    return room < left ? room : left;
-}
-
-static struct work *queue_cut(struct sender *s, struct shard *shard)
-{
-    size_t n_scrapes = 0;
-    uint32_t n_points = 0;
-    for (const struct scrape *c = shard->first; c != NULL && n_points <= s->o.max_samples;
-         c = c->next) {
-        n_points += c->shape->n_series;
-        n_scrapes++;
-    }
-    struct work *w = work_new(n_scrapes + 1);
-    size_t n_bytes = 0;
-    while (w != NULL && shard->first != NULL && w->n_pieces <= n_scrapes) {
-        struct scrape *scrape = shard->first;
-        uint32_t n = points_that_fit(s, shard, w, n_bytes);
-        if (n == 0) {
-            break;
-        }
-        size_t n_piece_bytes = scrape->n_wire_bytes / scrape->shape->n_series * n;
-        work_add(w, (struct piece){
-                        .scrape = scrape, .from = shard->first_at, .to = shard->first_at + n});
-        n_bytes += n_piece_bytes;
-        shard->n_points -= n;
-        shard->first_at += n;
-        if (shard->first_at < scrape->shape->n_series) {
-            break;
-        }
-        shard->n_bytes -= scrape->n_wire_bytes;
-        shard->first = scrape->next;
-        shard->first_at = 0;
-    }
-    return w;
 }
 
 /* --- a request --- */
@@ -468,14 +400,13 @@ static bool is_unversed(const struct shard *shard, const struct sender_answer *a
     return shard->version == WRITE_2 && (a->status == 415 || (taken && !a->counts_written));
 }
 
-/* From now on 1.0, and this request again. Taken it may have been all the same. */
+/* From now on 1.0, and this request again. */
 static void fall_back(struct sender *s, struct shard *shard, const struct sender_answer *a)
 {
     if (s->packer.version != WRITE_1) {
         s->packer.version = WRITE_1;
         s->hooks.notice(s->hooks.ctx, NOTICE_FALLBACK, a->status, "");
     }
-    shard->current->maybe_there = shard->current->maybe_there || a->status != 415;
     shard->resume_ms = 0;
 }
 
@@ -506,6 +437,8 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
         return true;
     }
     if (is_unversed(shard, a)) {
+        /* Taken it may have been all the same. */
+        shard->current->maybe_there = shard->current->maybe_there || a->status != 415;
         if (s->o.protocol == PROTOCOL_AUTO) {
             fall_back(s, shard, a);
             return true;

@@ -1,5 +1,5 @@
-/* The inside of the sender, shared by sender.c (queues, requests), refused.c (bisection, limits)
- * and settle.c (accounting). */
+/* The inside of the sender, shared by sender.c (requests, answers), queue.c,
+ * refused.c and bisect.c (culprits, limits), precheck.c and settle.c (accounting). */
 #pragma once
 
 #include "pack.h"
@@ -115,4 +115,10 @@ bool gaps_flush(struct sender *s, int64_t now_ms, struct err *e) MUST_CHECK;
 
 /* sender.c */
 int64_t backoff_ms(struct sender *s, uint32_t n_failures);
+
+/* queue.c */
 void work_push(struct shard *shard, struct work *w);
+/* When the next request is to be cut; INT64_MAX: nothing is there. */
+int64_t queue_due_ms(const struct sender *s, const struct shard *shard);
+/* The oldest scrapes, as much as a request has room for; NULL: out of memory. */
+struct work *queue_cut(struct sender *s, struct shard *shard);
