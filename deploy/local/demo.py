@@ -8,6 +8,7 @@ from deploy.local.places import StackError
 from deploy.local.s3proxy import BUCKET
 from deploy.local.table import Table, seconds
 from deploy.local.verify import count_samples, metric_names, query
+from deploy.local.workers import PARQUET_AGE_MS
 
 RATE = 20000
 SECONDS = 150  # a whole minute lies within, whenever it starts, and is closed before the end
@@ -74,7 +75,7 @@ def _judge_files(stack, last, say):
     answers = parquet.ask(stack.places, stack.places.data / "s3" / BUCKET)
     rows, series, files = answers["counts"][0]
     say(f"in S3      {rows:12,}   rows of {series:,} series in {files} Parquet files, {last.bytes_stored:,.0f} bytes: "
-        f"{last.bytes_stored / max(rows, 1):.2f} bytes per sample")
+        f"{last.bytes_stored / max(rows, 1):.2f} bytes per sample, in files of only {PARQUET_AGE_MS // 1000} s")
     say("  SELECT metric, count(*), count(DISTINCT source), min(value), max(value) … WHERE kind = 'counter', by DuckDB:")
     for metric, n, sources, low, high in answers["answer"]:
         say(f"  {metric:<40} {n:10,} samples of {sources} servers, from {low:,.0f} to {high:,.0f}")

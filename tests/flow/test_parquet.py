@@ -2,6 +2,7 @@
 as they were, read by pyarrow; starts, changed configurations, and what only an operator may decide."""
 import json
 import random
+import threading
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -65,6 +66,9 @@ class Site:
 
     def audit(self):
         return Audit(self.stack, self.bucket, self.topic)
+
+
+NOTHING_LISTED = 200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
 @pytest.fixture(scope="module")
@@ -259,8 +263,7 @@ def test_a_key_for_each_tenant_and_tags(site):
     def answer(request):
         if request.method == "PUT":
             seen[request.path] = request.headers
-        empty = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
-        return 200, empty if request.method == "GET" else b"", {"ETag": '"x"'}
+        return NOTHING_LISTED if request.method == "GET" else (200, b"", {"ETag": '"x"'})
 
     stub = Endpoint(answer)
     site.send_raw(*(batches.batch("gs-1", [batches.gauge("g", 1.0)], T0_MS, tenant=t) for t in ("demo", "studio-b")))
@@ -275,6 +278,27 @@ def test_a_key_for_each_tenant_and_tags(site):
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"].endswith(f"key/{name}")
         assert headers["x-amz-tagging"] == "team=game&x=%C3%BC" and headers["If-None-Match"] == "*"
         assert headers["x-amz-checksum-crc32c"] and headers["x-amz-meta-rows"] == "1"
+
+
+def test_an_end_while_s3_does_not_answer(site):
+    """SIGTERM: the request that hangs is left to itself."""
+    asked, never = threading.Event(), threading.Event()
+
+    def answer(request):
+        if request.method == "GET":
+            return NOTHING_LISTED
+        asked.set()
+        return lambda connection: never.wait()
+
+    stub = Endpoint(answer)
+    site.send_raw(batches.batch("gs-1", [batches.gauge("g", 1.0)], T0_MS))
+    worker = site.start(endpoint=stub.url, request_timeout_ms=120_000, shutdown_ms=4000)
+    assert asked.wait(30)
+    worker.stop()
+    assert worker.process.exit_code() == 0
+    assert site.committed()[0][1].startswith('{"first":0,"last":0,')
+    never.set()
+    stub.stop()
 
 
 PLAIN = {"endpoint": "http://127.0.0.1:1", "max_backoff_ms": 1000, "min_backoff_ms": 50, "aws.region": "x"}

@@ -218,7 +218,7 @@ bool uploader_open(const struct uploader_options *o, struct uploader **out, stru
     pthread_mutex_init(&u->lock, NULL);
     for (int i = 0; i < o->n_threads && i < MAX_THREADS; i++) {
         if (!start_thread(u, e)) {
-            uploader_close(u);
+            (void)!uploader_close(u);
             return false;
         }
     }
@@ -241,10 +241,13 @@ static bool all_idle(struct uploader *u)
     return idle;
 }
 
-void uploader_close(struct uploader *u)
+bool uploader_close(struct uploader *u)
 {
-    if (u == NULL || !all_idle(u)) {
-        return;
+    if (u == NULL) {
+        return true;
+    }
+    if (!all_idle(u)) {
+        return false;
     }
     for (int i = 0; i < u->n_threads; i++) {
         pthread_join(u->threads[i], NULL);
@@ -257,6 +260,7 @@ void uploader_close(struct uploader *u)
     pthread_mutex_destroy(&u->lock);
     pthread_cond_destroy(&u->changed);
     free(u);
+    return true;
 }
 
 static void enqueue(struct uploader *u, struct upload *j)

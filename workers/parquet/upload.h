@@ -28,9 +28,9 @@ struct uploader_options {
 /* The strings outlive the uploader. */
 bool uploader_open(const struct uploader_options *o, struct uploader **out,
                    struct err *e) MUST_CHECK;
-/* Jobs are given up. One in the middle of a request is left to itself, and its memory with it: the
- * process ends. */
-void uploader_close(struct uploader *u);
+/* Jobs are given up. False: one is in the middle of a request and did not come back; it is left to
+ * itself, with all that it uses: the process has to end now. */
+bool uploader_close(struct uploader *u) MUST_CHECK;
 
 /* A range whose intent is answered. */
 struct upload_order {

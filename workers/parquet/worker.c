@@ -358,10 +358,9 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
 
 void worker_free(struct worker *w)
 {
-    if (w == NULL) {
-        return;
+    if (w == NULL || !uploader_close(w->uploader)) {
+        return; /* a thread still uses what is here; the process ends */
     }
-    uploader_close(w->uploader);
     credentials_close(w->credentials);
     arena_fini(&w->arena);
     if (w->wake_fd >= 0) {
