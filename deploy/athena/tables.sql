@@ -39,22 +39,34 @@ TBLPROPERTIES (
   'storage.location.template' = 'S3_LOCATION/samples/dt=${dt}/hour=${hour}/');
 
 -- Rollups: a row per series and window, ts is the window's end (its samples lie in [end - window, end)); dt and hour are those
--- of its samples, so that a window ending at midnight lies in the day before. revision 0 is the window as it closed. What came
--- later makes further rows of the same window, with revisions above 0 (the offset at which it left, and one), which hold the
--- late amounts alone, to be added (delta, sum, count) or compared (min, max); `late` is the part of delta that belongs to
--- earlier windows and is in their revisions. Read them through the views, which merge all of that.
--- total: the increase since the series was first seen; delta: within the window; both corrected for resets. Gauges: sum, count,
--- min, max, last. Histograms: count, sum and buckets of the window, as in samples.
+-- of its samples, so that a window ending at midnight lies in the day before. revision 0 is the window as it closed. Samples
+-- that came later make further rows of the same window at 1 m, of a revision above 0 that tells them apart: they hold the late
+-- amounts alone, to be added (delta, sum, count) or compared (min, max). `late` of revision 0 is the part of delta that belongs to
+-- earlier windows. Read rollups through the views, which merge all of that.
+-- Counters: total, the increase since the series was first seen; delta, within the window; both corrected for resets; last, the
+-- newest raw value, and last_ts_ms its time, which may lie before the window. Gauges: sum, min, max, last. count: the samples.
+-- ended: the newest point in the window is a stale marker.
+-- Histograms have total, delta, late and last as columns of their own, as the samples have theirs: total_count and total_sum,
+-- native ones total_exp_*, those of explicit buckets total_bucket_counts, with bucket_bounds for all four.
 CREATE EXTERNAL TABLE IF NOT EXISTS rollup_1m (
   tenant string, metric string, kind string, temporality string, unit string, class string, series string, source string,
   labels map<string,string>,
   ts timestamp, ts_ms bigint, revision bigint,
   total double, delta double, late double, sum double, count bigint, min double, max double,
   last double, last_ts_ms bigint, ended boolean,
-  exp_schema int, exp_zero_threshold double, exp_zero_count bigint,
-  exp_positive_index array<int>, exp_positive_count array<bigint>,
-  exp_negative_index array<int>, exp_negative_count array<bigint>,
-  bucket_bounds array<double>, bucket_counts array<bigint>,
+  total_count bigint, total_sum double, total_exp_schema int, total_exp_zero_threshold double, total_exp_zero_count bigint,
+  total_exp_positive_index array<int>, total_exp_positive_count array<bigint>,
+  total_exp_negative_index array<int>, total_exp_negative_count array<bigint>, total_bucket_counts array<bigint>,
+  delta_count bigint, delta_sum double, delta_exp_schema int, delta_exp_zero_threshold double, delta_exp_zero_count bigint,
+  delta_exp_positive_index array<int>, delta_exp_positive_count array<bigint>,
+  delta_exp_negative_index array<int>, delta_exp_negative_count array<bigint>, delta_bucket_counts array<bigint>,
+  late_count bigint, late_sum double, late_exp_schema int, late_exp_zero_threshold double, late_exp_zero_count bigint,
+  late_exp_positive_index array<int>, late_exp_positive_count array<bigint>,
+  late_exp_negative_index array<int>, late_exp_negative_count array<bigint>, late_bucket_counts array<bigint>,
+  last_count bigint, last_sum double, last_exp_schema int, last_exp_zero_threshold double, last_exp_zero_count bigint,
+  last_exp_positive_index array<int>, last_exp_positive_count array<bigint>,
+  last_exp_negative_index array<int>, last_exp_negative_count array<bigint>, last_bucket_counts array<bigint>,
+  bucket_bounds array<double>,
   kafka_partition int, kafka_offset bigint,
   region string, az string, cluster string, shard_id string, instance_type string, build_id string, queue string,
   asn_bucket string, le string)
@@ -75,10 +87,19 @@ CREATE EXTERNAL TABLE IF NOT EXISTS rollup_5m (
   ts timestamp, ts_ms bigint, revision bigint,
   total double, delta double, late double, sum double, count bigint, min double, max double,
   last double, last_ts_ms bigint, ended boolean,
-  exp_schema int, exp_zero_threshold double, exp_zero_count bigint,
-  exp_positive_index array<int>, exp_positive_count array<bigint>,
-  exp_negative_index array<int>, exp_negative_count array<bigint>,
-  bucket_bounds array<double>, bucket_counts array<bigint>,
+  total_count bigint, total_sum double, total_exp_schema int, total_exp_zero_threshold double, total_exp_zero_count bigint,
+  total_exp_positive_index array<int>, total_exp_positive_count array<bigint>,
+  total_exp_negative_index array<int>, total_exp_negative_count array<bigint>, total_bucket_counts array<bigint>,
+  delta_count bigint, delta_sum double, delta_exp_schema int, delta_exp_zero_threshold double, delta_exp_zero_count bigint,
+  delta_exp_positive_index array<int>, delta_exp_positive_count array<bigint>,
+  delta_exp_negative_index array<int>, delta_exp_negative_count array<bigint>, delta_bucket_counts array<bigint>,
+  late_count bigint, late_sum double, late_exp_schema int, late_exp_zero_threshold double, late_exp_zero_count bigint,
+  late_exp_positive_index array<int>, late_exp_positive_count array<bigint>,
+  late_exp_negative_index array<int>, late_exp_negative_count array<bigint>, late_bucket_counts array<bigint>,
+  last_count bigint, last_sum double, last_exp_schema int, last_exp_zero_threshold double, last_exp_zero_count bigint,
+  last_exp_positive_index array<int>, last_exp_positive_count array<bigint>,
+  last_exp_negative_index array<int>, last_exp_negative_count array<bigint>, last_bucket_counts array<bigint>,
+  bucket_bounds array<double>,
   kafka_partition int, kafka_offset bigint,
   region string, az string, cluster string, shard_id string, instance_type string, build_id string, queue string,
   asn_bucket string, le string)
@@ -99,10 +120,19 @@ CREATE EXTERNAL TABLE IF NOT EXISTS rollup_1h (
   ts timestamp, ts_ms bigint, revision bigint,
   total double, delta double, late double, sum double, count bigint, min double, max double,
   last double, last_ts_ms bigint, ended boolean,
-  exp_schema int, exp_zero_threshold double, exp_zero_count bigint,
-  exp_positive_index array<int>, exp_positive_count array<bigint>,
-  exp_negative_index array<int>, exp_negative_count array<bigint>,
-  bucket_bounds array<double>, bucket_counts array<bigint>,
+  total_count bigint, total_sum double, total_exp_schema int, total_exp_zero_threshold double, total_exp_zero_count bigint,
+  total_exp_positive_index array<int>, total_exp_positive_count array<bigint>,
+  total_exp_negative_index array<int>, total_exp_negative_count array<bigint>, total_bucket_counts array<bigint>,
+  delta_count bigint, delta_sum double, delta_exp_schema int, delta_exp_zero_threshold double, delta_exp_zero_count bigint,
+  delta_exp_positive_index array<int>, delta_exp_positive_count array<bigint>,
+  delta_exp_negative_index array<int>, delta_exp_negative_count array<bigint>, delta_bucket_counts array<bigint>,
+  late_count bigint, late_sum double, late_exp_schema int, late_exp_zero_threshold double, late_exp_zero_count bigint,
+  late_exp_positive_index array<int>, late_exp_positive_count array<bigint>,
+  late_exp_negative_index array<int>, late_exp_negative_count array<bigint>, late_bucket_counts array<bigint>,
+  last_count bigint, last_sum double, last_exp_schema int, last_exp_zero_threshold double, last_exp_zero_count bigint,
+  last_exp_positive_index array<int>, last_exp_positive_count array<bigint>,
+  last_exp_negative_index array<int>, last_exp_negative_count array<bigint>, last_bucket_counts array<bigint>,
+  bucket_bounds array<double>,
   kafka_partition int, kafka_offset bigint,
   region string, az string, cluster string, shard_id string, instance_type string, build_id string, queue string,
   asn_bucket string, le string)

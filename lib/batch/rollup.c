@@ -279,6 +279,11 @@ static bool fields_check(const struct rollup *r, struct err *e)
     return (r->shape.len == 0) == (r->n_series == 0) || bad(e, "series without a shape");
 }
 
+bool rollup_is(struct slice bytes)
+{
+    return versions_have(&rollup_versions, bytes);
+}
+
 bool rollup_decode(struct slice bytes, struct arena *a, struct rollup *out, struct err *e)
 {
     struct slice body;

@@ -64,6 +64,8 @@ struct rollup_amend_columns {
 };
 void rollup_amend_encode(const struct rollup_amend_columns *c, struct buf *out);
 
+/* Do the bytes begin as a rollup's? What else is on a topic has another schema. */
+bool rollup_is(struct slice bytes);
 /* Bytes are borrowed, arrays live in a. An unknown fingerprint is ERR_BAD_INPUT and named. Only
  * what rollup_encode would have written passes, but for the columns against the shape:
  * rollup_check. */

@@ -292,6 +292,22 @@ static bool convert(const struct schema_versions *v, const struct schema_version
                                      v->name, from->fingerprint, failed);
 }
 
+bool versions_have(const struct schema_versions *v, struct slice bytes)
+{
+    struct cursor c = cursor_of(bytes);
+    struct slice head = cursor_take(&c, AVRO_HEAD_BYTES);
+    uint64_t fingerprint;
+    if (!cursor_ok(&c) || memcmp(head.ptr, v->head, 2) != 0) {
+        return false;
+    }
+    memcpy(&fingerprint, head.ptr + 2, sizeof fingerprint);
+    bool has = fingerprint == v->current.fingerprint;
+    for (size_t i = 0; i < v->n_former; i++) {
+        has = has || fingerprint == v->former[i].fingerprint;
+    }
+    return has;
+}
+
 bool versions_body(const struct schema_versions *v, struct slice bytes, size_t max_bytes,
                    struct arena *a, struct slice *out, struct err *e)
 {

@@ -24,6 +24,8 @@ struct schema_versions {
 extern struct schema_versions batch_versions;
 extern struct schema_versions shape_versions;
 
+/* Do the bytes begin as a record of one of these schemas? */
+bool versions_have(const struct schema_versions *v, struct slice bytes);
 /* The record behind the head, in the current schema: borrowed from bytes or, from a former one,
  * in a, of at most max_bytes. Unknown fingerprints are ERR_BAD_INPUT, and named. */
 bool versions_body(const struct schema_versions *v, struct slice bytes, size_t max_bytes,

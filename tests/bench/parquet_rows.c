@@ -58,8 +58,7 @@ static struct range *range_new(const struct variant *v)
     struct layout l;
     struct range *r;
     struct err e = ERR_INIT;
-    must_be(layout_init(&l, "samples", "", 24, false, labels, sizeof labels / sizeof *labels, &e),
-            &e);
+    must_be(layout_init(&l, "", 24, false, labels, sizeof labels / sizeof *labels, &e), &e);
     must_be(range_open(&o, &l, &r, &e), &e);
     return r;
 }

@@ -84,8 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err e = ERR_INIT;
     arena_init(&a, MAX_BYTES);
     if (batch_decode(slice_of(data, size), &batch_default_caps, &a, &b, &e)) {
-        if (!layout_init(&l, "samples", "p", 1, size % 3 == 0, labels, 2, &e) ||
-            !range_open(&o, &l, &r, &e)) {
+        if (!layout_init(&l, "p", 1, size % 3 == 0, labels, 2, &e) || !range_open(&o, &l, &r, &e)) {
             fail("no range", e.text);
         }
         range_check(r, &b);

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 
 #include "base/hash.h"
-#include "table_def.h"
 
 enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS, MAX_TENANT = 200 };
 
@@ -63,10 +62,10 @@ static void tenant_put(struct slice tenant, struct buf *out)
     }
 }
 
-void key_put(const struct layout *l, const struct key_range *range, int64_t slot,
-             struct slice tenant, struct buf *out)
+void key_put(const struct layout *l, enum table_id table, const struct key_range *range,
+             int64_t slot, struct slice tenant, struct buf *out)
 {
-    buf_printf(out, "%s%s%s/", l->prefix, l->prefix[0] == '\0' ? "" : "/", l->table->name);
+    buf_printf(out, "%s%s%s/", l->prefix, l->prefix[0] == '\0' ? "" : "/", table_name(table));
     if (l->tenant_level) {
         buf_put_slice(out, SLICE_LITERAL("tenant="));
         tenant_put(tenant, out);

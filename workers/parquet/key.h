@@ -19,5 +19,5 @@ struct key_range {
 int64_t key_slot(int64_t ts_ms, int hours);
 /* Tenants are written with %XX but for letters, digits, "-", "_" and "."; long ones end in a hash.
  */
-void key_put(const struct layout *l, const struct key_range *range, int64_t slot,
-             struct slice tenant, struct buf *out);
+void key_put(const struct layout *l, enum table_id table, const struct key_range *range,
+             int64_t slot, struct slice tenant, struct buf *out);

@@ -6,6 +6,12 @@
 #include <strings.h>
 
 #include "table_def.h"
+#include "table_file.h"
+
+const char *table_name(enum table_id table)
+{
+    return table_def_of(table)->name;
+}
 
 const char layout_default_label_columns[] =
     "region,az,cluster,shard_id,instance_type,build_id,queue,asn_bucket,le";
@@ -44,13 +50,11 @@ static bool label_check(const struct layout *l, const char *name, struct err *e)
         return err_set(e, ERR_CONFIG, "label column %s: no label name", name);
     }
     /* Athena knows no case in names. */
-    for (const char *const *c = l->table->column_names; *c != NULL; c++) {
-        if (strcasecmp(*c, name) == 0) {
-            return err_set(e, ERR_CONFIG,
-                           "label column %s: the table has a column of that name; the label is in "
-                           "the column labels, too",
-                           name);
-        }
+    if (table_has_column(name)) {
+        return err_set(e, ERR_CONFIG,
+                       "label column %s: a table has a column of that name; the label is in the "
+                       "column labels, too",
+                       name);
     }
     for (size_t i = 0; i < l->n_label_columns; i++) {
         if (strcasecmp(l->label_columns[i], name) == 0) {
@@ -74,14 +78,10 @@ static bool text_fits(const struct layout *l, struct err *e)
                            LAYOUT_MAX_TEXT);
 }
 
-bool layout_init(struct layout *l, const char *table, const char *prefix, int hours,
-                 bool tenant_level, const char *const *labels, size_t n_labels, struct err *e)
+bool layout_init(struct layout *l, const char *prefix, int hours, bool tenant_level,
+                 const char *const *labels, size_t n_labels, struct err *e)
 {
-    *l = (struct layout){
-        .table = table_def_find(slice_str(table)), .hours = hours, .tenant_level = tenant_level};
-    if (l->table == NULL) {
-        return err_set(e, ERR_CONFIG, "there is no table %.80s", table);
-    }
+    *l = (struct layout){.hours = hours, .tenant_level = tenant_level};
     if (hours != 1 && hours != 3 && hours != 6 && hours != 24) {
         return err_set(e, ERR_CONFIG, "hours is %d and must be 1, 3, 6 or 24", hours);
     }
@@ -107,21 +107,21 @@ void layout_text(const struct layout *l, struct buf *out)
     for (size_t i = 0; i < l->n_label_columns; i++) {
         buf_printf(out, "%s\"%s\"", i == 0 ? "" : ",", l->label_columns[i]);
     }
-    buf_printf(out, "],\"prefix\":\"%s\",\"table\":\"%s\",\"tenant_level\":%s}", l->prefix,
-               l->table->name, l->tenant_level ? "true" : "false");
+    buf_printf(out, "],\"prefix\":\"%s\",\"tenant_level\":%s}", l->prefix,
+               l->tenant_level ? "true" : "false");
 }
 
 static bool object_parse(json_t *json, struct layout *out, struct err *e)
 {
     const char *labels[LAYOUT_MAX_LABEL_COLUMNS];
     size_t n_labels;
-    const char *table;
+    const char *table = "samples";
     const char *prefix;
     json_t *list;
     int hours;
     int tenant_level;
     json_error_t where;
-    if (json_unpack_ex(json, &where, JSON_STRICT, "{s:i, s:o, s:s, s:s, s:b}", "hours", &hours,
+    if (json_unpack_ex(json, &where, JSON_STRICT, "{s:i, s:o, s:s, s?s, s:b}", "hours", &hours,
                        "label_columns", &list, "prefix", &prefix, "table", &table, "tenant_level",
                        &tenant_level) != 0) {
         return err_set(e, ERR_BAD_INPUT, "%s", where.text);
@@ -137,7 +137,10 @@ static bool object_parse(json_t *json, struct layout *out, struct err *e)
             return err_set(e, ERR_BAD_INPUT, "label_columns: entry %zu is no name", i);
         }
     }
-    if (!layout_init(out, table, prefix, hours, tenant_level != 0, labels, n_labels, e)) {
+    if (strcmp(table, "samples") != 0) {
+        return err_set(e, ERR_BAD_INPUT, "there is no table %.80s", table);
+    }
+    if (!layout_init(out, prefix, hours, tenant_level != 0, labels, n_labels, e)) {
         e->kind = ERR_BAD_INPUT;
         return false;
     }

@@ -1,9 +1,9 @@
 /* All that decides how the rows of a range become objects: keys, which rows go where, which
  * columns. It stands in the intent's metadata as text, so that whoever repeats a range writes the
- * same objects whatever is configured by then. Plain data: copy it as you like.
+ * same objects whatever is configured by then. Plain data: copy it as you like. A row's table is
+ * not in it: that is told by the record's own bytes.
  *
- *   {"hours":1,"label_columns":["region"],"prefix":"metrics","table":"samples","tenant_level":false}
- */
+ *   {"hours":1,"label_columns":["region"],"prefix":"metrics","tenant_level":false} */
 #pragma once
 
 #include "base/buf.h"
@@ -16,10 +16,12 @@ enum {
     LAYOUT_MAX_TEXT = 1200 /* also in an object's metadata, of which there may be 2 KB */
 };
 
-struct table_def;
+/* Raw samples, and rollups by their window. */
+enum table_id { TABLE_SAMPLES, TABLE_ROLLUP_1M, TABLE_ROLLUP_5M, TABLE_ROLLUP_1H, N_TABLES };
+/* As in keys: "samples", "rollup_1m" … */
+const char *table_name(enum table_id table);
 
 struct layout {
-    const struct table_def *table;
     char prefix[LAYOUT_MAX_PREFIX]; /* "" or without a slash at either end */
     int hours;                      /* that share a folder: 1, 3, 6 or 24 */
     bool tenant_level;              /* an object holds one tenant, whose folder is above dt= */
@@ -31,10 +33,10 @@ struct layout {
 extern const char layout_default_label_columns[];
 
 /* What was configured; ERR_CONFIG names what can't be. Empty strings in labels are left out. */
-bool layout_init(struct layout *l, const char *table, const char *prefix, int hours,
-                 bool tenant_level, const char *const *labels, size_t n_labels,
-                 struct err *e) MUST_CHECK;
+bool layout_init(struct layout *l, const char *prefix, int hours, bool tenant_level,
+                 const char *const *labels, size_t n_labels, struct err *e) MUST_CHECK;
 /* One line of JSON, keys sorted: equal layouts have equal texts. */
 void layout_text(const struct layout *l, struct buf *out);
-/* Back. ERR_BAD_INPUT: no such text, or what layout_init would refuse. */
+/* Back. ERR_BAD_INPUT: no such text, or what layout_init would refuse. Texts from before there were
+ * rollups name the table, samples. */
 bool layout_parse(struct slice text, struct layout *out, struct err *e) MUST_CHECK;

@@ -15,8 +15,8 @@ void objects_fini(struct objects *o)
     o->held_bytes = 0;
 }
 
-static struct object *object_new(struct objects *o, struct hash128 key, int64_t slot,
-                                 struct slice tenant)
+static struct object *object_new(struct objects *o, struct hash128 key, enum table_id table,
+                                 int64_t slot, struct slice tenant)
 {
     size_t n_bytes = sizeof(struct object) + tenant.len;
     struct object *new = malloc(n_bytes);
@@ -27,7 +27,7 @@ static struct object *object_new(struct objects *o, struct hash128 key, int64_t 
     if (tenant.len > 0) {
         memcpy(text, tenant.ptr, tenant.len);
     }
-    *new = (struct object){.slot = slot, .tenant = slice_of(text, tenant.len)};
+    *new = (struct object){.table = table, .slot = slot, .tenant = slice_of(text, tenant.len)};
     if (!table_put(&o->by_key, key, new, n_bytes)) {
         free(new);
         return NULL;
@@ -36,15 +36,17 @@ static struct object *object_new(struct objects *o, struct hash128 key, int64_t 
     return new;
 }
 
-struct object *objects_get(struct objects *o, int64_t slot, struct slice tenant)
+struct object *objects_get(struct objects *o, enum table_id table, int64_t slot,
+                           struct slice tenant)
 {
     tenant = o->tenant_level ? tenant : SLICE_NONE;
-    if (o->last != NULL && o->last->slot == slot && slice_eq(o->last->tenant, tenant)) {
+    if (o->last != NULL && o->last->table == table && o->last->slot == slot &&
+        slice_eq(o->last->tenant, tenant)) {
         return o->last;
     }
-    struct hash128 key = hash128_seeded(tenant, (uint64_t)slot);
+    struct hash128 key = hash128_seeded(tenant, (uint64_t)slot + table); /* slots are whole hours */
     struct object *found = table_find(&o->by_key, key);
-    found = found != NULL ? found : object_new(o, key, slot, tenant);
+    found = found != NULL ? found : object_new(o, key, table, slot, tenant);
     o->last = found;
     return found;
 }
@@ -58,6 +60,9 @@ static int object_cmp(const void *a, const void *b)
 {
     const struct object *x = *(const struct object *const *)a;
     const struct object *y = *(const struct object *const *)b;
+    if (x->table != y->table) {
+        return x->table < y->table ? -1 : 1;
+    }
     return x->slot != y->slot ? (x->slot < y->slot ? -1 : 1) : slice_cmp(x->tenant, y->tenant);
 }
 
@@ -75,5 +80,6 @@ size_t objects_sort(const struct objects *o, const struct object **out)
 
 bool object_has(const struct object *o, const struct objects *all, const struct head *head)
 {
-    return o->slot == head->slot && (!all->tenant_level || slice_eq(o->tenant, head->tenant));
+    return o->table == head->table && o->slot == head->slot &&
+           (!all->tenant_level || slice_eq(o->tenant, head->tenant));
 }

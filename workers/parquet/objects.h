@@ -1,5 +1,5 @@
-/* The objects of a range: a slot each, with the tenant level a slot and tenant, and what is known
- * of their rows. */
+/* The objects of a range: a table and slot each, with the tenant level a tenant as well, and what
+ * is known of their rows. */
 #pragma once
 
 #include "base/buf.h"
@@ -8,6 +8,7 @@
 #include "row.h"
 
 struct object {
+    enum table_id table;
     int64_t slot;
     struct slice tenant; /* empty without the tenant level; the object's own */
     uint64_t n_rows;
@@ -25,10 +26,12 @@ struct objects {
 void objects_init(struct objects *o, bool tenant_level);
 void objects_fini(struct objects *o);
 /* The object of these rows, made if need be; NULL: no memory. */
-struct object *objects_get(struct objects *o, int64_t slot, struct slice tenant);
+struct object *objects_get(struct objects *o, enum table_id table, int64_t slot,
+                           struct slice tenant);
 /* Some may have no rows: those whose rows there was no memory for. */
 size_t objects_n(const struct objects *o);
-/* Those that have rows, in the order of slots, then tenants: how many. out has room for objects_n.
+/* Those that have rows, in the order of tables, slots, then tenants: how many. out has room for
+ * objects_n.
  */
 size_t objects_sort(const struct objects *o, const struct object **out);
 /* Whether the head's rows lie in it. */

@@ -81,7 +81,6 @@ static bool begin_at_intent(struct portion *p, struct stage *s, int64_t committe
 
 static bool begin_without_offset(struct portion *p, struct stage *s, struct err *e)
 {
-    char prefix[LAYOUT_MAX_PREFIX + 64];
     char name[400];
     const struct portion_options *o = p->options;
     intent_begin(&p->log, -1, NULL);
@@ -89,12 +88,10 @@ static bool begin_without_offset(struct portion *p, struct stage *s, struct err 
         stop(p, s, STOP_NO_OFFSET, "");
         return true;
     }
-    (void)snprintf(prefix, sizeof prefix, "%s%ssamples/", o->layout.prefix,
-                   o->layout.prefix[0] == '\0' ? "" : "/");
     (void)snprintf(name, sizeof name, "%.*s-%s-%d-", SLICE_ARG(p->partition->topic), p->topic_id,
                    p->partition->number);
     p->is_looking = true;
-    return upload_look(o->uploader, prefix, name, &p->job, e);
+    return upload_look(o->uploader, o->layout.prefix, name, &p->job, e);
 }
 
 bool portion_new(const struct portion_options *o, struct stage *s, struct partition *partition,
@@ -157,12 +154,13 @@ static bool open_range(struct portion *p, struct err *e)
     return range_open(&options, &layout, &p->range, e);
 }
 
-static void note_rows(struct portion *p, const struct record *r, uint64_t n_rows)
+static void note_rows(struct portion *p, const struct record *r, uint64_t n_rows, bool is_raw)
 {
     p->took_mono_ms = clock_mono_ms();
     if (n_rows == 0) {
         return;
     }
+    p->has_samples = p->has_samples || is_raw;
     if (p->opened_mono_ms == 0) {
         p->opened_mono_ms = p->took_mono_ms;
         p->first_ts_ms = r->timestamp_ms;
@@ -171,17 +169,24 @@ static void note_rows(struct portion *p, const struct record *r, uint64_t n_rows
     p->sum_ts_ms += (double)r->timestamp_ms * (double)n_rows;
 }
 
-bool portion_take(struct portion *p, const struct record *r, const struct batch *b, struct err *e)
+static bool record_take(struct portion *p, int64_t offset, struct record_rows rows, struct err *e)
 {
+    return rows.batch != NULL ? range_add(p->range, rows.batch, offset, e)
+                              : range_add_rollup(p->range, rows.rollup, offset, e);
+}
+
+bool portion_take(struct portion *p, const struct record *r, struct record_rows rows, struct err *e)
+{
+    bool any = rows.batch != NULL || rows.rollup != NULL;
     if (p->is_looking || p->is_opening || !intent_takes(&p->log, r->offset)) {
         return err_set(e, ERR_WAIT, "a range is being stored");
     }
-    if (b != NULL && p->range == NULL && !open_range(p, e)) {
+    if (any && p->range == NULL && !open_range(p, e)) {
         e->kind = e->kind == ERR_RETRY ? ERR_WAIT : ERR_FATAL;
         return false;
     }
     uint64_t before = p->range == NULL ? 0 : range_n_rows(p->range);
-    if (b != NULL && !range_add(p->range, b, r->offset, e)) {
+    if (any && !record_take(p, r->offset, rows, e)) {
         p->scratch_full = e->kind == ERR_RETRY;
         e->kind = e->kind == ERR_RETRY ? ERR_WAIT : e->kind;
         return false;
@@ -189,7 +194,7 @@ bool portion_take(struct portion *p, const struct record *r, const struct batch 
     p->scratch_full = false;
     uint64_t n_rows = p->range == NULL ? 0 : range_n_rows(p->range) - before;
     intent_took(&p->log, r->offset, n_rows);
-    note_rows(p, r, n_rows);
+    note_rows(p, r, n_rows, rows.batch != NULL);
     return true;
 }
 
@@ -201,11 +206,12 @@ static bool is_due(const struct portion *p)
     if (p->range == NULL || p->opened_mono_ms == 0) {
         return false;
     }
+    int64_t max_age_ms = p->has_samples ? o->raw_max_age_ms : o->rollup_max_age_ms;
     /* By log time, so that a backlog is cut as it would have been; by our own clock where the log
      * stands still. */
     return range_n_bytes(p->range) >= o->max_bytes || p->log.n_rows >= o->max_rows ||
-           p->last_ts_ms - p->first_ts_ms >= o->max_age_ms ||
-           clock_mono_ms() - p->opened_mono_ms >= o->max_age_ms;
+           p->last_ts_ms - p->first_ts_ms >= max_age_ms ||
+           clock_mono_ms() - p->opened_mono_ms >= max_age_ms;
 }
 
 static bool store(struct portion *p, struct err *e)
@@ -266,21 +272,33 @@ static bool act(struct portion *p, struct stage *s, enum intent_action action, s
 
 /* --- the job's end --- */
 
+static void count_table(struct metrics *m, enum table_id table, const struct upload_counts *c)
+{
+    struct slice stored[2] = {slice_str(table_name(table)), SLICE_LITERAL("stored")};
+    struct slice existed[2] = {stored[0], SLICE_LITERAL("existed")};
+    if (c->n_stored + c->n_existed == 0) {
+        return;
+    }
+    cell_add(metrics_cell(m, M_S3_OBJECTS, stored), (double)c->n_stored);
+    cell_add(metrics_cell(m, M_S3_OBJECTS, existed), (double)c->n_existed);
+    cell_add(metrics_cell(m, M_S3_ROWS, stored), (double)c->n_rows);
+    cell_add(metrics_cell(m, M_S3_BYTES, stored), (double)c->n_bytes);
+}
+
 static void count_stored(struct portion *p, const struct upload_status *u)
 {
     struct metrics *m = p->options->metrics;
-    struct slice stored[2] = {SLICE_LITERAL("samples"), SLICE_LITERAL("stored")};
-    struct slice existed[2] = {SLICE_LITERAL("samples"), SLICE_LITERAL("existed")};
-    cell_add(metrics_cell(m, M_S3_OBJECTS, stored), (double)u->n_stored);
-    cell_add(metrics_cell(m, M_S3_OBJECTS, existed), (double)u->n_existed);
-    cell_add(metrics_cell(m, M_S3_ROWS, stored), (double)u->n_rows);
-    cell_add(metrics_cell(m, M_S3_BYTES, stored), (double)u->n_bytes);
+    uint64_t n_rows = 0;
+    for (unsigned i = 0; i < N_TABLES; i++) {
+        count_table(m, (enum table_id)i, &u->tables[i]);
+        n_rows += u->tables[i].n_rows;
+    }
     cell_add(metrics_cell(m, M_S3_UPLOADS_ABORTED, NULL), (double)u->n_parts_aborted);
     histogram_observe(metrics_histogram(m, M_S3_SECONDS, NULL), u->seconds, 1);
-    if (u->n_rows > 0) {
-        double age_ms = (double)clock_now_ms() - p->sum_ts_ms / (double)u->n_rows;
+    if (n_rows > 0) {
+        double age_ms = (double)clock_now_ms() - p->sum_ts_ms / (double)n_rows;
         histogram_observe(metrics_histogram(m, M_FRESHNESS, NULL), age_ms < 0 ? 0 : age_ms / 1000.0,
-                          u->n_rows);
+                          n_rows);
     }
 }
 
@@ -378,6 +396,7 @@ bool portion_committed(struct portion *p, struct stage *s, struct err *e)
         range_close(p->range); /* of an empty range */
         p->range = NULL;
         p->opened_mono_ms = 0;
+        p->has_samples = false;
         p->sum_ts_ms = 0;
     }
     return act(p, s, intent_committed(&p->log), e);

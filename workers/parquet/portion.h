@@ -32,7 +32,8 @@ struct portion_options {
     bool portable;    /* range.h */
     size_t max_bytes; /* a file is due at one of these */
     uint64_t max_rows;
-    int64_t max_age_ms;
+    int64_t raw_max_age_ms;
+    int64_t rollup_max_age_ms; /* of a range without raw samples */
     size_t range_memory_bytes;
     size_t writer_memory_bytes;
     bool fault_put_before_intent;
@@ -52,6 +53,7 @@ struct portion {
     enum stop_reason stopped;
     uint64_t n_failures_seen;
     bool was_failing;
+    bool has_samples;       /* raw ones in the range */
     bool scratch_full;      /* the record at hand could not be taken in */
     int64_t opened_mono_ms; /* when the range got its first rows; 0 = none yet */
     int64_t took_mono_ms;
@@ -65,8 +67,13 @@ bool portion_new(const struct portion_options *o, struct stage *s, struct partit
                  int64_t committed, struct slice metadata, struct portion **out,
                  struct err *e) MUST_CHECK;
 void portion_free(struct portion *p);
+/* What a record has of rows: one of the two, or none. */
+struct record_rows {
+    const struct batch *batch;
+    const struct rollup *rollup;
+};
 /* ERR_WAIT: not now. */
-bool portion_take(struct portion *p, const struct record *r, const struct batch *b,
+bool portion_take(struct portion *p, const struct record *r, struct record_rows rows,
                   struct err *e) MUST_CHECK;
 /* Moves on what can be. */
 bool portion_turn(struct portion *p, struct stage *s, bool is_ending, struct err *e) MUST_CHECK;

@@ -10,7 +10,7 @@
 #include "merge.h"
 #include "run.h"
 #include "sorted_rows.h"
-#include "table_def.h"
+#include "table_file.h"
 
 enum {
     DEFAULT_ROWS_BYTES = 64 << 20,
@@ -231,12 +231,25 @@ static bool runs_join(struct range *r, struct err *e)
     return true;
 }
 
-bool range_add(struct range *r, const struct batch *b, int64_t offset, struct err *e)
+/* One of the two. */
+struct addition {
+    const struct batch *batch;
+    const struct rollup *rollup;
+    int64_t offset;
+};
+
+static bool addition_take(struct range *r, const struct addition *a, bool *full, struct err *e)
+{
+    return a->batch != NULL ? rows_add(&r->rows, a->batch, a->offset, &r->objects, full, e)
+                            : rows_add_rollup(&r->rows, a->rollup, a->offset, &r->objects, full, e);
+}
+
+static bool take(struct range *r, const struct addition *a, struct err *e)
 {
     bool full;
     uint64_t before = r->rows.n_rows;
     unsort(r);
-    if (!rows_add(&r->rows, b, offset, &r->objects, &full, e)) {
+    if (!addition_take(r, a, &full, e)) {
         return false;
     }
     if (full) {
@@ -244,12 +257,22 @@ bool range_add(struct range *r, const struct batch *b, int64_t offset, struct er
             return false;
         }
         before = 0;
-        if (!rows_add(&r->rows, b, offset, &r->objects, &full, e)) {
+        if (!addition_take(r, a, &full, e)) {
             return false;
         }
     }
     r->n_rows += r->rows.n_rows - before;
     return true;
+}
+
+bool range_add(struct range *r, const struct batch *b, int64_t offset, struct err *e)
+{
+    return take(r, &(struct addition){.batch = b, .offset = offset}, e);
+}
+
+bool range_add_rollup(struct range *r, const struct rollup *rollup, int64_t offset, struct err *e)
+{
+    return take(r, &(struct addition){.rollup = rollup, .offset = offset}, e);
 }
 
 uint64_t range_n_rows(const struct range *r)
@@ -286,7 +309,7 @@ static char *key_of(const struct range *r, const struct object *o)
     struct buf key;
     size_t len;
     buf_init(&key, MAX_KEY);
-    key_put(&r->layout, &range, o->slot, o->tenant, &key);
+    key_put(&r->layout, o->table, &range, o->slot, o->tenant, &key);
     buf_u8(&key, '\0');
     if (!buf_ok(&key)) {
         buf_fini(&key);
@@ -327,7 +350,7 @@ const char *range_key(const struct range *r, size_t i)
 struct object_facts range_facts(const struct range *r, size_t i)
 {
     const struct object *o = r->planned[i];
-    return (struct object_facts){.table = r->layout.table->name,
+    return (struct object_facts){.table = o->table,
                                  .tenant = o->tenant,
                                  .first_offset = r->first,
                                  .last_offset = r->last,
@@ -345,11 +368,11 @@ static bool memory_merge(struct range *r, const struct object *o, struct merge *
             return false;
         }
     }
-    sorted_rows_seek(&r->sorted, o->slot, o->tenant);
+    sorted_rows_seek(&r->sorted, o);
     return merge_add(m, sorted_rows_stream(&r->sorted), e);
 }
 
-static bool object_rows(struct range *r, const struct object *o, struct table_writer *w,
+static bool object_rows(struct range *r, const struct object *o, struct table_file *w,
                         struct err *e)
 {
     struct merge m;
@@ -359,7 +382,7 @@ static bool object_rows(struct range *r, const struct object *o, struct table_wr
     bool ok = runs_merge(r, o, &m, &readers, e) && memory_merge(r, o, &m, e);
     struct row_stream rows = merge_stream(&m);
     while (ok && rows.next(rows.context, &row, e)) {
-        ok = r->layout.table->put(w, &row, e);
+        ok = table_file_put(w, &row, e);
         n_rows++;
     }
     ok = ok && e->kind == ERR_NONE;
@@ -376,18 +399,19 @@ static bool object_rows(struct range *r, const struct object *o, struct table_wr
 bool range_write(struct range *r, size_t i, const struct parquet_pair *pairs, size_t n_pairs,
                  parquet_sink sink, void *sink_context, struct err *e)
 {
-    const struct table_def *table = r->layout.table;
-    const struct table_options options = {.layout = &r->layout,
-                                          .partition = r->options.partition,
-                                          .codec = PARQUET_ZSTD,
-                                          .zstd_level = r->options.zstd_level,
-                                          .portable = r->options.portable,
-                                          .max_bytes = r->options.max_writer_bytes,
-                                          .pairs = pairs,
-                                          .n_pairs = n_pairs};
-    struct table_writer *w;
-    bool ok = table->open(&options, sink, sink_context, &w, e) &&
-              object_rows(r, r->planned[i], w, e) && table->close(w, e);
-    table->free(w);
+    const struct object *o = r->planned[i];
+    const struct table_file_options options = {.table = o->table,
+                                               .layout = &r->layout,
+                                               .partition = r->options.partition,
+                                               .codec = PARQUET_ZSTD,
+                                               .zstd_level = r->options.zstd_level,
+                                               .portable = r->options.portable,
+                                               .max_bytes = r->options.max_writer_bytes,
+                                               .pairs = pairs,
+                                               .n_pairs = n_pairs};
+    struct table_file *w;
+    bool ok = table_file_open(&options, sink, sink_context, &w, e) && object_rows(r, o, w, e) &&
+              table_file_close(w, e);
+    table_file_free(w);
     return ok || err_wrap(e, "%s", r->keys[i]);
 }

@@ -1,6 +1,6 @@
-/* The rows of one range of a partition's offsets, on their way into objects. Rows are gathered in
- * memory, sorted into scratch files when that is full, and merged when an object is written: sorted
- * by tenant, metric, series and time. No Kafka, no S3.
+/* The rows of one range of a partition's offsets, raw samples and rollups, on their way into
+ * objects. Rows are gathered in memory, sorted into scratch files when that is full, and merged
+ * when an object is written: sorted by tenant, metric, series and time. No Kafka, no S3.
  *
  *   range_open → range_add … → range_plan → for each object: range_key, range_facts, range_write
  *
@@ -8,6 +8,7 @@
 #pragma once
 
 #include "batch/batch.h"
+#include "batch/rollup.h"
 #include "layout.h"
 #include "parquet/writer.h"
 
@@ -37,6 +38,10 @@ void range_close(struct range *r); /* NULL is fine */
  * is full or fails: nothing was taken or lost, call again with the same record. ERR_BAD_INPUT: no
  * batch that can be read, nothing was taken. */
 bool range_add(struct range *r, const struct batch *b, int64_t offset, struct err *e) MUST_CHECK;
+/* The same of a rollup: a row per series of its window, and one per late amount (revision > 0); an
+ * amend record has those alone. */
+bool range_add_rollup(struct range *r, const struct rollup *rollup, int64_t offset,
+                      struct err *e) MUST_CHECK;
 uint64_t range_n_rows(const struct range *r);
 /* How many bytes the objects will have, roughly. */
 size_t range_n_bytes(const struct range *r);
@@ -44,7 +49,7 @@ size_t range_n_bytes(const struct range *r);
 size_t range_held_bytes(const struct range *r);
 uint64_t range_scratch_bytes(const struct range *r);
 
-/* After the last add: what the objects are. Their order is that of the hours, then the tenants;
+/* After the last add: what the objects are. Their order is that of tables, hours, then tenants;
  * their keys depend on layout, topic, id, partition, first, last and the rows alone. No rows: no
  * objects. May be called again (with another last, or more rows added before). ERR_RETRY: no
  * memory. */
@@ -52,7 +57,7 @@ bool range_plan(struct range *r, int64_t first, int64_t last, size_t *n_objects,
                 struct err *e) MUST_CHECK;
 
 struct object_facts {
-    const char *table;
+    enum table_id table;
     struct slice tenant; /* empty without the tenant level */
     int64_t first_offset;
     int64_t last_offset;

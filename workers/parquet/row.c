@@ -2,6 +2,9 @@
 
 int head_cmp(const struct head *a, const struct head *b)
 {
+    if (a->table != b->table) {
+        return a->table < b->table ? -1 : 1;
+    }
     if (a->slot != b->slot) {
         return a->slot < b->slot ? -1 : 1;
     }
@@ -22,8 +25,9 @@ int head_cmp(const struct head *a, const struct head *b)
 
 bool head_eq(const struct head *a, const struct head *b)
 {
-    return a->slot == b->slot && a->class == b->class && slice_eq(a->tenant, b->tenant) &&
-           slice_eq(a->source, b->source) && series_cmp(&a->series, &b->series) == 0;
+    return a->table == b->table && a->slot == b->slot && a->class == b->class &&
+           slice_eq(a->tenant, b->tenant) && slice_eq(a->source, b->source) &&
+           series_cmp(&a->series, &b->series) == 0;
 }
 
 enum { FLAG_DELTA = 1 };
@@ -31,6 +35,7 @@ enum { FLAG_DELTA = 1 };
 void head_put(const struct head *h, struct buf *out)
 {
     const struct series *s = &h->series;
+    buf_u8(out, (uint8_t)h->table);
     buf_zigzag(out, h->slot);
     buf_u8(out, (uint8_t)h->class);
     buf_u8(out, (uint8_t)s->kind);
@@ -98,7 +103,8 @@ bool head_take(struct cursor *c, struct arena *a, struct head *out)
 {
     bool ok = true;
     struct series *s = &out->series;
-    *out = (struct head){.slot = cursor_zigzag(c)};
+    *out = (struct head){.table = (enum table_id)cursor_u8(c)};
+    out->slot = cursor_zigzag(c);
     out->class = (enum batch_class)cursor_u8(c);
     s->kind = (enum series_kind)cursor_u8(c);
     s->delta = cursor_u8(c) == FLAG_DELTA;
@@ -110,7 +116,8 @@ bool head_take(struct cursor *c, struct arena *a, struct head *out)
     s->unit = text_take(c, a, &ok);
     ok = labels_take(c, a, s) && ok;
     ok = bounds_take(c, a, s) && ok;
-    return ok && cursor_ok(c) && out->class < N_CLASSES && s->kind <= SERIES_CLASSIC_HISTOGRAM;
+    return ok && cursor_ok(c) && out->table < N_TABLES && out->class < N_CLASSES &&
+           s->kind <= SERIES_CLASSIC_HISTOGRAM;
 }
 
 bool head_copy(const struct head *h, struct arena *a, struct head *out)

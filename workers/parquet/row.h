@@ -1,14 +1,16 @@
-/* A row on its way from a batch to a file, and the order of rows: slot, tenant, metric, series id,
- * time, offset. A record has a series once, so no two rows are equal. */
+/* A row on its way from a batch to a file, and the order of rows: table, slot, tenant, metric,
+ * series id, time, offset. A record has a series once at a time, so no two rows are equal. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/cursor.h"
 #include "batch/series.h"
+#include "layout.h"
 
 /* What many rows share: a series of a source, and the slot they lie in. */
 struct head {
+    enum table_id table;
     int64_t slot; /* key.h */
     struct slice tenant;
     struct slice source; /* name */
@@ -20,10 +22,10 @@ struct row {
     const struct head *head; /* by its address the same as before, or another */
     int64_t ts_ms;
     int64_t offset;
-    struct slice payload; /* 8 bytes of a double, or a packed histogram (batch/histogram.h) */
+    struct slice payload; /* what its table has of it: samples.c, rollup_row.h */
 };
 
-/* The sorted part: slot, tenant, metric, series id. */
+/* The sorted part: table, slot, tenant, metric, series id. */
 int head_cmp(const struct head *a, const struct head *b);
 /* In all parts. */
 bool head_eq(const struct head *a, const struct head *b);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "batch/batch.h"
+#include "batch/rollup.h"
 #include "row.h"
 
 struct sheet;
@@ -13,11 +14,14 @@ struct rows {
     struct shape_cache shapes; /* attached: the sheets of the shape */
     struct arena arena;        /* all that follows */
     struct arena scratch;      /* a histogram that is checked */
+    struct arena record;       /* a rollup that is taken */
+    struct buf packed;         /* its rows, and where each begins */
+    struct buf places;
     struct sheet *sheets;
     size_t n_sheets;
     size_t n_strands;      /* columns of all sheets */
     size_t n_entries;      /* lines of all sheets */
-    size_t n_packed_bytes; /* of histograms, all that were ever taken */
+    size_t n_packed_bytes; /* of histograms and rollups, all that were ever taken */
     uint64_t n_rows;
     size_t max_bytes;
 };
@@ -33,3 +37,6 @@ size_t rows_held_bytes(const struct rows *r);
  * ERR_RETRY: no memory. */
 bool rows_add(struct rows *r, const struct batch *b, int64_t offset, struct objects *objects,
               bool *full, struct err *e) MUST_CHECK;
+/* The same of a rollup: rows of its window, and one per late amount. */
+bool rows_add_rollup(struct rows *r, const struct rollup *rollup, int64_t offset,
+                     struct objects *objects, bool *full, struct err *e) MUST_CHECK;

@@ -100,7 +100,8 @@ static bool block_end(struct run_writer *w, struct err *e)
 static bool head_write(struct run_writer *w, const struct row *row, struct objects *objects,
                        struct err *e)
 {
-    const struct object *object = objects_get(objects, row->head->slot, row->head->tenant);
+    const struct object *object =
+        objects_get(objects, row->head->table, row->head->slot, row->head->tenant);
     if (object != w->object) {
         if (!block_end(w, e)) {
             return false;

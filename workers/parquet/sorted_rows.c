@@ -16,8 +16,11 @@ static const struct series *strand_series(const struct strand *s)
     return &s->sheet->shape->series[s->column];
 }
 
-static int place_cmp(const struct strand *s, int64_t slot, struct slice tenant)
+static int place_cmp(const struct strand *s, enum table_id table, int64_t slot, struct slice tenant)
 {
+    if (s->sheet->table != table) {
+        return s->sheet->table < table ? -1 : 1;
+    }
     if (s->sheet->slot != slot) {
         return s->sheet->slot < slot ? -1 : 1;
     }
@@ -28,7 +31,7 @@ static int place_cmp(const struct strand *s, int64_t slot, struct slice tenant)
 /* As head_cmp. */
 static int strand_cmp(const struct strand *x, const struct strand *y)
 {
-    int order = place_cmp(x, y->sheet->slot, y->sheet->tenant);
+    int order = place_cmp(x, y->sheet->table, y->sheet->slot, y->sheet->tenant);
     if (order != 0) {
         return order;
     }
@@ -113,13 +116,13 @@ void sorted_rows_fini(struct sorted_rows *s)
     *s = (struct sorted_rows){0};
 }
 
-void sorted_rows_seek(struct sorted_rows *s, int64_t slot, struct slice tenant)
+void sorted_rows_seek(struct sorted_rows *s, const struct object *o)
 {
     size_t low = 0;
     size_t high = s->n_strands;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (place_cmp(&s->strands[middle], slot, tenant) < 0) {
+        if (place_cmp(&s->strands[middle], o->table, o->slot, o->tenant) < 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -148,9 +151,10 @@ static size_t entries_collect(const struct entries *entries, const struct strand
                               struct row_ref *to)
 {
     const struct sheet *sheet = strand->sheet;
-    uint32_t column = sheet->columns[strand->column];
+    bool is_rollup = sheet->table != TABLE_SAMPLES;
+    uint32_t column = is_rollup ? strand->column : sheet->columns[strand->column];
     enum series_kind kind = strand_series(strand)->kind;
-    bool is_scalar = kind == SERIES_COUNTER || kind == SERIES_GAUGE;
+    bool is_scalar = !is_rollup && (kind == SERIES_COUNTER || kind == SERIES_GAUGE);
     size_t n = 0;
     for (uint32_t i = 0; i < entries->n; i++) {
         const struct entry *entry = &entries->entry[i];
@@ -218,7 +222,8 @@ static bool series_next(struct sorted_rows *s, struct err *e)
 static void head_set(struct sorted_rows *s, const struct strand *strand)
 {
     s->which = !s->which; /* another address: another head */
-    s->heads[s->which] = (struct head){.slot = strand->sheet->slot,
+    s->heads[s->which] = (struct head){.table = strand->sheet->table,
+                                       .slot = strand->sheet->slot,
                                        .tenant = strand->sheet->tenant,
                                        .source = strand->sheet->shape->source_name,
                                        .class = strand->sheet->class,

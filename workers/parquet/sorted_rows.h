@@ -1,6 +1,7 @@
 /* Rows in memory in the order that row.h tells. */
 #pragma once
 
+#include "objects.h"
 #include "rows.h"
 
 /* A column of a sheet. */
@@ -26,6 +27,6 @@ struct sorted_rows {
 /* ERR_RETRY: no memory. */
 bool sorted_rows_init(struct sorted_rows *s, const struct rows *r, struct err *e) MUST_CHECK;
 void sorted_rows_fini(struct sorted_rows *s);
-/* From a slot and tenant (none: empty) on. */
-void sorted_rows_seek(struct sorted_rows *s, int64_t slot, struct slice tenant);
+/* From the rows of an object on. */
+void sorted_rows_seek(struct sorted_rows *s, const struct object *o);
 struct row_stream sorted_rows_stream(struct sorted_rows *s);

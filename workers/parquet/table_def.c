@@ -1,13 +1,13 @@
 #include "table_def.h"
 
-static const struct table_def *const tables[] = {&samples_table};
+static const struct table_def *const tables[N_TABLES] = {
+    [TABLE_SAMPLES] = &samples_table,
+    [TABLE_ROLLUP_1M] = &rollup_1m_table,
+    [TABLE_ROLLUP_5M] = &rollup_5m_table,
+    [TABLE_ROLLUP_1H] = &rollup_1h_table,
+};
 
-const struct table_def *table_def_find(struct slice name)
+const struct table_def *table_def_of(enum table_id table)
 {
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (slice_eq_str(name, tables[i]->name)) {
-            return tables[i];
-        }
-    }
-    return NULL;
+    return tables[table];
 }

@@ -1,38 +1,35 @@
-/* The tables: what their rows are, each in a file of its own. sluice writes one so far; the
- * rollups' come with their rows' schema (deploy/athena has their columns). */
+/* The tables: what is their own of a row. What all have (table_file.h) stands around it: texts,
+ * labels and times before, the record's place and the label columns behind. */
 #pragma once
 
 #include "layout.h"
 #include "parquet/writer.h"
 #include "row.h"
 
-/* Rows in, columns out: one object being written. */
-struct table_writer;
-
-struct table_options {
-    const struct layout *layout;
-    int32_t partition;
-    enum parquet_codec codec;
-    int zstd_level;
-    bool portable;    /* only encodings that every reader knows, larger */
-    size_t max_bytes; /* of the Parquet writer */
-    const struct parquet_pair *pairs;
-    size_t n_pairs;
-};
+/* A table's own columns of a chunk of rows (CHUNK_ROWS of histogram_columns.h). */
+struct values;
 
 struct table_def {
     const char *name;
-    /* Fields of the table whose names no label column may have. */
     const char *const *column_names;
-    bool (*open)(const struct table_options *o, parquet_sink sink, void *sink_context,
-                 struct table_writer **out, struct err *e) MUST_CHECK;
-    /* In the order that row.h tells. */
-    bool (*put)(struct table_writer *w, const struct row *row, struct err *e) MUST_CHECK;
-    bool (*close)(struct table_writer *w, struct err *e) MUST_CHECK;
-    void (*free)(struct table_writer *w);
+    size_t n_columns;
+    /* Their fields but for the names; out has n_columns, cleared. */
+    void (*fields)(bool portable, struct parquet_field *out);
+    /* NULL: no memory. */
+    struct values *(*values_new)(void);
+    void (*values_free)(struct values *v);
+    void (*values_reset)(struct values *v);
+    /* A row's. ERR_BAD_INPUT: no such payload; ERR_RETRY: no memory. */
+    bool (*put)(struct values *v, size_t row, const struct series *s, struct slice payload,
+                struct err *e) MUST_CHECK;
+    /* Of the longest list. */
+    size_t (*list_bytes)(const struct values *v);
+    void (*columns)(const struct values *v, struct parquet_column *out);
 };
 
 extern const struct table_def samples_table;
+extern const struct table_def rollup_1m_table;
+extern const struct table_def rollup_5m_table;
+extern const struct table_def rollup_1h_table;
 
-/* NULL: there is none of that name. */
-const struct table_def *table_def_find(struct slice name);
+const struct table_def *table_def_of(enum table_id table);

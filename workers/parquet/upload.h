@@ -43,7 +43,7 @@ struct upload_order {
 
 bool upload_store(struct uploader *u, const struct upload_order *order, struct upload **out,
                   struct err *e) MUST_CHECK;
-/* Is there an object below prefix whose file's name begins with name? */
+/* Is there an object of any table below the layout's prefix whose file's name begins with name? */
 bool upload_look(struct uploader *u, const char *prefix, const char *name, struct upload **out,
                  struct err *e) MUST_CHECK;
 
@@ -54,12 +54,16 @@ enum upload_state {
                        found */
 };
 
-struct upload_status {
-    enum upload_state state;
+struct upload_counts {
     size_t n_stored;
     size_t n_existed;
     uint64_t n_rows;
     uint64_t n_bytes;
+};
+
+struct upload_status {
+    enum upload_state state;
+    struct upload_counts tables[N_TABLES];
     size_t n_parts_aborted;
     uint64_t n_failures;
     bool is_failing; /* the last try failed: trouble says how */

@@ -42,10 +42,7 @@ void object_job_fini(struct object_job *j)
 
 void object_job_count(const struct object_job *j, struct upload_status *out)
 {
-    out->n_stored = j->n_stored;
-    out->n_existed = j->n_existed;
-    out->n_rows = j->n_rows;
-    out->n_bytes = j->n_bytes;
+    memcpy(out->tables, j->tables, sizeof out->tables);
     out->n_parts_aborted = j->n_parts_aborted;
 }
 
@@ -80,7 +77,7 @@ static void ledger_fill(struct ledger *l, const struct object_job *j)
     add_number(l, "objects", (int64_t)j->n_objects);
     add(l, "topic", j->topic);
     add_number(l, "partition", j->partition);
-    add(l, "table", f.table);
+    add(l, "table", table_name(f.table));
     add_number(l, "first", f.first_offset);
     add_number(l, "last", f.last_offset);
     add_number(l, "min-ts-ms", f.min_ts_ms);
@@ -250,10 +247,12 @@ enum object_result object_job_step(struct object_job *j, const struct uploader_o
     }
     enum object_result result = put_result.existed ? compare(j, s3, &l, e) : OBJECT_STEP_DONE;
     if (result == OBJECT_STEP_DONE) {
-        j->n_rows += range_facts(j->range, j->n_done).n_rows;
-        j->n_bytes += j->n_body_bytes;
-        j->n_stored += !put_result.existed;
-        j->n_existed += put_result.existed;
+        struct object_facts f = range_facts(j->range, j->n_done);
+        struct upload_counts *counts = &j->tables[f.table];
+        counts->n_rows += f.n_rows;
+        counts->n_bytes += j->n_body_bytes;
+        counts->n_stored += !put_result.existed;
+        counts->n_existed += put_result.existed;
         j->n_done++;
         body_drop(j);
     }
@@ -285,8 +284,13 @@ static bool look_at(void *ctx, struct slice key, int64_t n_bytes, struct err *e)
 enum object_result object_look(struct s3 *s3, const char *prefix, const char *name, struct err *e)
 {
     struct look l = {.name = name};
-    if (s3_list(s3, slice_str(prefix), look_at, &l, e)) {
-        return OBJECT_ALL_DONE;
+    char folder[LAYOUT_MAX_PREFIX + 64];
+    for (unsigned i = 0; i < N_TABLES; i++) {
+        (void)snprintf(folder, sizeof folder, "%s%s%s/", prefix, prefix[0] == '\0' ? "" : "/",
+                       table_name((enum table_id)i));
+        if (!s3_list(s3, slice_str(folder), look_at, &l, e)) {
+            return l.found[0] != '\0' ? OBJECT_CONFLICT : OBJECT_FAILED;
+        }
     }
-    return l.found[0] != '\0' ? OBJECT_CONFLICT : OBJECT_FAILED;
+    return OBJECT_ALL_DONE;
 }

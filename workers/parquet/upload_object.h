@@ -18,10 +18,7 @@ struct object_job {
     size_t n_done;
     int body_fd; /* of the object at hand; -1: not written yet */
     size_t n_body_bytes;
-    size_t n_stored;
-    size_t n_existed;
-    uint64_t n_rows;
-    uint64_t n_bytes;
+    struct upload_counts tables[N_TABLES];
     size_t n_parts_aborted;
 };
 
@@ -38,5 +35,5 @@ void object_job_fini(struct object_job *j);
 enum object_result object_job_step(struct object_job *j, const struct uploader_options *o,
                                    struct s3 *s3, struct err *e);
 void object_job_count(const struct object_job *j, struct upload_status *out);
-/* OBJECT_CONFLICT: there is one. */
+/* In all tables below the layout's prefix. OBJECT_CONFLICT: there is one. */
 enum object_result object_look(struct s3 *s3, const char *prefix, const char *name, struct err *e);

@@ -64,7 +64,8 @@ static void worker_drop(void *ctx, struct partition *p)
     p->state = NULL;
 }
 
-/* Our own stages wrote it, and amp refers the same record to the DLQ: counted and passed over. */
+/* Our own stages wrote it, and amp refers a batch of that kind to the DLQ: counted and passed over.
+ */
 static void reject(struct worker *w, const struct record *r, const struct err *why)
 {
     struct slice values[2] = {SLICE_NONE, SLICE_LITERAL("unreadable")};
@@ -75,23 +76,42 @@ static void reject(struct worker *w, const struct record *r, const struct err *w
                         LOG_STR("error", why->text)));
 }
 
+struct decoded {
+    struct batch batch;
+    struct rollup rollup;
+};
+
+/* Heartbeats have none, and amend records without amends. */
+static bool rows_decode(struct worker *w, struct slice bytes, struct decoded *d,
+                        struct record_rows *rows, struct err *e)
+{
+    if (rollup_is(bytes)) {
+        bool ok = rollup_decode(bytes, &w->arena, &d->rollup, e);
+        bool any = ok && d->rollup.kind != ROLLUP_HEARTBEAT;
+        rows->rollup = any ? &d->rollup : NULL;
+        return ok;
+    }
+    bool ok = batch_decode(bytes, &batch_default_caps, &w->arena, &d->batch, e);
+    rows->batch = ok && d->batch.shape.len > 0 ? &d->batch : NULL;
+    return ok;
+}
+
 static bool worker_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                         struct outbox *out, struct err *e)
 {
     struct worker *w = ctx;
     struct portion *p = in->partition->state;
-    struct batch b;
-    bool has_rows = in->value.ptr != NULL;
+    struct decoded d;
+    struct record_rows rows = {NULL, NULL};
     (void)now_ms;
     (void)out;
     arena_reset(&w->arena);
-    bool ok = !has_rows || batch_decode(in->value, &batch_default_caps, &w->arena, &b, e);
-    has_rows = has_rows && ok && b.shape.len > 0;
-    ok = ok && portion_take(p, in, has_rows ? &b : NULL, e);
+    bool ok = in->value.ptr == NULL || rows_decode(w, in->value, &d, &rows, e);
+    ok = ok && portion_take(p, in, rows, e);
     if (!ok && e->kind == ERR_BAD_INPUT) {
         struct err why = *e;
         err_reset(e);
-        ok = portion_take(p, in, NULL, e);
+        ok = portion_take(p, in, (struct record_rows){NULL, NULL}, e);
         if (ok) {
             reject(w, in, &why);
         }
@@ -210,7 +230,7 @@ static bool layout_of(const struct config *c, struct layout *out, char text[INTE
     const char *const *labels;
     size_t n_labels = config_list(c, "label_columns", &labels);
     struct buf b;
-    if (!layout_init(out, "samples", config_str(c, "prefix"), (int)config_int(c, "hours"),
+    if (!layout_init(out, config_str(c, "prefix"), (int)config_int(c, "hours"),
                      config_bool(c, "tenant_level"), labels, n_labels, e)) {
         return false;
     }
@@ -326,7 +346,8 @@ static void set_portion_options(struct worker *w, const struct config *c)
     o->portable = config_bool(c, "portable");
     o->max_bytes = (size_t)config_int(c, "file_max_bytes");
     o->max_rows = (uint64_t)config_int(c, "file_max_rows");
-    o->max_age_ms = config_int(c, "raw_max_age_ms");
+    o->raw_max_age_ms = config_int(c, "raw_max_age_ms");
+    o->rollup_max_age_ms = config_int(c, "rollup_max_age_ms");
     o->range_memory_bytes = (size_t)config_int(c, "range_memory_mb") << 20;
     o->writer_memory_bytes = (size_t)config_int(c, "writer_memory_mb") << 20;
 #if SLUICE_FAULTS

@@ -15,7 +15,7 @@
 #endif
 
 #define PARQUET_CONFIG(KEY)                                                                        \
-    KEY("topics", LIST, "metrics.admitted", 0, 0, "series topics to read")                         \
+    KEY("topics", LIST, "metrics.admitted", 0, 0, "series and rollup topics to read, any number; a record's own bytes say which table it is of")                         \
     KEY("start", STRING, "", 0, 0,                                                                 \
         "earliest: a partition without a committed offset begins at the log's start, if there is " \
         "no object of its topic yet; empty: it is stopped, with an alarm")                         \
@@ -30,6 +30,8 @@
     KEY("file_max_rows", INT, "50000000", 1, 1000000000, "a range is due at so many rows")         \
     KEY("raw_max_age_ms", INT, "900000", 100, 86400000,                                            \
         "a range of raw samples is due when it is this old, by the log or by the clock, ms")       \
+    KEY("rollup_max_age_ms", INT, "3600000", 100, 86400000,                                        \
+        "a range of rollups alone is due when it is this old, ms")                                 \
     KEY("range_memory_mb", INT, "16", 8, 4096,                                                     \
         "rows of one partition's open range in memory, MiB; more goes to scratch_dir")             \
     KEY("writer_memory_mb", INT, "64", 16, 4096, "of each upload while it writes a file, MiB")     \

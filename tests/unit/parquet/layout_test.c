@@ -11,8 +11,7 @@ static struct layout layout_of(const char *prefix, int hours, bool tenant_level)
 {
     struct layout l;
     struct err e = ERR_INIT;
-    ck_assert_msg(layout_init(&l, "samples", prefix, hours, tenant_level, labels, 3, &e), "%s",
-                  e.text);
+    ck_assert_msg(layout_init(&l, prefix, hours, tenant_level, labels, 3, &e), "%s", e.text);
     return l;
 }
 
@@ -61,7 +60,7 @@ START_TEST(the_text_is_canonical)
     ck_assert_str_eq(
         buf_c_str(&text),
         "{\"hours\":1,\"label_columns\":[\"region\",\"az\"],\"prefix\":\"metrics/raw\","
-        "\"table\":\"samples\",\"tenant_level\":false}");
+        "\"tenant_level\":false}");
     buf_fini(&text);
 }
 END_TEST
@@ -71,28 +70,28 @@ START_TEST(what_cannot_be_is_named)
     static const char long_name[] =
         "a23456789012345678901234567890123456789012345678901234567890123456789";
     static const struct {
-        const char *table, *prefix;
+        const char *prefix;
         int hours;
         const char *label;
         const char *says;
-    } rows[] = {{"rollup_2m", "", 1, "az", "no table rollup_2m"},
-                {"samples", "/a", 1, "az", "slash"},
-                {"samples", "a/", 1, "az", "slash"},
-                {"samples", "a\"b", 1, "az", "byte 1"},
-                {"samples", "a b", 1, "az", "byte 1"},
-                {"samples", "a", 2, "az", "hours is 2"},
-                {"samples", "a", 1, "Value", "the table has a column"},
-                {"samples", "a", 1, "dt", "the table has a column"},
-                {"samples", "a", 1, "REGION", "twice"},
-                {"samples", "a", 1, "a-b", "no label name"},
-                {"samples", "a", 1, "0a", "no label name"},
-                {"samples", "a", 1, long_name, "more than 63 bytes"}};
+    } rows[] = {{"/a", 1, "az", "slash"},
+                {"a/", 1, "az", "slash"},
+                {"a\"b", 1, "az", "byte 1"},
+                {"a b", 1, "az", "byte 1"},
+                {"a", 2, "az", "hours is 2"},
+                {"a", 1, "Value", "a table has a column"},
+                {"a", 1, "dt", "a table has a column"},
+                {"a", 1, "Last", "a table has a column"},
+                {"a", 1, "late_bucket_counts", "a table has a column"},
+                {"a", 1, "REGION", "twice"},
+                {"a", 1, "a-b", "no label name"},
+                {"a", 1, "0a", "no label name"},
+                {"a", 1, long_name, "more than 63 bytes"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct layout l;
         struct err e = ERR_INIT;
         const char *const names[] = {"region", rows[i].label};
-        ck_assert(
-            !layout_init(&l, rows[i].table, rows[i].prefix, rows[i].hours, false, names, 2, &e));
+        ck_assert(!layout_init(&l, rows[i].prefix, rows[i].hours, false, names, 2, &e));
         ck_assert_int_eq(e.kind, ERR_CONFIG);
         ck_assert_msg(strstr(e.text, rows[i].says) != NULL, "%s: %s", rows[i].says, e.text);
     }
@@ -151,7 +150,7 @@ static struct buf key_of(const struct layout *l, int64_t ts_ms, struct slice ten
     static const struct key_range range = {"metrics.admitted", "Xq-_9", 7, 12, 3456789012};
     struct buf key;
     buf_init(&key, 4096);
-    key_put(l, &range, key_slot(ts_ms, l->hours), tenant, &key);
+    key_put(l, TABLE_SAMPLES, &range, key_slot(ts_ms, l->hours), tenant, &key);
     ck_assert(buf_ok(&key));
     return key;
 }

@@ -44,7 +44,7 @@ static struct range *range_new(size_t rows_bytes, bool tenant_level)
     struct layout l;
     struct range *r;
     struct err e = ERR_INIT;
-    ck_assert_msg(layout_init(&l, "samples", "p", 1, tenant_level, labels, 3, &e), "%s", e.text);
+    ck_assert_msg(layout_init(&l, "p", 1, tenant_level, labels, 3, &e), "%s", e.text);
     ck_assert_msg(range_open(&o, &l, &r, &e), "%s", e.text);
     return r;
 }
@@ -357,7 +357,7 @@ START_TEST(options_that_cannot_be)
     struct layout l;
     struct range *r;
     struct err e = ERR_INIT;
-    ck_assert(layout_init(&l, "samples", "", 1, false, NULL, 0, &e));
+    ck_assert(layout_init(&l, "", 1, false, NULL, 0, &e));
     ck_assert(!range_open(&o, &l, &r, &e) && e.kind == ERR_CONFIG);
     ck_assert(strstr(e.text, "/nowhere") != NULL);
     o.scratch_dir = "/tmp";

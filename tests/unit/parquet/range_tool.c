@@ -1,10 +1,10 @@
-/* range-tool: batches from stdin into Parquet objects below a folder, as sluice-parquet writes a
- * range's.
+/* range-tool: batches and rollups from stdin into Parquet objects below a folder, as sluice-parquet
+ * writes a range's.
  *
  *   32 bits: length of the JSON | JSON: what range_open and the plan take | records: 64 bits of
- *   offset, 32 of length, the batch
+ *   offset, 32 of length, the batch or rollup
  *
- * {"dir", "scratch", "topic", "topic_id", "partition", "first", "last", "table", "prefix", "hours",
+ * {"dir", "scratch", "topic", "topic_id", "partition", "first", "last", "prefix", "hours",
  *  "tenant_level", "labels": […], "rows_bytes", "writer_bytes", "portable", "twice": write each
  * object twice and compare} or, without records, "load": {"servers", "metrics", "scrapes",
  * "per_group"}: game_load's.
@@ -77,9 +77,19 @@ static bool layout_read(const json_t *json, struct layout *l, struct err *e)
     for (; n < json_array_size(list) && n <= LAYOUT_MAX_LABEL_COLUMNS; n++) {
         labels[n] = json_string_value(json_array_get(list, n));
     }
-    return layout_init(l, text(json, "table", "samples"), text(json, "prefix", ""),
-                       (int)number(json, "hours", 1),
+    return layout_init(l, text(json, "prefix", ""), (int)number(json, "hours", 1),
                        json_is_true(json_object_get(json, "tenant_level")), labels, n, e);
+}
+
+static bool record_add(struct range *r, struct slice bytes, int64_t offset, struct arena *a,
+                       struct err *e)
+{
+    struct batch b;
+    struct rollup rollup;
+    if (rollup_is(bytes)) {
+        return rollup_decode(bytes, a, &rollup, e) && range_add_rollup(r, &rollup, offset, e);
+    }
+    return batch_decode(bytes, &batch_default_caps, a, &b, e) && range_add(r, &b, offset, e);
 }
 
 static bool records_add(struct range *r, struct cursor *c, struct err *e)
@@ -88,11 +98,10 @@ static bool records_add(struct range *r, struct cursor *c, struct err *e)
     bool ok = true;
     arena_init(&a, 64 << 20);
     while (ok && cursor_more(c)) {
-        struct batch b;
         int64_t offset = (int64_t)cursor_le64(c);
         struct slice bytes = cursor_take(c, cursor_le32(c));
         arena_reset(&a);
-        ok = batch_decode(bytes, &batch_default_caps, &a, &b, e) && range_add(r, &b, offset, e);
+        ok = record_add(r, bytes, offset, &a, e);
     }
     arena_fini(&a);
     return ok;
@@ -170,10 +179,10 @@ static bool object_write(struct range *r, size_t i, const char *dir, bool twice,
     struct object_facts f = range_facts(r, i);
     (void)json_array_append_new(
         objects,
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s%, s:I}", "key", range_key(r, i), "table", f.table,
-                  "rows", (json_int_t)f.n_rows, "min_ts_ms", (json_int_t)f.min_ts_ms, "max_ts_ms",
-                  (json_int_t)f.max_ts_ms, "tenant", (const char *)f.tenant.ptr, f.tenant.len,
-                  "bytes", (json_int_t)out.n_bytes));
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s%, s:I}", "key", range_key(r, i), "table",
+                  table_name(f.table), "rows", (json_int_t)f.n_rows, "min_ts_ms",
+                  (json_int_t)f.min_ts_ms, "max_ts_ms", (json_int_t)f.max_ts_ms, "tenant",
+                  (const char *)f.tenant.ptr, f.tenant.len, "bytes", (json_int_t)out.n_bytes));
     return ok;
 }
 
