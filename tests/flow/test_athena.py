@@ -1,6 +1,7 @@
 """deploy/athena as analysts use it: the tables' columns are the files', and views and example queries, run by DuckDB over
 files of real batches, give the answers that are reckoned here. Where Trino has another word than DuckDB, it is taught."""
 import datetime
+import math
 import re
 import struct
 from collections import defaultdict
@@ -10,6 +11,7 @@ import pytest
 
 from deploy.local.places import ROOT
 from tests.flow import batches
+from tests.flow.parquet_rollups import TABLES, RollupLoad
 from tests.flow.parquet_rows import LABEL_COLUMNS, STALE, Load, classic, native, produce, scalar
 
 ATHENA = ROOT / "deploy/athena"
@@ -58,11 +60,12 @@ def db():
 
 
 def attach(db, directory):
-    """What Athena sees: files under samples, empty rollups."""
-    db.execute(f"CREATE VIEW samples AS FROM read_parquet('{directory}/samples/**/*.parquet', hive_partitioning = true, "
-               "hive_types = {'dt': VARCHAR, 'hour': VARCHAR})")
+    """What Athena sees: the files under each table, or an empty one."""
     for name, (columns, partitions, _) in tables().items():
-        if name != "samples":
+        if (directory / name).exists():
+            db.execute(f"CREATE VIEW {name} AS FROM read_parquet('{directory}/{name}/**/*.parquet', hive_partitioning = true, "
+                       "hive_types = {'dt': VARCHAR, 'hour': VARCHAR})")
+        else:
             db.execute(f"CREATE TABLE {name} ({', '.join(f'{c} {t}' for c, t in columns.items())}, "
                        f"{', '.join(f'{p} VARCHAR' for p in partitions)})")
     for s in statements("views.sql"):
@@ -156,14 +159,17 @@ def test_views_and_queries_give_the_right_answers(tmp_path, db):
 
 
 def test_the_tables_columns_are_the_files(tmp_path, db):
-    load = a_load()
-    objects = produce(tmp_path, load.records[:3])
-    described = db.execute(f"DESCRIBE SELECT * FROM read_parquet('{tmp_path}/{objects[0]['key']}', hive_partitioning = false)").fetchall()
-    columns, partitions, statement = tables()["samples"]
-    assert {name: type_ for name, type_, *_ in described} == columns
-    assert partitions == re.findall(r"/(\w+)=", objects[0]["key"])
-    template = re.search(r"'storage.location.template' = 'S3_LOCATION/(.*?)'", statement).group(1)
-    assert objects[0]["key"].startswith(template.replace("${dt}", "2026-05-29").replace("${hour}", "11"))
+    """In their order, too."""
+    objects = produce(tmp_path, a_load().records[:3] + [(offset + 100, value) for offset, value in RollupLoad(11, 200).records])
+    assert {o["table"] for o in objects} == set(tables())
+    for o in objects:
+        described = db.execute(f"DESCRIBE SELECT * FROM read_parquet('{tmp_path}/{o['key']}', hive_partitioning = false)").fetchall()
+        columns, partitions, statement = tables()[o["table"]]
+        assert [(name, type_) for name, type_, *_ in described] == list(columns.items())
+        assert partitions == re.findall(r"/(\w+)=", o["key"])
+        template = re.search(r"'storage.location.template' = 'S3_LOCATION/(.*?)'", statement).group(1)
+        dt, hour = re.search(r"dt=(.*?)/hour=(..)/", o["key"]).groups()
+        assert o["key"].startswith(template.replace("${dt}", dt).replace("${hour}", hour))
 
 
 def test_label_columns_are_the_workers_default():
@@ -185,18 +191,21 @@ def insert(db, table, rows):
 
 
 def test_revisions_are_merged(tmp_path, db):
-    """Minute 1: 10, and 3 came late in two parts, which minute 2's row has folded in, too (late). Minute 3, a gauge: a late sample below."""
+    """Minute 1: 10, and 3 came late, of which minute 2's row had folded in 3 (late). A gauge: a late sample below. Later: late
+    amounts of a window of which nothing else is known."""
     produce(tmp_path, a_load().records[:1])
     attach(db, tmp_path)
     m = NOON + 60_000
     gauge = {"metric": "g", "series": "s2", "kind": "gauge"}
     insert(db, "rollup_1m", [
-        rollup_row(m, total=10.0, delta=10.0), rollup_row(m, 78, delta=2.0), rollup_row(m, 91, delta=1.0),
+        rollup_row(m, total=10.0, delta=10.0), rollup_row(m, 76, delta=3.0, count=1),
         rollup_row(m + 60_000, total=18.0, delta=8.0, late=3.0),
         rollup_row(m, **gauge, sum=10.0, count=2, min=4.0, max=6.0, last=6.0, last_ts_ms=m - 1, ended=False),
-        rollup_row(m, 78, **gauge, sum=1.0, count=1, min=1.0, max=1.0, last=1.0, last_ts_ms=m - 30_000)])
+        rollup_row(m, 99, **gauge, sum=1.0, count=1, min=1.0, max=1.0, ended=False),
+        rollup_row(m + 900_000, 99, delta=2.0, count=1, ts=at(m + 900_000))])
     view = "SELECT metric, ts_ms, total, delta, rate, revisions FROM rollup_1m_latest WHERE metric = 'm' ORDER BY ts_ms"
-    assert db.execute(view).fetchall() == [("m", m, 10.0, 13.0, 13 / 60, 2), ("m", m + 60_000, 18.0, 5.0, 5 / 60, 0)]
+    assert db.execute(view).fetchall() == [
+        ("m", m, 10.0, 13.0, 13 / 60, 1), ("m", m + 60_000, 18.0, 5.0, 5 / 60, 0), ("m", m + 900_000, None, 2.0, 2 / 60, 1)]
     view = "SELECT sum, count, mean, min, max, last, ended, revisions FROM rollup_1m_latest WHERE metric = 'g'"
     assert db.execute(view).fetchall() == [(11.0, 3, 11 / 3, 1.0, 6.0, 6.0, False, 1)]
     end = NOON + 300_000
@@ -204,9 +213,58 @@ def test_revisions_are_merged(tmp_path, db):
                              rollup_row(end, **gauge, sum=10.0, count=2, min=4.0, max=6.0, last=6.0, ended=False),
                              rollup_row(end + 300_000, total=19.0, delta=1.0)])
     view = "SELECT delta, rate FROM rollup_5m_latest WHERE metric = 'm' ORDER BY ts_ms"
-    assert db.execute(view).fetchall() == [(18.0, 18 / 300), (1.0, 1 / 300)]
+    assert db.execute(view).fetchall() == [(18.0, 18 / 300), (1.0, 1 / 300), (2.0, 2 / 300)]
+    assert db.execute("SELECT ts FROM rollup_5m_latest WHERE ts_ms = ?", [m + 1_140_000]).fetchall() == [(at(m + 1_140_000),)]
     view = "SELECT sum, count, min, max, last FROM rollup_5m_latest WHERE metric = 'g'"
     assert db.execute(view).fetchall() == [(11.0, 3, 1.0, 6.0, 6.0)]
     end = NOON + 3_600_000
     insert(db, "rollup_1h", [rollup_row(end, total=20.0, delta=20.0, late=3.0)])
-    assert db.execute("SELECT delta, rate FROM rollup_1h_latest").fetchall() == [(20.0, 20 / 3600)]
+    assert db.execute("SELECT delta, rate FROM rollup_1h_latest WHERE metric = 'm'").fetchall() == [(22.0, 22 / 3600)]
+
+
+def number(data):
+    return 0.0 if data is None else struct.unpack("<d", data)[0]
+
+
+def merged(load, window_ms):
+    """{(tenant, series, kind, temporality, class, source, ts_ms): (rows above revision 0, delta, sum, count, min, max, delta_count,
+    whether there is a row)} as the view should have them: rows of the window, less what was late for others, and what was late
+    for it."""
+    out = defaultdict(lambda: [0, 0.0, 0.0, 0, math.inf, -math.inf, 0, False])
+    for table, r in load.rows:
+        if table != TABLES[window_ms] and not (table == "rollup_1m" and r["revision"]):
+            continue
+        end_ms = (r["ts_ms"] - 1) // window_ms * window_ms + window_ms
+        one = out[r["tenant"], r["series"], r["kind"], r["temporality"], r["class"], r["source"], end_ms]
+        one[0] += r["revision"] > 0
+        one[1] += number(r["delta"]) - number(r["late"])
+        one[2] += number(r["sum"])
+        one[3] += r["count"]
+        one[4] = one[4] if r["min"] is None else min(one[4], number(r["min"]))
+        one[5] = one[5] if r["max"] is None else max(one[5], number(r["max"]))
+        one[6] += (r["delta_count"] or 0) - (r["late_count"] or 0)
+        one[7] = one[7] or not r["revision"]
+    return out
+
+
+@pytest.mark.parametrize("window, window_ms", [("1m", 60_000), ("5m", 300_000), ("1h", 3_600_000)])
+def test_views_over_rows_that_the_worker_wrote(tmp_path, db, window, window_ms):
+    """Each window of the log once, with all that ever came for it."""
+    load = RollupLoad(11, 500)
+    produce(tmp_path, load.records)
+    attach(db, tmp_path)
+    want, seen = merged(load, window_ms), set()
+    rows = db.execute(f"SELECT tenant, series, kind, temporality, class, source, ts_ms, revisions, delta, sum, count, min, max, "
+                      f"delta_count, ts, rate, dt, hour, total IS NULL AND sum IS NULL FROM rollup_{window}_latest").fetchall()
+    assert any(row[7] for row in rows) and any(row[7] and row[13] for row in rows)
+    for row in rows:
+        key, (revisions, delta, total, count, low, high, n, ts, rate, dt, hour, _) = row[:7], row[7:]
+        w = want[key]
+        assert key not in seen and revisions == w[0] and count == w[3], (key, row, w)
+        seen.add(key)
+        assert (low, high) == tuple(None if math.isinf(v) and c is None else v for v, c in zip(w[4:6], (low, high)))
+        assert row[2] != "counter" or delta == pytest.approx(w[1], abs=1e-6) and rate == pytest.approx(w[1] * 1000 / window_ms, abs=1e-6)
+        assert row[2] != "gauge" or total == pytest.approx(w[2], abs=1e-6)
+        assert not row[2].endswith("histogram") or n == w[6]
+        assert ts == at(key[6]) and at(key[6] - 1).strftime("%Y-%m-%d %H") == f"{dt} {hour}"
+    assert seen == set(want)
