@@ -145,6 +145,18 @@ START_TEST(texts_that_are_none_are_refused)
 }
 END_TEST
 
+START_TEST(texts_from_before_rollups_name_a_table)
+{
+    static const char before[] = "{\"hours\":1,\"label_columns\":[\"az\"],\"prefix\":\"p\","
+                                 "\"table\":\"samples\",\"tenant_level\":true}";
+    struct layout l;
+    struct err e = ERR_INIT;
+    ck_assert_msg(layout_parse(slice_str(before), &l, &e), "%s", e.text);
+    ck_assert(l.tenant_level && l.n_label_columns == 1);
+    ck_assert_str_eq(l.prefix, "p");
+}
+END_TEST
+
 static struct buf key_of(const struct layout *l, int64_t ts_ms, struct slice tenant)
 {
     static const struct key_range range = {"metrics.admitted", "Xq-_9", 7, 12, 3456789012};
@@ -234,6 +246,7 @@ int main(void)
     tcase_add_test(tests, what_cannot_be_is_named);
     tcase_add_test(tests, a_text_has_room_in_metadata);
     tcase_add_test(tests, texts_that_are_none_are_refused);
+    tcase_add_test(tests, texts_from_before_rollups_name_a_table);
     tcase_add_test(tests, keys);
     tcase_add_test(tests, dates_are_those_of_the_c_library);
     tcase_add_test(tests, long_tenants_end_in_a_hash);
