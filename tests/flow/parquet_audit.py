@@ -4,6 +4,7 @@ bits), the value of histograms None."""
 import collections
 import io
 import json
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.parquet
 
 from deploy.local.places import ROOT
 from deploy.local.s3proxy import BUCKET, IDENTITY, SECRET
-from tests.flow import batches
+from tests.flow import batches, parquet_files
 
 TABLE = "samples"
 SCALARS = ("counter", "gauge")
@@ -55,7 +56,7 @@ def start_worker(stack, bucket, name="parquet", build=None, ready=True, endpoint
     folder.mkdir(exist_ok=True)
     base = {"bucket": bucket.name, "endpoint": endpoint or bucket.proxy.url, "path_style": True, "aws.region": "eu-central-1",
             "start": "earliest", "scratch_dir": str(folder), "session_timeout_ms": 6000, "fenced_backoff_ms": 500,
-            "raw_max_age_ms": 1500, "min_backoff_ms": 50, "max_backoff_ms": 1000, "request_timeout_ms": 5000}
+            "raw_max_age_ms": 1500, "rollup_max_age_ms": 1500, "min_backoff_ms": 50, "max_backoff_ms": 1000, "request_timeout_ms": 5000}
     worker = stack.new_worker("parquet", name, build, **{**base, **keys})
     worker.start()
     if ready:
@@ -114,6 +115,17 @@ def rows_in_object(data):
     for partition, offset, metric, labels, ts_ms, value, kind in zip(*columns):
         bits = struct.unpack("<Q", struct.pack("<d", value))[0] if kind in SCALARS else None
         yield partition, offset, metric, tuple(labels), ts_ms, bits
+
+
+def rollup_rows_in(bucket):
+    """{table: [row]} of the objects of rollups, as parquet_rollups has them."""
+    found = collections.defaultdict(list)
+    for key in bucket.keys():
+        table = re.search(r"(?:^|/)(rollup_\w+)/dt=", key)
+        if table:
+            columns = pyarrow.parquet.read_table(io.BytesIO(bucket.read(key))).to_pylist()
+            found[table.group(1)] += [{name: parquet_files.canonical(value) for name, value in row.items()} for row in columns]
+    return found
 
 
 class Audit:

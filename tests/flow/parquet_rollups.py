@@ -1,5 +1,6 @@
 """Rows of rollups as sluice-parquet must write them, reckoned from the oracle's rows (rollup_oracle.py), and their records as
 rollup_records encodes them."""
+import collections
 import datetime
 import struct
 
@@ -80,6 +81,26 @@ def rows_of(row, source_name, partition, offset):
             "source": source_name, "labels": sorted(labels.items()), "ts": end_ms, "ts_ms": end_ms, "revision": number,
             "kafka_partition": partition, "kafka_offset": offset, **{name: labels.get(name) for name in LABEL_COLUMNS}} | values))
     return out
+
+
+def rows_in_topics(stack, names):
+    """{table: [row]} of the records of all rollup topics but those that can't be read. names: source_names()"""
+    found = collections.defaultdict(list)
+    for topic in TOPICS.values():
+        for r in stack.read_committed(topic):
+            try:
+                (record,) = rollup_records.records([(r.offset(), r.timestamp()[1], r.value())])
+            except EOFError:
+                continue
+            if record.row:
+                name = names[record.row.stream.tenant, record.row.stream.source]
+                for table, row in rows_of(record.row, name, r.partition(), r.offset()):
+                    found[table].append(row)
+    return found
+
+
+def place(row):
+    return row["kafka_partition"], row["kafka_offset"], row["ts_ms"], row["metric"], row["series"]
 
 
 def folder(table, row, prefix=""):

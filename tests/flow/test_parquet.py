@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests.fault.counter import metric
 from tests.fault.load import wait_caught_up
-from tests.flow import batches, parquet_audit
+from tests.flow import batches, parquet_audit, parquet_rollups, rollup_check, rollup_logs, rollup_records
 from tests.flow.aws_endpoints import Endpoint
 from tests.flow.parquet_audit import Audit, Bucket, start_worker
 from tests.flow.stack import StackUnderTest, wait_for
@@ -107,6 +107,56 @@ def test_every_row_once(site, say):
     assert all(metadata == "" for _, metadata in site.committed().values())
     worker.stop()
     assert worker.process.exit_code() == 0
+
+
+def test_rollups_and_samples_in_one_process(site, say):
+    """Rows of the real rollup worker's three topics and raw samples, by one process: each topic's rows in its table, each once,
+    as the oracle's rows of those records have them. An unreadable record is counted and passed over, and heartbeats have no rows."""
+    stack = site.stack
+    rollup_check.create_topics(stack, 1)
+    for topic in ("metrics.dlq", "sluice.control"):
+        stack.create_topic(topic, 1)
+    rollup_check.put(stack, rollup_logs.generate(11, 400, 5, 1), 1, end_s=3 * 3600)
+    rollup = stack.worker("rollup", name="rollup-minutes")
+    hours = stack.worker("rollup", name="rollup-hours", window="1h", topics=[rollup_check.ROLLUPS[1]])
+    wait_for(lambda: rollup_check.is_through(stack), 60, "the last heartbeat")
+    wait_for(lambda: rollup_check.check_hours(stack).problems == [], 60, "the hours")
+    for worker in (rollup, hours):
+        worker.stop()
+    producer = stack.producer()
+    producer.produce(rollup_check.ROLLUPS[0], rollup_records.heartbeat(1)[:-1], partition=0)
+    assert producer.flush(60) == 0
+    topics = [rollup_check.ADMITTED, *rollup_check.ROLLUPS]
+    worker = start_worker(stack, site.bucket, site.group, topics=topics, group=site.group, prefix="p", hours=24,
+                          raw_max_age_ms=86_400_000, rollup_max_age_ms=10_000)
+    wait_caught_up(stack, site.group, list(rollup_check.ROLLUPS))
+    found = parquet_audit.rollup_rows_in(site.bucket)
+    names = parquet_rollups.source_names(rollup_logs.generate(11, 400, 5, 1))
+    want = parquet_rollups.rows_in_topics(stack, names)
+    say(f"{ {table: len(rows) for table, rows in want.items()} } rows in {len(site.bucket.keys())} objects")
+    assert set(found) == set(want) == set(parquet_rollups.TABLES.values())
+    for table, rows in want.items():
+        assert sorted(found[table], key=parquet_rollups.place) == sorted(rows, key=parquet_rollups.place), table
+        assert metric(worker, f'sluice_s3_rows_total{{table="{table}"}}') == len(rows)
+    assert metric(worker, 'sluice_records_rejected_total{tenant="",reason="unreadable"}') == 1
+    assert not any("/samples/" in key for key in site.bucket.keys())  # raw ones wait for their own age
+    assert parquet_audit.verify_by_tool(stack, site.bucket)[0] == 0
+
+
+def test_objects_of_any_table_stop_a_group_that_lost_its_offsets(site):
+    load = parquet_rollups.RollupLoad(11, 100)
+    site.send_raw(*(value for _, value in load.records))
+    worker = site.start()
+    site.wait_stored()
+    worker.stop()
+    before = site.bucket.keys()
+    assert {key.split("/")[0] for key in before} == {"rollup_1m", "rollup_5m", "rollup_1h"}
+    wait_empty(site)
+    for future in site.stack.admin.delete_consumer_groups([site.group]).values():
+        future.result()
+    lost = site.start(ready=False)
+    stop_is_named(lost, "objects_exist", 1)
+    assert site.bucket.keys() == before
 
 
 def test_a_restart_changes_the_layout(site, say):

@@ -1,6 +1,6 @@
-/* Any bytes as a record: when they are a batch that a range takes, its objects can be written, hold
- * all its rows and verify; otherwise there is a reason, and the range goes on as if nothing had
- * been. */
+/* Any bytes as a record: when they are a batch or rollup that a range takes, its objects can be
+ * written, hold all its rows and verify; otherwise there is a reason, and the range goes on as if
+ * nothing had been. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,13 +45,29 @@ static void object_check(struct range *r, size_t i)
     arena_fini(&a);
 }
 
-static void range_check(struct range *r, const struct batch *b)
+/* What the bytes are: one of the two. */
+struct record {
+    bool is_rollup;
+    struct batch batch;
+    struct rollup rollup;
+};
+
+static bool record_decode(struct slice bytes, struct arena *a, struct record *out, struct err *e)
+{
+    out->is_rollup = rollup_is(bytes);
+    return out->is_rollup ? rollup_decode(bytes, a, &out->rollup, e)
+                          : batch_decode(bytes, &batch_default_caps, a, &out->batch, e);
+}
+
+static void range_check(struct range *r, const struct record *record)
 {
     struct err e = ERR_INIT;
     uint64_t n_rows = 0;
     size_t n = 0;
     for (int64_t offset = 1; offset <= N_TIMES; offset++) {
-        if (!range_add(r, b, offset, &e) && (e.kind != ERR_BAD_INPUT || e.text[0] == '\0')) {
+        bool ok = record->is_rollup ? range_add_rollup(r, &record->rollup, offset, &e)
+                                    : range_add(r, &record->batch, offset, &e);
+        if (!ok && (e.kind != ERR_BAD_INPUT || e.text[0] == '\0')) {
             fail("an error of the wrong kind or without text", e.text);
         }
     }
@@ -79,15 +95,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .portable = size % 2 != 0};
     struct layout l;
     struct range *r;
-    struct batch b;
+    struct record record;
     struct arena a;
     struct err e = ERR_INIT;
     arena_init(&a, MAX_BYTES);
-    if (batch_decode(slice_of(data, size), &batch_default_caps, &a, &b, &e)) {
+    if (record_decode(slice_of(data, size), &a, &record, &e)) {
         if (!layout_init(&l, "p", 1, size % 3 == 0, labels, 2, &e) || !range_open(&o, &l, &r, &e)) {
             fail("no range", e.text);
         }
-        range_check(r, &b);
+        range_check(r, &record);
         range_close(r);
     }
     arena_fini(&a);

@@ -1,4 +1,4 @@
-"""Seeds of fuzz-range, tests/vectors/range: batches with rows of all kinds.
+"""Seeds of fuzz-range, tests/vectors/range: batches with rows of all kinds, and the largest rollups of make_rollup.py.
 
     PYTHONPATH=. build/venv/bin/python tests/vectors/make_range.py"""
 from deploy.local.places import ROOT
@@ -6,6 +6,7 @@ from tests.flow import batches
 from tests.flow.parquet_rows import STALE, Load, classic, native, scalar
 
 NOON = 1_780_056_000_000
+N_ROLLUPS = 4
 
 
 def main():
@@ -21,6 +22,9 @@ def main():
     out.mkdir(exist_ok=True)
     for name, (_, data) in zip(("all_kinds", "several_hours", "long_ago", "empty_texts"), load.records):
         (out / f"{name}.bin").write_bytes(data)
+    rollups = sorted((path.read_bytes() for path in (ROOT / "tests/vectors/rollup").glob("*.bin")), key=len)
+    for i, data in enumerate(rollups[-N_ROLLUPS:]):
+        (out / f"rollup_{i + 1}.bin").write_bytes(data)
 
 
 main()

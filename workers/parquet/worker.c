@@ -64,8 +64,7 @@ static void worker_drop(void *ctx, struct partition *p)
     p->state = NULL;
 }
 
-/* Our own stages wrote it, and amp refers a batch of that kind to the DLQ: counted and passed over.
- */
+/* Our own stages wrote it, and amp refers such a batch to the DLQ: counted and passed over. */
 static void reject(struct worker *w, const struct record *r, const struct err *why)
 {
     struct slice values[2] = {SLICE_NONE, SLICE_LITERAL("unreadable")};

@@ -15,7 +15,8 @@
 #endif
 
 #define PARQUET_CONFIG(KEY)                                                                        \
-    KEY("topics", LIST, "metrics.admitted", 0, 0, "series and rollup topics to read, any number; a record's own bytes say which table it is of")                         \
+    KEY("topics", LIST, "metrics.admitted", 0, 0,                                                  \
+        "series and rollup topics to read; a record's own bytes say which table it is of")         \
     KEY("start", STRING, "", 0, 0,                                                                 \
         "earliest: a partition without a committed offset begins at the log's start, if there is " \
         "no object of its topic yet; empty: it is stopped, with an alarm")                         \
