@@ -4,6 +4,8 @@
  *
  *   counters    300 of them a server, shapes known after the first scrape
  *   histograms  exponential ones of 40 buckets, 30 a server
+ *   restore     each server's last 1 m row read back, as a new owner does with all since the
+ * horizon
  *
  *   bench-rollup-step [--json] [--servers N] [--rounds N] */
 #include <getopt.h>
@@ -16,7 +18,14 @@
 #include "fleet.h"
 #include "minute.h"
 
-enum { SCRAPE_MS = 10000, N_BUCKETS = 40, N_HISTOGRAMS = 30, MAX_BYTES = 16 << 20 };
+enum {
+    SCRAPE_MS = 10000,
+    ROUNDS_A_MINUTE = 6,
+    N_BUCKETS = 40,
+    N_HISTOGRAMS = 30,
+    MAX_BYTES = 16 << 20,
+    MAX_ROWS_BYTES = 1 << 30
+};
 
 struct bench {
     struct fleet fleet;
@@ -33,6 +42,8 @@ struct bench {
     uint64_t n_rows;
     uint64_t n_row_bytes;
     int64_t spent_ns;
+    struct buf last_rows; /* the 1 m rows of the last rounds, each behind its length */
+    bool keeps_rows;
 };
 
 static bool row_forget(void *ctx, const struct leaving *l, struct err *e)
@@ -43,7 +54,29 @@ static bool row_forget(void *ctx, const struct leaving *l, struct err *e)
     rollup_encode(l->row, &b->encoded);
     b->n_rows++;
     b->n_row_bytes += b->encoded.len;
+    if (b->keeps_rows && !l->is_merged) {
+        buf_varint_bytes(&b->last_rows, buf_slice(&b->encoded));
+    }
     return true;
+}
+
+/* Million series restored a second. */
+static double restore_run(struct bench *b, const struct rules *rules)
+{
+    struct err e = ERR_INIT;
+    struct minute *m = NULL;
+    uint64_t n_rows = 0;
+    const struct row_sink sink = {row_forget, b};
+    struct cursor c = cursor_of(buf_slice(&b->last_rows));
+    bench_check(minute_new(rules, &sink, &m, &e), &e);
+    int64_t began_ns = clock_cpu_ns();
+    while (cursor_more(&c)) {
+        bench_check(minute_restore(m, cursor_varint_bytes(&c), fleet_base_ms, &e), &e);
+        n_rows++;
+    }
+    double seconds = (double)(clock_cpu_ns() - began_ns) / 1e9;
+    minute_free(m);
+    return (double)n_rows * b->n_series / seconds / 1e6;
 }
 
 static size_t resident_bytes(void)
@@ -150,6 +183,7 @@ static void bench_run(const char *name, enum series_kind kind, uint32_t n_series
     fleet_init(&b.fleet);
     buf_init(&b.encoded, MAX_BYTES);
     buf_init(&b.batch, MAX_BYTES);
+    buf_init(&b.last_rows, MAX_ROWS_BYTES);
     buf_init(&b.packed, MAX_BYTES);
     arena_init(&b.arena, MAX_BYTES);
     shapes_make(&b);
@@ -158,22 +192,29 @@ static void bench_run(const char *name, enum series_kind kind, uint32_t n_series
     rounds_run(&b, 0, 1); /* shapes and series are new */
     b.spent_ns = 0;
     b.n_rows = b.n_row_bytes = 0;
-    rounds_run(&b, 1, n_rounds);
+    n_rounds = n_rounds < 2 * ROUNDS_A_MINUTE ? 2 * ROUNDS_A_MINUTE : n_rounds;
+    rounds_run(&b, 1, n_rounds - ROUNDS_A_MINUTE);
+    size_t resident_after = resident_bytes();
+    b.keeps_rows = true;
+    rounds_run(&b, 1 + n_rounds - ROUNDS_A_MINUTE, ROUNDS_A_MINUTE);
+    b.keeps_rows = false;
     double n_all = (double)n_servers * n_series;
     double per_s = n_all * n_rounds / ((double)b.spent_ns / 1e9);
     double per_series = (double)minute_bytes(b.minute) / n_all;
-    double resident = (double)(resident_bytes() - before_bytes) / n_all;
+    double resident = (double)(resident_after - before_bytes) / n_all;
+    double restored = restore_run(&b, &rules);
     if (as_json) {
         printf("{\"bench\": \"rollup_step\", \"what\": \"%s\", \"points_per_s\": %.0f, "
                "\"bytes_per_series\": %.0f, "
-               "\"resident_bytes_per_series\": %.0f, \"rows\": %llu, \"row_bytes\": %llu}\n",
-               name, per_s, per_series, resident, (unsigned long long)b.n_rows,
+               "\"resident_bytes_per_series\": %.0f, \"restored_m_series_per_s\": %.2f, \"rows\": "
+               "%llu, \"row_bytes\": %llu}\n",
+               name, per_s, per_series, resident, restored, (unsigned long long)b.n_rows,
                (unsigned long long)b.n_row_bytes);
     } else {
         printf("rollup %s: %.2f M points/s, %.0f bytes a series held (%.0f resident), %.0f bytes a "
-               "series and row\n",
+               "series and row, %.2f M series/s restored\n",
                name, per_s / 1e6, per_series, resident,
-               (double)b.n_row_bytes / ((double)b.n_rows * n_series + 1));
+               (double)b.n_row_bytes / ((double)b.n_rows * n_series + 1), restored);
     }
     minute_free(b.minute);
     for (unsigned i = 0; i < n_servers; i++) {
@@ -184,6 +225,7 @@ static void bench_run(const char *name, enum series_kind kind, uint32_t n_series
     arena_fini(&b.arena);
     buf_fini(&b.encoded);
     buf_fini(&b.batch);
+    buf_fini(&b.last_rows);
     buf_fini(&b.packed);
     fleet_fini(&b.fleet);
 }

@@ -110,7 +110,7 @@ START_TEST(a_text_has_room_in_metadata)
     for (size_t n = 0; n <= LAYOUT_MAX_LABEL_COLUMNS; n++) {
         struct layout l;
         struct err e = ERR_INIT;
-        bool ok = layout_init(&l, "samples", "p", 1, false, pointers, n, &e);
+        bool ok = layout_init(&l, "p", 1, false, pointers, n, &e);
         ck_assert(ok == (n <= 17));
         ck_assert(ok || strstr(e.text, "more than 1200 bytes as text") != NULL);
     }
