@@ -68,17 +68,53 @@ static bool stream_restore(struct minute *m, const struct rollup *row, const str
     return ok && minute_due(m, s, e);
 }
 
+/* What a known shape says of its series, as far as a row's columns need it. */
+static bool shape_of_known(struct minute *m, const struct stream *s, const struct known_shape *k,
+                           struct shape *out, struct err *e)
+{
+    struct series *series = arena_calloc(&m->arena, k->n_series, sizeof *series);
+    if (series == NULL) {
+        return no_memory(e);
+    }
+    for (uint32_t i = 0; i < k->n_series; i++) {
+        const struct slot *slot = &s->slots[k->slots[i]];
+        series[i].kind = (enum series_kind)slot->kind;
+        series[i].delta = slot->delta;
+        series[i].n_bounds = slot->n_bounds;
+    }
+    *out = (struct shape){.source_name = s->source_name,
+                          .n_series = k->n_series,
+                          .n_scalars = k->n_scalars,
+                          .n_exp = k->n_exp,
+                          .n_classic = k->n_classic,
+                          .series = series};
+    return true;
+}
+
+/* The row's shape: mostly that of the stream's row before, and not decoded again. */
+static bool shape_of_row(struct minute *m, const struct rollup *row, struct shape *out,
+                         struct err *e)
+{
+    *out = (struct shape){0};
+    if (row->shape.len == 0) {
+        return true;
+    }
+    struct stream *s = table_find(&m->streams, stream_key(row->tenant, row->class, row->source));
+    const struct known_shape *k = s == NULL ? NULL : stream_shape_find(s, row->shape);
+    return k != NULL
+               ? shape_of_known(m, s, k, out, e)
+               : shape_decode(row->shape, row->tenant, &shape_default_caps, &m->arena, out, e);
+}
+
 bool minute_restore(struct minute *m, struct slice bytes, int64_t log_ms, struct err *e)
 {
     struct rollup row;
-    struct shape shape = {0};
+    struct shape shape;
     arena_reset(&m->arena);
     arena_reset(&m->plan);
     m->is_restoring = true;
     m->log_ms = log_ms;
-    bool ok = rollup_decode(bytes, &m->arena, &row, e) &&
-              (row.shape.len == 0 ||
-               shape_decode(row.shape, row.tenant, &shape_default_caps, &m->arena, &shape, e)) &&
+    bool ok = rollup_decode(bytes, &m->arena, &row, e) && shape_of_row(m, &row, &shape, e) &&
               rollup_check(&row, &shape, e);
     if (!ok || row.kind == ROLLUP_HEARTBEAT || row.window_ms != m->rules.window_ms) {
         e->kind = ERR_FATAL; /* state must not be guessed at */
