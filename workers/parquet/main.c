@@ -1,7 +1,7 @@
 /* sluice-parquet: series and rollup topics in Kafka → Parquet files on S3, each row in one object
  * exactly.
  *
- *   metrics.admitted, metrics.rollup.* ──► ranges of offsets, sorted ──► intent ──► objects ──► offset
+ *   metrics.admitted, metrics.rollup.* ──► ranges, sorted ──► intent ──► objects ──► offset
  *
  * And a tool for such files: sluice-parquet inspect|verify FILE… */
 #include "base/hash.h"
