@@ -39,7 +39,9 @@ def expected(rows, plain=False):
     for row in rows:
         suffix = "" if plain else f":{WINDOWS[row.window_ms]}"
         for series, c in row.series.items():
-            own = dict(zip(series.labels[::2], series.labels[1::2]), **({"tenant": row.stream.tenant} if plain else {}))
+            own = dict(zip(series.labels[::2], series.labels[1::2]))
+            if plain:
+                own["tenant"] = row.stream.tenant
             for name, more, value in _points(series, c, suffix):
                 key = frozenset({**own, **more, "__name__": name}.items())
                 want.setdefault(key, {})[row.end_ms] = value

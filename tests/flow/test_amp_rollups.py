@@ -6,11 +6,13 @@ import pytest
 
 from deploy.local.places import ROOT
 from tests.fault.formats import read_letters
-from tests.flow import amp_rollups, batches, histograms, rollup_check
-from tests.flow.amp_setting import accounts_close, metric
+from tests.flow import amp_rollups, batches, histograms, prometheus, rollup_check, rollup_records
+from tests.flow.amp_setting import accounts_close, metric, now_ms
 from tests.flow.rollup_logs import Message
-from tests.flow.rollup_values import Classic, Sample, Series
+from tests.flow.rollup_oracle import Row, Stream
+from tests.flow.rollup_values import Classic, Gauge, Increase, Sample, Series
 from tests.flow.stack import wait_for
+from tests.receiver.client import Receiver
 
 T0_MS = 1_789_999_200_000                    # a whole hour
 FROM_MS, TO_MS = T0_MS + 20 * 60_000, T0_MS + 60 * 60_000    # within the hour that Prometheus's head takes at once
@@ -109,6 +111,53 @@ def test_rows_of_all_windows_are_in_the_store(stack, rows, say):
         tenant_label="tenant")
     found = settled(stack.prometheus.url, [r for r in rows if r.window_ms == 300_000], plain=True)
     assert found == [], (len(found), found[:3])
+
+
+def put_hour(stack, end_ms):
+    """A row of an hour, and nothing in the store's view: hits_total, and players, which has ended."""
+    stack.create_topic("metrics.rollup.1h", 1, message_timestamp_type="CreateTime")
+    stack.create_topic("metrics.dlq", 1)
+    stack.create_topic("sluice.gaps", 1)
+    of = series_of("gs-0")
+    row = Row(Stream("demo", batches.as_long(batches.source_id("gs-0")), "standard"), 3_600_000, end_ms, 5,
+              end_ms + 20_000,
+              {of["hits"]: Increase(70.0, 7.0, None, 1007.0, end_ms - 1000, 360, False),
+               of["players"]: Gauge(9.0, 3, 1.0, 5.0, 3.0, end_ms - 1000, True)}, {}, False)
+    producer = stack.producer()
+    producer.produce("metrics.rollup.1h", rollup_records.encoded(row, "gs-0"), timestamp=row.at_ms)
+    assert producer.flush(30) == 0
+
+
+def test_an_hour_is_seen_until_the_next_is_due(stack):
+    """And by whoever takes the partition over: it finds in the topic what is still to be repeated."""
+    end_ms = now_ms() - 17 * 60_000
+    repeats = [end_ms + k * 300_000 for k in (1, 2, 3)]
+    put_hour(stack, end_ms)
+    url, keys = stack.prometheus.url, {"topics": ["metrics.rollup.1h"], "group": "sluice-amp-hours",
+                                         "session_timeout_ms": 6000}
+    worker = stack.worker("amp", name="hours", url=stack.prometheus.write_url, **keys)
+
+    def stored(name):
+        found = prometheus.series(url, name, now_ms() / 1000, 7200)
+        return [p for points in found.values() for p in points]
+
+    wait_for(lambda: len(stored('{__name__="hits_total:1h"}')) >= 4, 40, "the repeats")
+    points = stored('{__name__="hits_total:1h"}')
+    assert points[:4] == [(t, 70.0) for t in (end_ms, *repeats)]
+    assert all((t - end_ms) % 300_000 == 0 and value == 70.0 for t, value in points)
+    assert stored('{__name__="players:1h"}') == [(end_ms, 3.0)]
+    # An instant query just before the next repeat sees it, and does not see what has ended.
+    labels = {"shard_id": "gs-0"}.items()
+    assert amp_rollups.lives(url, frozenset({*labels, ("__name__", "hits_total:1h")}), repeats[-1] + 299_000)
+    assert not amp_rollups.lives(url, frozenset({*labels, ("__name__", "players:1h")}), end_ms + 1)
+    wait_for(lambda: stack.committed("sluice-amp-hours", "metrics.rollup.1h").get(0, (0, ""))[0] >= 1, 30, "the commit")
+    worker.process.kill()
+    with Receiver() as other:
+        stack.worker("amp", name="hours", url=other.write_url, **keys)
+        wait_for(lambda: sum(map(len, other.dump().values())) >= 3, 60, "the repeats by the next one")
+        ((name, times),) = [(dict(key)["__name__"], sorted(points)) for key, points in other.dump().items()]
+    assert name == "hits_total:1h" and times[:3] == repeats
+    assert read_letters(stack, "metrics.dlq") == []
 
 
 @pytest.mark.parametrize("keys, words", [

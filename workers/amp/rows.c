@@ -275,7 +275,8 @@ bool rows_batch(struct rows *r, const struct row *row, enum row_part part, struc
         buf_reset(bufs[i]);
     }
     r->columns = part == ROW_REPEAT ? 0 : r->o.columns;
-    for (uint32_t i = 0; i < row->shape->n_series && (part != ROW_ENDS || rollup->n_ended > 0); i++) {
+    for (uint32_t i = 0; i < row->shape->n_series && (part != ROW_ENDS || rollup->n_ended > 0);
+         i++) {
         series_put(r, row, &c, i, part);
     }
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) {
