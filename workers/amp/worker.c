@@ -6,8 +6,10 @@
 #include "letter.h"
 #include "run/log.h"
 
-/* A row's Kafka timestamp is the log's time when its window closed: about its end, or later. */
-enum { MAX_LETTER_BYTES = 65536, REPEATED_MS = 75 * 60 * 1000 };
+enum { MAX_LETTER_BYTES = 65536 };
+/* How far rows are read back for repeats: an hour, by Kafka's timestamps, which are the log's time
+ * when the window closed (its end, or later), and some minutes for clocks that run ahead. */
+enum { REPEATED_MS = 75 * 60 * 1000 };
 
 struct worker {
     struct amp *amp;
