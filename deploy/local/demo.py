@@ -103,15 +103,17 @@ def _judge_rollups(stack, began_s, ended_s, say):
     deadline = time.monotonic() + STALLED_S
     while True:
         found = increases()
-        raw, rolled = (sum(pair[i] for pair in found.values()) for i in (0, 1))
-        apart = abs(rolled - raw) / max(raw, 1)
-        if apart <= ALIKE or time.monotonic() > deadline:
+        apart = sorted(abs(rolled - raw) / raw if raw > 0 else 1 for raw, rolled in found.values())
+        middle = apart[len(apart) // 2]
+        if middle <= ALIKE or time.monotonic() > deadline:
             break
         stack.check_alive()
         time.sleep(1)
-    say(f"rollups    the minute that ended {time.strftime('%H:%M', time.gmtime(end_s))} UTC, {len(names)} counters: by increase(…[1m]) of raw samples "
-        f"{raw:,.0f}, by the 1 m rows {rolled:,.0f}")
-    return [] if raw > 0 and apart <= ALIKE else [f"rollups and raw samples are {apart:.1%} apart in that minute"]
+    say(f"rollups    the minute that ended {time.strftime('%H:%M', time.gmtime(end_s))} UTC, {len(found)} counters: what increase(…[1m]) makes of "
+        f"raw samples and the 1 m rows' delta are {middle:.2%} apart (median)")
+    for name in names[:3]:
+        say("  {:<40} {:15,.0f} by raw samples, {:15,.0f} by the rows".format(name, *found[name]))
+    return [] if middle <= ALIKE else [f"rollups and raw samples are {middle:.1%} apart in that minute"]
 
 
 def _judge(stack, load, sent, last, span_s, say):
