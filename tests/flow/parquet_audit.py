@@ -4,6 +4,7 @@ bits), the value of histograms None."""
 import collections
 import io
 import json
+import os
 import re
 import struct
 import subprocess
@@ -181,13 +182,14 @@ class Audit:
 
 
 def verify_by_tool(stack, bucket):
-    """What `sluice-parquet verify` says of all objects; they are copied out of the bucket first."""
-    folder = stack.places.dir / "objects"
-    folder.mkdir(exist_ok=True)
-    paths = []
-    for i, key in enumerate(bucket.keys()):
-        paths.append(folder / f"{i}.parquet")
-        paths[-1].write_bytes(bucket.read(key))
-    done = subprocess.run([stack.places.binary("sluice-parquet"), "verify", *paths], capture_output=True, text=True,
-                          timeout=120, check=False)
+    """What `sluice-parquet verify` says of all objects; it reads them from the bucket."""
+    return tool(stack, bucket, "verify", *bucket.keys())
+
+
+def tool(stack, bucket, command, *keys):
+    """(exit code, output)."""
+    done = subprocess.run([stack.places.binary("sluice-parquet"), command, "--endpoint", bucket.proxy.url, "--path-style",
+                           "--region", "eu-central-1", *(f"s3://{bucket.name}/{key}" for key in keys)],
+                          capture_output=True, text=True, timeout=300, check=False,
+                          env={**os.environ, "AWS_ACCESS_KEY_ID": IDENTITY, "AWS_SECRET_ACCESS_KEY": SECRET})
     return done.returncode, done.stdout + done.stderr

@@ -100,6 +100,10 @@ def test_every_row_once(site, say):
     assert audit.problems == [] and audit.n_rows > 5000
     assert parquet_audit.verify_by_tool(site.stack, site.bucket)[0] == 0
     keys = sorted(site.bucket.keys())
+    code, told = parquet_audit.tool(site.stack, site.bucket, "inspect", keys[0])
+    assert code == 0 and all(word in told for word in ("kafka_offset", "intent", '"first":', "topic_id")), told
+    code, told = parquet_audit.tool(site.stack, site.bucket, "verify", "year/none", keys[0])
+    assert code == 1 and "there is no such object" in told and "good" in told, told
     assert all(k.startswith("year/samples/dt=2026-09-21/hour=") for k in keys), keys[:3]
     assert metric(worker, "sluice_s3_rows_total") == audit.n_rows
     assert metric(worker, "sluice_s3_bytes_total") == audit.n_bytes

@@ -4,19 +4,19 @@
 
 #include "parquet/page.h"
 
-enum { TEXT_SHOWN = 40 };
+enum { TEXT_SHOWN = 40, METADATA_SHOWN = 4096 };
 
 /* Files are untrusted: nothing that a terminal obeys. */
-static void print_text(FILE *out, struct slice s)
+static void print_text(FILE *out, struct slice s, size_t most)
 {
-    for (size_t i = 0; i < s.len && i < TEXT_SHOWN; i++) {
+    for (size_t i = 0; i < s.len && i < most; i++) {
         if (s.ptr[i] < ' ' || s.ptr[i] == 0x7f || s.ptr[i] == '\\') {
             (void)fprintf(out, "\\x%02x", s.ptr[i]);
         } else {
             (void)fputc(s.ptr[i], out);
         }
     }
-    (void)fputs(s.len > TEXT_SHOWN ? "…" : "", out);
+    (void)fputs(s.len > most ? "…" : "", out);
 }
 
 static void print_hex(FILE *out, struct slice s)
@@ -43,7 +43,7 @@ static void print_value(FILE *out, const struct file_leaf *leaf, struct slice v)
         memcpy(&real, v.ptr, sizeof real);
         (void)fprintf(out, "%.17g", real);
     } else if (leaf->physical == PHYSICAL_BYTE_ARRAY && leaf->converted == CONVERTED_UTF8) {
-        print_text(out, v);
+        print_text(out, v, TEXT_SHOWN);
     } else {
         print_hex(out, v);
     }
@@ -127,7 +127,7 @@ static void print_encodings(FILE *out, const struct file_chunk *c)
 static void print_chunk(FILE *out, const struct file_leaf *leaf, const struct file_chunk *c)
 {
     (void)fputs("  ", out);
-    print_text(out, leaf->path);
+    print_text(out, leaf->path, TEXT_SHOWN);
     (void)fprintf(out,
                   ": %" PRId64 " values, %" PRId64 " nulls, %" PRId64 " bytes of %" PRId64 ", %s,",
                   c->n_values, c->n_nulls, c->file_bytes, c->plain_bytes, codec_name(c->codec));
@@ -154,7 +154,7 @@ static void print_group(FILE *out, const struct parquet_file *f, size_t i)
     (void)fprintf(out, "row group %zu: %" PRId64 " rows", i, g->n_rows);
     for (size_t k = 0; k < g->n_sorting; k++) {
         (void)fputs(k == 0 ? ", sorted by " : ", ", out);
-        print_text(out, f->leaves[g->sorting[k].leaf].path);
+        print_text(out, f->leaves[g->sorting[k].leaf].path, TEXT_SHOWN);
         (void)fputs(g->sorting[k].descending ? " descending" : "", out);
     }
     (void)fputc('\n', out);
@@ -167,19 +167,19 @@ void inspect_print(const struct parquet_file *f, const char *name, FILE *out)
 {
     (void)fprintf(out, "%s: %zu bytes, %zu of them footer; %" PRId64 " rows in %zu row groups; by ",
                   name, f->bytes.len, f->footer_bytes, f->n_rows, f->n_groups);
-    print_text(out, f->created_by);
+    print_text(out, f->created_by, METADATA_SHOWN);
     (void)fputc('\n', out);
     for (size_t i = 0; i < f->n_pairs; i++) {
-        print_text(out, f->pairs[i].key);
+        print_text(out, f->pairs[i].key, METADATA_SHOWN);
         (void)fputs(" = ", out);
-        print_text(out, f->pairs[i].value);
+        print_text(out, f->pairs[i].value, METADATA_SHOWN);
         (void)fputc('\n', out);
     }
     (void)fputs("columns\n", out);
     for (size_t i = 0; i < f->n_leaves; i++) {
         const struct file_leaf *leaf = &f->leaves[i];
         (void)fputs("  ", out);
-        print_text(out, leaf->path);
+        print_text(out, leaf->path, TEXT_SHOWN);
         (void)fprintf(out, ": %s%s%s%s\n", physical_name(leaf->physical), meaning(leaf),
                       leaf->max_definition > leaf->max_repetition ? ", nulls" : "",
                       leaf->max_repetition > 0 ? ", repeated" : "");

@@ -3,7 +3,7 @@
  *
  *   metrics.admitted, metrics.rollup.* ──► ranges, sorted ──► intent ──► objects ──► offset
  *
- * And a tool for such files: sluice-parquet inspect|verify FILE… */
+ * And a tool for such files: sluice-parquet inspect|verify FILE|s3://… */
 #include "base/hash.h"
 #include "run/log.h"
 #include "run/program.h"

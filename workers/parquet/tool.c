@@ -4,32 +4,45 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fetch.h"
 #include "parquet/verify.h"
 
 enum { FOOTER_MAX_BYTES = 256 << 20, PAGE_MAX_BYTES = 512 << 20 };
 
 static const char usage[] =
-    "usage: sluice-parquet inspect|verify FILE…\n"
+    "usage: sluice-parquet inspect|verify [OPTION…] FILE|s3://BUCKET/KEY…\n"
     "  inspect  schema, metadata, row groups: encodings, sizes, statistics\n"
     "  verify   reads all of it: checksums, values against statistics, page index and Bloom\n"
     "           filters, counts, the order of rows\n"
+    "options for S3: --region NAME, --endpoint URL, --path-style, --fips, --dual-stack,\n"
+    "  --ca-file FILE; keys come from the environment, a profile, or the pod's or machine's role\n"
     "exit codes: 0 all is well; 1 a file is not; 2 usage\n";
 
+static bool file_fd(const struct fetch_options *o, const char *path, int *fd, struct err *e)
+{
+    if (fetch_is_asked(path)) {
+        return fetch_object(o, path, fd, e);
+    }
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd >= 0 || err_set_code(e, ERR_CONFIG, errno, "cannot be opened: %s", strerror(errno));
+}
+
 /* The file's bytes, mapped until the process ends. */
-static bool file_map(const char *path, struct slice *out, struct err *e)
+static bool file_map(const struct fetch_options *o, const char *path, struct slice *out, struct err *e)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        bool was_open = fd >= 0;
-        (void)err_set_code(e, ERR_CONFIG, errno, "cannot be opened: %s", strerror(errno));
-        if (was_open) {
-            (void)close(fd);
-        }
+    int fd;
+    if (!file_fd(o, path, &fd, e)) {
+        return false;
+    }
+    if (fstat(fd, &st) != 0) {
+        (void)err_set_code(e, ERR_CONFIG, errno, "cannot be looked at: %s", strerror(errno));
+        (void)close(fd);
         return false;
     }
     if (!S_ISREG(st.st_mode) || st.st_size == 0) {
@@ -61,13 +74,13 @@ static bool verify(const struct parquet_file *f, const char *path, struct err *e
     return true;
 }
 
-static bool look_at(const char *path, bool whole, struct err *e)
+static bool look_at(const struct fetch_options *o, const char *path, bool whole, struct err *e)
 {
     struct slice bytes = SLICE_NONE;
     struct parquet_file f;
     struct arena a;
     arena_init(&a, FOOTER_MAX_BYTES);
-    bool ok = file_map(path, &bytes, e) && file_open(bytes, &a, &f, e);
+    bool ok = file_map(o, path, &bytes, e) && file_open(bytes, &a, &f, e);
     if (ok && whole) {
         ok = verify(&f, path, e);
     } else if (ok) {
@@ -85,17 +98,44 @@ bool tool_is_asked(int argc, char **argv)
     return argc > 1 && (strcmp(argv[1], "verify") == 0 || strcmp(argv[1], "inspect") == 0);
 }
 
+/* The first that is no option; 0: a wrong one. */
+static int options_read(int argc, char **argv, struct fetch_options *out)
+{
+    static const struct option options[] = {
+        {"region", required_argument, NULL, 'r'}, {"endpoint", required_argument, NULL, 'e'},
+        {"ca-file", required_argument, NULL, 'c'}, {"path-style", no_argument, NULL, 'p'},
+        {"fips", no_argument, NULL, 'f'},         {"dual-stack", no_argument, NULL, 'd'},
+        {0},
+    };
+    *out = (struct fetch_options){0};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        const char **text = c == 'r' ? &out->region : c == 'e' ? &out->endpoint : c == 'c' ? &out->ca_file : NULL;
+        if (c == '?') {
+            return 0;
+        }
+        if (text != NULL) {
+            *text = optarg;
+        }
+        out->path_style |= c == 'p';
+        out->fips |= c == 'f';
+        out->dual_stack |= c == 'd';
+    }
+    return optind;
+}
+
 int tool_main(int argc, char **argv)
 {
+    struct fetch_options o;
     bool whole = strcmp(argv[1], "verify") == 0;
-    if (argc < 3) {
+    int first = options_read(argc - 1, argv + 1, &o) + 1;
+    if (first == 1 || first >= argc) {
         (void)fputs(usage, stderr);
         return 2;
     }
     int status = 0;
-    for (int i = 2; i < argc; i++) {
+    for (int i = first; i < argc; i++) {
         struct err e = ERR_INIT;
-        if (!look_at(argv[i], whole, &e)) {
+        if (!look_at(&o, argv[i], whole, &e)) {
             (void)fprintf(stderr, "sluice-parquet: %s\n", e.text);
             status = 1;
         }
