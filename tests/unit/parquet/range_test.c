@@ -288,7 +288,6 @@ START_TEST(rollups_in_little_memory_give_the_same_objects)
 {
     struct game_load_options o = two_hours;
     o.histograms = false;
-    o.n_scrapes = 2;
     struct range *large = range_new(LARGE, false);
     struct range *small = range_new(SMALL, false);
     ck_assert_int_eq(rollups_fill(large, &o, LARGE), 0);
