@@ -291,12 +291,20 @@ static bool time_passes(struct hour *h, int64_t offset, int64_t log_ms, struct e
 
 static bool row_late(struct hour *h, struct hour_stream *s, const struct rollup *row, struct err *e)
 {
-    if (s->late.row == NULL) {
+    const uint64_t n_gauges = row->gauges.len / (GAUGE_COLUMNS * sizeof(double));
+    bool is_first = s->late.row == NULL;
+    h->counts.late_dropped += n_gauges;
+    h->counts.late_folded += row->n_series - n_gauges;
+    if (!window_merge(h, s, &s->late, row, true, e)) {
+        return false;
+    }
+    if (s->late.row->n_series == 0) {
+        late_end(s); /* gauges alone */
+    } else if (is_first) {
         s->late.since_ms = h->log_ms;
         s->late.first = h->record;
     }
-    h->counts.late_folded += row->n_series;
-    return window_merge(h, s, &s->late, row, true, e);
+    return true;
 }
 
 static bool row_put(struct hour *h, struct hour_stream *s, const struct rollup *row, struct err *e)

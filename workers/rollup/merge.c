@@ -120,24 +120,23 @@ static bool series_merge(struct merger *m, struct layout l, const struct row_ser
     return buf_ok(&m->packed) || err_set(e, ERR_FATAL, "out of memory");
 }
 
-/* A late row's series: all that it brings is late; nothing of gauges. */
+/* A late row's series, no gauge: all that it brings is late. Of the window that it goes with it says nothing: it has no
+ * sample there, and of temporality delta, where last is of the window alone, no last. */
 static void series_make_late(struct layout l, struct row_series *v)
 {
     if (kind_is_packed(l.kind)) {
         v->late = v->packed[1];
-    } else if (l.kind == SERIES_COUNTER) {
-        v->late = slice_of(&v->delta, sizeof v->delta);
     } else {
-        v->sum = 0;
-        v->min = v->max = v->last = (double)NAN;
-        v->last_ms = 0;
+        v->late = slice_of(&v->delta, sizeof v->delta);
+        v->last = l.delta ? (double)NAN : v->last;
     }
+    v->last_ms = l.delta ? 0 : v->last_ms;
     v->samples = 0;
     v->ended = false;
 }
 
 static bool merge_same(struct merger *m, const struct rollup *a, const struct rollup *b,
-                       bool b_is_late, const struct layout *layouts, struct err *e)
+                       const struct layout *layouts, struct err *e)
 {
     struct row_reader of_a = row_reader_of(a);
     struct row_reader of_b = row_reader_of(b);
@@ -149,9 +148,6 @@ static bool merge_same(struct merger *m, const struct rollup *a, const struct ro
         struct row_series y;
         row_next(&of_a, layouts[i], &x);
         row_next(&of_b, layouts[i], &y);
-        if (b_is_late) {
-            series_make_late(layouts[i], &y);
-        }
         if (!series_merge(m, layouts[i], &x, &y, e)) {
             return false;
         }
@@ -201,6 +197,9 @@ static bool sides_merge(struct merger *m, struct side *x, struct side *y, bool b
         if (order >= 0) {
             row_next(&y->reader, l, &of_y);
             y->i++;
+            if (b_is_late && l.kind == SERIES_GAUGE) {
+                continue;
+            }
             if (b_is_late) {
                 series_make_late(l, &of_y);
             }
@@ -246,8 +245,8 @@ bool rows_merge(struct merger *m, const struct rollup *a, const struct rollup *b
                 const struct layout *layouts, struct rollup *out, struct err *e)
 {
     struct slice shape = b->shape;
-    bool is_same = layouts != NULL && a != NULL && slice_eq(a->shape, b->shape);
-    bool ok = is_same ? merge_same(m, a, b, b_is_late, layouts, e)
+    bool is_same = layouts != NULL && a != NULL && !b_is_late && slice_eq(a->shape, b->shape);
+    bool ok = is_same ? merge_same(m, a, b, layouts, e)
                       : merge_apart(m, a, b, b_is_late, &shape, e);
     if (!ok) {
         return false;

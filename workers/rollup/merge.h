@@ -15,8 +15,8 @@ struct merger {
 void merger_init(struct merger *m, struct increase *x);
 void merger_fini(struct merger *m);
 
-/* b_is_late: b's window has a row already: what it brings counts as late, its gauges do not count.
- * a may be NULL then, or else. out: columns and shape; the rest is b's, without amends. It lives
+/* b_is_late: b's window has a row already: what it brings counts as late, and of its gauges nothing is left; a has late
+ * rows alone then. a may be NULL, always. out: columns and shape; the rest is b's, without amends. It lives
  * until the next call. layouts: of b's series, when both have the same shape and the caller knows;
  * NULL: the shapes are decoded. */
 bool rows_merge(struct merger *m, const struct rollup *a, const struct rollup *b, bool b_is_late,
