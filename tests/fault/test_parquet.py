@@ -150,7 +150,7 @@ def test_every_row_once_under_disturbances(stack, say):
     chaos.run(DISTURBANCES)
     feeder.stop()
     wait_caught_up(stack, GROUP, [TOPIC])
-    audit = Audit(stack, bucket)
+    audit = Audit(stack, bucket, s3_dies=True)
     existed = sum(counter.metric(w, 'sluice_s3_objects_total{table="samples",outcome="existed"}') for w in chaos.running())
     say(f"{audit}; {chaos.summary(counter.metric)}, requests {front.counts}, {existed:.0f} objects were there already, "
         f"{'a full disk' if scratch.mounted else 'a scratch folder that went'}")
