@@ -15,10 +15,9 @@
 
 #include "base/cursor.h"
 #include "parquet/writer.h"
+#include "tool_input.h"
 
 enum { MAX_FIELDS = 1000, MAX_LIST = 64 };
-#define MAX_INPUT_BYTES ((size_t)4 << 30)
-
 struct description {
     struct parquet_options options;
     struct parquet_field fields[MAX_FIELDS];
@@ -32,20 +31,6 @@ struct file {
     int64_t n_bytes;
     int64_t fail_at_byte;
 };
-
-static void die(const char *what)
-{
-    (void)fprintf(stderr, "parquet-tool: %s\n", what);
-    exit(2);
-}
-
-static void *or_die(void *p)
-{
-    if (p == NULL) {
-        die("out of memory");
-    }
-    return p;
-}
 
 static bool file_write(void *context, struct slice bytes, struct err *e)
 {
@@ -223,21 +208,6 @@ static bool batches_write(struct parquet_writer *w, const struct parquet_options
     }
     free(columns);
     return ok;
-}
-
-static struct slice read_all(FILE *f)
-{
-    size_t cap = 1 << 20;
-    size_t len = 0;
-    uint8_t *bytes = or_die(malloc(cap));
-    for (size_t n; (n = fread(bytes + len, 1, cap - len, f)) > 0;) {
-        len += n;
-        if (len == cap && cap < MAX_INPUT_BYTES) {
-            cap *= 2;
-            bytes = or_die(realloc(bytes, cap));
-        }
-    }
-    return slice_of(bytes, len);
 }
 
 static bool write_file(const struct description *d, struct cursor *c, struct file *file,

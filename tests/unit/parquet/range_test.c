@@ -1,6 +1,7 @@
 /* Ranges: however little memory there was, the same objects; what disks, sinks and bad batches do.
  * The values in the files are tests/flow/test_parquet_rows.py's. */
 #include "../runner.h"
+#include "failing_sink.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -64,29 +65,6 @@ static int fill(struct range *r, const struct game_load_options *o)
     }
     game_load_free(load);
     return n_spills;
-}
-
-struct sink {
-    struct buf bytes;
-    int n_writes;
-    int fail_at; /* -1: never */
-};
-
-static bool sink_write(void *context, struct slice bytes, struct err *e)
-{
-    struct sink *sink = context;
-    if (sink->n_writes++ == sink->fail_at) {
-        return err_set_code(e, ERR_RETRY, 28, "no space left");
-    }
-    buf_put_slice(&sink->bytes, bytes);
-    return true;
-}
-
-static struct sink sink_of(int fail_at)
-{
-    struct sink s = {.fail_at = fail_at};
-    buf_init(&s.bytes, 64 << 20);
-    return s;
 }
 
 static size_t plan(struct range *r)

@@ -20,42 +20,12 @@
 #include "base/cursor.h"
 #include "game_load.h"
 #include "range.h"
-
-#define MAX_INPUT_BYTES ((size_t)4 << 30)
+#include "tool_input.h"
 
 struct output {
     FILE *f;
     int64_t n_bytes;
 };
-
-static void die(const char *what)
-{
-    (void)fprintf(stderr, "range-tool: %s\n", what);
-    exit(2);
-}
-
-static void *or_die(void *p)
-{
-    if (p == NULL) {
-        die("out of memory");
-    }
-    return p;
-}
-
-static struct slice read_all(FILE *f)
-{
-    size_t cap = 1 << 20;
-    size_t len = 0;
-    uint8_t *bytes = or_die(malloc(cap));
-    for (size_t n; (n = fread(bytes + len, 1, cap - len, f)) > 0;) {
-        len += n;
-        if (len == cap && cap < MAX_INPUT_BYTES) {
-            cap *= 2;
-            bytes = or_die(realloc(bytes, cap));
-        }
-    }
-    return slice_of(bytes, len);
-}
 
 static const char *text(const json_t *json, const char *key, const char *fallback)
 {

@@ -1,3 +1,4 @@
+#include "failing_sink.h"
 #include "runner.h"
 
 #include <stdio.h>
@@ -7,29 +8,6 @@
 #include "parquet/writer.h"
 
 enum { N_ROWS = 500, MAX_BYTES = 16 << 20 };
-
-struct sink {
-    struct buf bytes;
-    int n_writes;
-    int fail_at; /* -1: never */
-};
-
-static bool sink_write(void *context, struct slice bytes, struct err *e)
-{
-    struct sink *sink = context;
-    if (sink->n_writes++ == sink->fail_at) {
-        return err_set_code(e, ERR_RETRY, 28, "no space left");
-    }
-    buf_put_slice(&sink->bytes, bytes);
-    return true;
-}
-
-static struct sink sink_of(int fail_at)
-{
-    struct sink s = {.fail_at = fail_at};
-    buf_init(&s.bytes, 64 << 20);
-    return s;
-}
 
 static int64_t numbers[N_ROWS];
 static struct slice texts[N_ROWS];

@@ -2,9 +2,8 @@
  * again and again gives the very rows of an undisturbed one. And rows in parts. */
 #include <stdio.h>
 
-#include "game.h"
+#include "feed.h"
 #include "hour.h"
-#include "minute.h"
 #include "runner.h"
 #include "split.h"
 
@@ -33,13 +32,6 @@ struct sent_list {
 static struct sent_list fives;
 static struct sent_list calm;
 static struct sent_list cut;
-
-static void must(bool ok, const char *text)
-{
-    if (!ok) {
-        ck_abort_msg("%s", text);
-    }
-}
 
 static bool part_send(void *ctx, struct slice bytes, bool is_last, struct err *e)
 {
@@ -85,17 +77,6 @@ static struct minute *minute_begin(struct sent_list *out)
     const struct row_sink sink = {row_send, out};
     must(minute_new(&minutes, &sink, &m, &e), e.text);
     return m;
-}
-
-static void minute_feed(struct minute *m, const struct game_record *r)
-{
-    struct err e = ERR_INIT;
-    struct batch b;
-    struct arena a;
-    arena_init(&a, 1 << 20);
-    must(batch_decode(slice_of(r->bytes, r->n_bytes), &batch_default_caps, &a, &b, &e), e.text);
-    must(minute_take(m, r->offset, &b, &e), e.text);
-    arena_fini(&a);
 }
 
 static void fives_make(uint64_t seed)

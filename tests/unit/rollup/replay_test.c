@@ -2,8 +2,7 @@
  * undisturbed one; each rule that this rests on, left out, shows. */
 #include <stdio.h>
 
-#include "game.h"
-#include "minute.h"
+#include "feed.h"
 #include "runner.h"
 
 enum { N_LOGS = 60, MAX_CONTROL_LOGS = 300, N_RECORDS = 700, MAX_ROWS = 20000 };
@@ -24,14 +23,6 @@ struct sent_list {
     struct sent rows[MAX_ROWS];
     size_t n;
 };
-
-/* Check writes a line to a file for each of its asserts. */
-static void must(bool ok, const char *text)
-{
-    if (!ok) {
-        ck_abort_msg("%s", text);
-    }
-}
 
 static bool row_send(void *ctx, const struct leaving *l, struct err *e)
 {
@@ -66,17 +57,6 @@ static struct minute *minute_begin(const struct rules *r, struct sent_list *out)
     const struct row_sink sink = {row_send, out};
     must(minute_new(r, &sink, &m, &e), e.text);
     return m;
-}
-
-static void feed(struct minute *m, const struct game_record *r)
-{
-    struct err e = ERR_INIT;
-    struct batch b;
-    struct arena a;
-    arena_init(&a, 1 << 20);
-    must(batch_decode(slice_of(r->bytes, r->n_bytes), &batch_default_caps, &a, &b, &e), e.text);
-    must(minute_take(m, r->offset, &b, &e), e.text);
-    arena_fini(&a);
 }
 
 static struct minute *recovered(const struct rules *r, struct sent_list *out, int64_t log_ms)
@@ -146,7 +126,7 @@ static int run(const struct rules *r, const struct game_log *g, uint64_t seed,
     struct minute *m = minute_begin(r, out);
     struct commit c = {0, {0, NEVER}};
     for (size_t i = 0; i < g->n; i++) {
-        feed(m, &g->records[i]);
+        minute_feed(m, &g->records[i]);
         if (seed != 0 && game_chance(&seed) < 0.05) {
             c = commit_make(m, out, c.n_rows, g->records[i].offset + 1, &seed);
         }

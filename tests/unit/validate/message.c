@@ -1,58 +1,7 @@
 #include "message.h"
 
+#include "../wire/protobuf_put.h"
 #include "tenant_metrics_avsc.h"
-
-enum { VARINT = 0, I64 = 1, LEN = 2, MAX_BYTES = 1 << 24 };
-
-static void tag(struct buf *b, unsigned number, unsigned wire)
-{
-    buf_varint(b, number << 3 | wire);
-}
-
-static void put_text(struct buf *b, unsigned number, struct slice s)
-{
-    tag(b, number, LEN);
-    buf_varint_bytes(b, s);
-}
-
-static void put_fixed(struct buf *b, unsigned number, uint64_t v)
-{
-    tag(b, number, I64);
-    buf_le64(b, v);
-}
-
-static void put_double(struct buf *b, unsigned number, double v)
-{
-    tag(b, number, I64);
-    buf_double(b, v);
-}
-
-static void put_varint(struct buf *b, unsigned number, uint64_t v)
-{
-    tag(b, number, VARINT);
-    buf_varint(b, v);
-}
-
-/* Puts inner as field number and empties it. */
-static void put_message(struct buf *b, unsigned number, struct buf *inner)
-{
-    put_text(b, number, buf_slice(inner));
-    buf_fini(inner);
-}
-
-static bool next_label(const char **at, struct slice *name, struct slice *value)
-{
-    if (*at == NULL || **at == '\0') {
-        return false;
-    }
-    const char *equals = strchr(*at, '=');
-    const char *end = strchr(equals, ',');
-    end = end == NULL ? equals + strlen(equals) : end;
-    *name = slice_of(*at, (size_t)(equals - *at));
-    *value = slice_of(equals + 1, (size_t)(end - equals - 1));
-    *at = *end == ',' ? end + 1 : end;
-    return true;
-}
 
 static void put_attributes(struct buf *b, unsigned number, const char *labels)
 {
@@ -61,8 +10,8 @@ static void put_attributes(struct buf *b, unsigned number, const char *labels)
     while (next_label(&labels, &name, &value)) {
         struct buf any;
         struct buf pair;
-        buf_init(&any, MAX_BYTES);
-        buf_init(&pair, MAX_BYTES);
+        buf_init(&any, PUT_MAX_BYTES);
+        buf_init(&pair, PUT_MAX_BYTES);
         put_text(&any, 1, value);
         put_text(&pair, 1, name);
         put_message(&pair, 2, &any);
@@ -86,7 +35,7 @@ static void put_number(struct buf *b, const struct message_point *p)
 static void put_exp(struct buf *b, const struct message_point *p)
 {
     struct buf side;
-    buf_init(&side, MAX_BYTES);
+    buf_init(&side, PUT_MAX_BYTES);
     put_attributes(b, 1, p->labels);
     put_fixed(b, 2, (uint64_t)p->start_ms * 1000000);
     put_fixed(b, 3, (uint64_t)p->time_ms * 1000000);
@@ -95,7 +44,7 @@ static void put_exp(struct buf *b, const struct message_point *p)
     put_varint(b, 6, (uint32_t)((uint32_t)p->scale << 1 ^ (uint32_t)(p->scale >> 31)));
     put_varint(&side, 1, 6);
     struct buf counts;
-    buf_init(&counts, MAX_BYTES);
+    buf_init(&counts, PUT_MAX_BYTES);
     buf_varint(&counts, p->count);
     for (uint32_t i = 0; i < p->n_more; i++) {
         buf_varint(&counts, i % 2 == 0 ? 0 : 127);
@@ -127,7 +76,7 @@ static void put_classic(struct buf *b, const struct message_point *p)
 static void put_summary(struct buf *b, const struct message_point *p)
 {
     struct buf quantile;
-    buf_init(&quantile, MAX_BYTES);
+    buf_init(&quantile, PUT_MAX_BYTES);
     put_fixed(b, 3, (uint64_t)p->time_ms * 1000000);
     put_fixed(b, 4, p->count);
     put_double(b, 5, p->value);
@@ -141,8 +90,8 @@ static void put_metric(struct buf *b, const struct message_point *p)
 {
     struct buf point;
     struct buf data;
-    buf_init(&point, MAX_BYTES);
-    buf_init(&data, MAX_BYTES);
+    buf_init(&point, PUT_MAX_BYTES);
+    buf_init(&data, PUT_MAX_BYTES);
     put_text(b, 1, slice_str(p->metric));
     put_text(b, 3, slice_str(p->unit == NULL ? "" : p->unit));
     switch (p->kind) {
@@ -176,13 +125,13 @@ void message_resource(struct buf *message, const char *attributes,
     struct buf resource;
     struct buf scope;
     struct buf whole;
-    buf_init(&resource, MAX_BYTES);
-    buf_init(&scope, MAX_BYTES);
-    buf_init(&whole, MAX_BYTES);
+    buf_init(&resource, PUT_MAX_BYTES);
+    buf_init(&scope, PUT_MAX_BYTES);
+    buf_init(&whole, PUT_MAX_BYTES);
     put_attributes(&resource, 1, attributes);
     for (size_t i = 0; i < n; i++) {
         struct buf metric;
-        buf_init(&metric, MAX_BYTES);
+        buf_init(&metric, PUT_MAX_BYTES);
         put_metric(&metric, &points[i]);
         put_message(&scope, 2, &metric);
     }

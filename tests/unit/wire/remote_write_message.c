@@ -2,51 +2,14 @@
 
 #include <stdlib.h>
 
-enum { VARINT = 0, I64 = 1, LEN = 2, MAX_BYTES = 1 << 24, MAX_SYMBOLS = 4096 };
+#include "unit/wire/protobuf_put.h"
+
+enum { MAX_SYMBOLS = 4096 };
 
 struct symbols {
     struct slice texts[MAX_SYMBOLS];
     uint32_t n;
 };
-
-static void put_text(struct buf *b, unsigned number, struct slice s)
-{
-    buf_varint(b, number << 3 | LEN);
-    buf_varint_bytes(b, s);
-}
-
-static void put_double(struct buf *b, unsigned number, double v)
-{
-    buf_varint(b, number << 3 | I64);
-    buf_double(b, v);
-}
-
-static void put_varint(struct buf *b, unsigned number, uint64_t v)
-{
-    buf_varint(b, number << 3 | VARINT);
-    buf_varint(b, v);
-}
-
-/* Puts inner as field number and ends it. */
-static void put_message(struct buf *b, unsigned number, struct buf *inner)
-{
-    put_text(b, number, buf_slice(inner));
-    buf_fini(inner);
-}
-
-static bool next_label(const char **at, struct slice *name, struct slice *value)
-{
-    if (*at == NULL || **at == '\0') {
-        return false;
-    }
-    const char *equals = strchr(*at, '=');
-    const char *end = strchr(equals, ',');
-    end = end == NULL ? equals + strlen(equals) : end;
-    *name = slice_of(*at, (size_t)(equals - *at));
-    *value = slice_of(equals + 1, (size_t)(end - equals - 1));
-    *at = *end == ',' ? end + 1 : end;
-    return true;
-}
 
 static uint32_t symbol(struct symbols *s, struct slice text)
 {
@@ -67,9 +30,9 @@ static void put_histogram(struct buf *series, unsigned number, const struct remo
     struct buf h;
     struct buf span;
     struct buf deltas;
-    buf_init(&h, MAX_BYTES);
-    buf_init(&span, MAX_BYTES);
-    buf_init(&deltas, MAX_BYTES);
+    buf_init(&h, PUT_MAX_BYTES);
+    buf_init(&span, PUT_MAX_BYTES);
+    buf_init(&deltas, PUT_MAX_BYTES);
     put_varint(&h, 1, p->count);
     put_double(&h, 3, p->value);
     put_varint(&span, 1, 6); /* zigzag of 3 */
@@ -93,7 +56,7 @@ static void put_points(struct buf *b, unsigned histograms, const struct remote_w
             put_histogram(b, histograms, p);
             continue;
         }
-        buf_init(&sample, MAX_BYTES);
+        buf_init(&sample, PUT_MAX_BYTES);
         put_double(&sample, 1, p->value);
         put_varint(&sample, 2, (uint64_t)p->time_ms);
         put_message(b, 2, &sample);
@@ -120,10 +83,10 @@ static void put_series_1(struct buf *out, const struct remote_write_test_series 
     struct buf b;
     struct slice name;
     struct slice value;
-    buf_init(&b, MAX_BYTES);
+    buf_init(&b, PUT_MAX_BYTES);
     for (const char *at = s->labels; next_label(&at, &name, &value);) {
         struct buf label;
-        buf_init(&label, MAX_BYTES);
+        buf_init(&label, PUT_MAX_BYTES);
         put_text(&label, 1, name);
         put_text(&label, 2, value);
         put_message(&b, 1, &label);
@@ -138,7 +101,7 @@ static void put_metadata_1(struct buf *out, const struct remote_write_test_serie
     if (s->type == REMOTE_WRITE_UNKNOWN) {
         return;
     }
-    buf_init(&b, MAX_BYTES);
+    buf_init(&b, PUT_MAX_BYTES);
     put_varint(&b, 1, (uint64_t)s->type);
     put_text(&b, 2, family_of(s->labels));
     put_text(&b, 4, slice_str("What it is."));
@@ -152,9 +115,9 @@ static void put_series_2(struct buf *out, struct symbols *symbols, const struct 
     struct buf metadata;
     struct slice name;
     struct slice value;
-    buf_init(&b, MAX_BYTES);
-    buf_init(&refs, MAX_BYTES);
-    buf_init(&metadata, MAX_BYTES);
+    buf_init(&b, PUT_MAX_BYTES);
+    buf_init(&refs, PUT_MAX_BYTES);
+    buf_init(&metadata, PUT_MAX_BYTES);
     for (const char *at = s->labels; next_label(&at, &name, &value);) {
         buf_varint(&refs, symbol(symbols, name));
         buf_varint(&refs, symbol(symbols, value));
