@@ -136,7 +136,7 @@ class Audit:
 
     def __init__(self, stack, bucket, topic="metrics.admitted", s3_dies=False):
         expected, found, self.problems = rows_in_topic(stack, topic), collections.Counter(), []
-        self.keys = bucket.keys()
+        self.keys, self.n_without_metadata = bucket.keys(), 0
         self.n_bytes = sum(self.keys.values())
         ranges = collections.defaultdict(list)
         for key in self.keys:
@@ -145,6 +145,7 @@ class Audit:
             found.update(rows)
             footer = pyarrow.parquet.ParquetFile(io.BytesIO(data)).metadata.metadata
             if s3_dies and not ledger:
+                self.n_without_metadata += 1
                 ledger = {k.decode(): v.decode() for k, v in footer.items()}
             self._check_ledger(key, ledger, rows, footer)
             ranges[ledger["topic"], ledger["partition"], ledger["intent"]].append(ledger)
@@ -182,7 +183,8 @@ class Audit:
         self.n_ranges_of = collections.Counter(json.dumps(json.loads(text)["layout"]) for _, _, text in ranges)
 
     def __str__(self):
-        return (f"{self.n_rows} rows in {len(self.keys)} objects of {self.n_ranges} ranges, {self.n_bytes} bytes; "
+        return (f"{self.n_rows} rows in {len(self.keys)} objects of {self.n_ranges} ranges, {self.n_bytes} bytes, "
+                f"{self.n_without_metadata} without metadata; "
                 f"problems {self.problems[:5]}")
 
 
