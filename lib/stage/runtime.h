@@ -191,6 +191,8 @@ bool sink_commit_turn(struct stage *s, struct err *e);
 void sink_commit_settle(struct stage *s);
 
 /* stage.c */
+/* Sets e to ERR_FENCED: a twin took over. */
+bool stage_fenced(const struct stage *s, const struct err *why, struct err *e);
 void stage_read_record(struct owned *p, const rd_kafka_message_t *m, struct record *r);
 /* Once a stop was asked for, the time to an end is bounded, wherever the loop waits. */
 void stage_bound_end(struct stage *s);

@@ -108,18 +108,12 @@ static bool take_outcome(struct stage *s, int64_t timeout_ms, struct err *e)
 {
     struct sink *k = &s->sink;
     struct err why = ERR_INIT;
-    enum transaction_outcome outcome = transaction_wait(k->committer, timeout_ms, &why);
+    enum transaction_outcome outcome = transaction_wait(&k->committer, &k->box, timeout_ms, &why);
     if (outcome == TRANSACTION_NONE) {
-        if (!committer_unstick(&k->committer, &k->box)) {
-            return true;
-        }
-        outcome = TRANSACTION_ABORTED;
-        (void)err_set(&why, ERR_RETRY, "a call of librdkafka has not come back: a new producer takes over");
+        return true;
     }
     if (outcome == TRANSACTION_FENCED) {
-        return err_set(e, ERR_FENCED,
-                       "another process uses the instance name \"%s\" in group %s (%s); give each process its own "
-                       "`instance`", s->instance, s->group, why.text);
+        return stage_fenced(s, &why, e);
     }
     bool committed = outcome == TRANSACTION_COMMITTED;
     histogram_observe(s->commit_seconds, (double)transaction_last_ms(k->committer) / 1000.0, 1);

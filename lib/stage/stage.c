@@ -436,6 +436,13 @@ static void bound_the_end(struct stage *s)
     }
 }
 
+bool stage_fenced(const struct stage *s, const struct err *why, struct err *e)
+{
+    return err_set(e, ERR_FENCED,
+                   "another process uses the instance name \"%s\" in group %s (%s); give each process its own "
+                   "`instance`", s->instance, s->group, why->text);
+}
+
 void stage_bound_end(struct stage *s)
 {
     if (signals_stop_requested()) {

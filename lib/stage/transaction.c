@@ -437,6 +437,38 @@ bool committer_open(const struct transaction_options *o, struct committer **out,
     return true;
 }
 
+void committer_close(struct committer *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    c->stopping = true;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+    producer_close(c);
+    committer_free(c);
+}
+
+void transaction_start(struct committer *c, struct box *b)
+{
+    pthread_mutex_lock(&c->lock);
+    c->job = b;
+    c->running = true;
+    c->outcome = TRANSACTION_NONE;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool transaction_running(struct committer *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool running = c->running;
+    pthread_mutex_unlock(&c->lock);
+    return running;
+}
+
 /* Has librdkafka kept the thread beyond what any call of it is given? */
 static bool is_stuck(struct committer *c)
 {
@@ -449,7 +481,8 @@ static bool is_stuck(struct committer *c)
     return c->silent_ms > HANG_MS;
 }
 
-bool committer_unstick(struct committer **c, struct box **box)
+/* A new committer in the place of one that is stuck; see transaction_wait. */
+static bool unstick(struct committer **c, struct box **box)
 {
     struct committer *old = *c;
     if (!transaction_running(old)) {
@@ -485,39 +518,8 @@ bool committer_unstick(struct committer **c, struct box **box)
     return true;
 }
 
-void committer_close(struct committer *c)
-{
-    if (c == NULL) {
-        return;
-    }
-    pthread_mutex_lock(&c->lock);
-    c->stopping = true;
-    pthread_cond_broadcast(&c->changed);
-    pthread_mutex_unlock(&c->lock);
-    pthread_join(c->thread, NULL);
-    producer_close(c);
-    committer_free(c);
-}
-
-void transaction_start(struct committer *c, struct box *b)
-{
-    pthread_mutex_lock(&c->lock);
-    c->job = b;
-    c->running = true;
-    c->outcome = TRANSACTION_NONE;
-    pthread_cond_broadcast(&c->changed);
-    pthread_mutex_unlock(&c->lock);
-}
-
-bool transaction_running(struct committer *c)
-{
-    pthread_mutex_lock(&c->lock);
-    bool running = c->running;
-    pthread_mutex_unlock(&c->lock);
-    return running;
-}
-
-enum transaction_outcome transaction_wait(struct committer *c, int64_t timeout_ms, struct err *e)
+/* What is there within timeout_ms. */
+static enum transaction_outcome outcome_take(struct committer *c, int64_t timeout_ms, struct err *e)
 {
     int64_t until_ns = clock_mono_ns() + timeout_ms * 1000000;
     struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
@@ -534,6 +536,16 @@ enum transaction_outcome transaction_wait(struct committer *c, int64_t timeout_m
         c->outcome = TRANSACTION_NONE;
     }
     pthread_mutex_unlock(&c->lock);
+    return outcome;
+}
+
+enum transaction_outcome transaction_wait(struct committer **c, struct box **box, int64_t timeout_ms, struct err *e)
+{
+    enum transaction_outcome outcome = outcome_take(*c, timeout_ms, e);
+    if (outcome == TRANSACTION_NONE && unstick(c, box)) {
+        (void)err_set(e, ERR_RETRY, "a call of librdkafka has not come back: a new producer takes over");
+        outcome = TRANSACTION_ABORTED;
+    }
     return outcome;
 }
 

@@ -60,20 +60,19 @@ bool committer_open(const struct transaction_options *o, struct committer **out,
 /* Waits for what is under way. */
 void committer_close(struct committer *c);
 
-/* Librdkafka waits without a bound for an answer of its own threads, and that was seen to stay away after a coordinator's
- * death. To be called again and again while a transaction runs: true when no call has come back for 15 seconds, so that
- * a new committer has taken this one's place, and an empty box that of *box, which it held. The old one is left to
- * itself with its thread, its producer, which the new one's epoch fences, and its box: the transaction counts as
- * aborted. */
-bool committer_unstick(struct committer **c, struct box **box);
-
 /* Starts the box's transaction; the box is the committer's until an outcome was taken. Only when
  * idle. */
 void transaction_start(struct committer *c, struct box *b);
 bool transaction_running(struct committer *c);
 /* The outcome of the transaction, once; waits at most timeout_ms for it. TRANSACTION_NONE: still
- * under way, or none was started. e says what went wrong. */
-enum transaction_outcome transaction_wait(struct committer *c, int64_t timeout_ms, struct err *e);
+ * under way, or none was started. e says what went wrong.
+ * Librdkafka waits without a bound for an answer of its own threads, and that was seen to stay away
+ * after a coordinator's death. So when no call has come back for 15 seconds, a new committer takes
+ * the place of *c, and an empty box that of *box, which it held. The old one is left to itself with
+ * its thread, its producer, which the new one's epoch fences, and its box: the transaction counts
+ * as aborted. */
+enum transaction_outcome transaction_wait(struct committer **c, struct box **box, int64_t timeout_ms,
+                                          struct err *e);
 /* How long the last one took, and how many producers were replaced since the start. */
 int64_t transaction_last_ms(struct committer *c);
 uint64_t committer_n_recreated(struct committer *c);

@@ -155,13 +155,10 @@ static bool take_outcome(struct stage *s, int64_t timeout_ms, struct err *e)
 {
     struct transform *t = &s->transform;
     struct err why = ERR_INIT;
-    enum transaction_outcome outcome = transaction_wait(t->committer, timeout_ms, &why);
+    enum transaction_outcome outcome =
+        transaction_wait(&t->committer, &t->boxes[1 - t->filling], timeout_ms, &why);
     if (outcome == TRANSACTION_NONE) {
-        if (!committer_unstick(&t->committer, &t->boxes[1 - t->filling])) {
-            return true;
-        }
-        outcome = TRANSACTION_ABORTED;
-        (void)err_set(&why, ERR_RETRY, "a call of librdkafka has not come back: a new producer takes over");
+        return true;
     }
     struct box *b = t->boxes[1 - t->filling];
     histogram_observe(s->commit_seconds, (double)transaction_last_ms(t->committer) / 1000.0, 1);
@@ -175,9 +172,7 @@ static bool take_outcome(struct stage *s, int64_t timeout_ms, struct err *e)
         on_failed(s, b, outcome, &why);
         break;
     case TRANSACTION_FENCED:
-        ok = err_set(e, ERR_FENCED,
-                     "another process uses the instance name \"%s\" in group %s (%s); give each process its own "
-                     "`instance`", s->instance, s->group, why.text);
+        ok = stage_fenced(s, &why, e);
         break;
     case TRANSACTION_NONE:
         break;
