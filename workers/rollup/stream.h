@@ -124,6 +124,16 @@ void stream_free(struct stream *s);
 /* Its name becomes known; without memory it stays empty. */
 void stream_name(struct stream *s, struct slice source_name);
 struct hash128 stream_key(struct slice tenant, enum batch_class class, uint64_t source);
+/* What a source's streams, and all others, are ordered by. */
+static inline int stream_cmp(uint64_t source, enum batch_class class, struct slice tenant,
+                             uint64_t other_source, enum batch_class other_class,
+                             struct slice other_tenant)
+{
+    if (source != other_source) {
+        return source < other_source ? -1 : 1;
+    }
+    return class != other_class ? (class < other_class ? -1 : 1) : slice_cmp(tenant, other_tenant);
+}
 
 /* The shape, if it came lately; it is then the newest. */
 struct known_shape *stream_shape_find(struct stream *s, struct slice bytes);
