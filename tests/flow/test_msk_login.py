@@ -1,13 +1,11 @@
 """kafka.sasl.mechanism=AWS_MSK_IAM on a real broker, whose OAUTHBEARER listener checks the token as MSK does
 (msk/MskValidator.java): whole workers log in, and go on when their keys rotate."""
 import itertools
-import subprocess
 
 import pytest
 
-from deploy.local.kafka import java
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import otlp
+from tests.flow import java_plugin, otlp
 from tests.flow.aws_endpoints import SECRET, TOKEN, Endpoint, keys_json
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_pipeline import metric
@@ -17,14 +15,7 @@ LIFETIME_S = 20
 
 @pytest.fixture(scope="module")
 def validator(tmp_path_factory):
-    """The folder of the compiled plug-in."""
-    subprocess.run([ROOT / "deploy/deps/ecj"], check=True, timeout=300)
-    classes = tmp_path_factory.mktemp("classes")
-    compiler, = (ROOT / "build/deps/ecj/lib").glob("ecj-*.jar")
-    client, = (ROOT / "build/deps/kafka/lib").glob("kafka-clients-*.jar")
-    subprocess.run([java(), "-jar", str(compiler), "--release", "17", "-cp", str(client), "-d", str(classes),
-                    str(ROOT / "tests/flow/msk/MskValidator.java")], check=True, timeout=120)
-    return classes
+    return java_plugin.compiled(ROOT / "tests/flow/msk/MskValidator.java", tmp_path_factory.mktemp("classes"))
 
 
 class Msk:
