@@ -231,7 +231,7 @@ def test_stored_although_the_answer_was_lost(stub, client, file):
 def test_expired_keys_are_renewed(stub, client, file):
     n = iter(range(1, 100))
     pod = stub(lambda _: (200, keys_json(f"ASIA{next(n)}")))
-    s3 = stub(lambda r: (400, error("ExpiredToken")) if "ASIA1/" in r.headers["Authorization"] else (200, b""))
+    s3 = stub(lambda r: (400, error("ExpiredToken")) if "ASIA1/" in r.headers["Authorization"] else (200, b"", {"ETag": '"e"'}))
     one = client(s3.url, attempts=100, AWS_CONTAINER_CREDENTIALS_FULL_URI=pod.url + "/v1")
     assert one.ask("put", "k", file(b"body"))["ok"]
     assert "ASIA2/" in s3.requests[-1].headers["Authorization"]
@@ -280,6 +280,23 @@ def test_a_200_that_holds_an_error_is_tried_again(stub, client, file):
     assert [r.method for r in s3.requests].count("POST") == 3
 
 
+@pytest.mark.parametrize("half", [b"", b"<?xml version='1.0'?>\n   ", b" " * 70_000 + error("InternalError"), b"<html>Welcome</html>",
+                                  b"<CompleteMultipartUploadResult><Key>k"], ids=["nothing", "cut", "late error", "another's", "cut later"])
+def test_an_end_that_is_not_confirmed_is_no_success(stub, client, file, half):
+    """S3 sends the 200 before it knows; a proxy that loses the rest of the answer must not let rows go."""
+    ends = []
+    s3 = stub(Parts(lambda r, q: ends.append(r) or (200, half) if r.method == "POST" and "uploadId" in q else None))
+    answer = client(s3.url).ask("parts", "k", file(bytes(PART + 1)), PART)
+    assert not answer["ok"] and len(ends) >= 1, answer
+    assert s3.requests[-1].method == "DELETE"
+
+
+def test_a_put_that_s3_did_not_answer_is_no_success(stub, client, file):
+    s3 = stub(lambda _: (200, b"<html>Log in to the network</html>"))
+    answer = client(s3.url).ask("put", "k", file(b"body"))
+    assert not answer["ok"] and "no ETag" in answer["error"], answer
+
+
 def page(keys, token=None):
     rows = "".join(f"<Contents><Key>{k}</Key><Size>{i}</Size></Contents>" for i, k in enumerate(keys))
     more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>" if token else ""
@@ -298,7 +315,8 @@ def test_lists_page_by_page(stub, client):
 @pytest.mark.parametrize("body, says", [
     (b"<ListBucketResult><Contents><Key>k</Key>", "ends too soon"), (b"not xml", "outside of the root"),
     (b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "no token"),
-    (b"<ListBucketResult>" + b" " * 2_000_000, "an answer of more than 1000000 bytes")], ids=["cut", "text", "token", "huge"])
+    (b"<ListBucketResult>" + b" " * 2_000_000, "an answer of more than 1000000 bytes"), (b"<html>Welcome</html>", "no list")],
+    ids=["cut", "text", "token", "huge", "another's"])
 def test_bad_lists(stub, client, body, says):
     answer = client(stub(lambda _: (200, body)).url, limit=1_000_000).ask("list", "")
     assert not answer["ok"] and says in answer["error"], answer
