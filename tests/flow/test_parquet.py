@@ -334,6 +334,20 @@ def test_a_key_for_each_tenant_and_tags(site):
         assert headers["x-amz-checksum-crc32c"] and headers["x-amz-meta-rows"] == "1"
 
 
+def test_a_scratch_folder_that_goes_for_a_while(site):
+    """Rows wait for it, in the partition; the process lives on."""
+    worker = site.start()
+    site.send(20)
+    site.wait_stored()
+    folder = site.stack.places.dir / "scratch"
+    folder.rename(folder.with_name("gone"))
+    site.send(60, seed=2)
+    wait_for(lambda: metric(worker, 'sluice_s3_failing{kind="scratch"}') > 0, what="the alarm")
+    folder.with_name("gone").rename(folder)
+    site.wait_stored()
+    assert site.audit().problems == [] and worker.process.alive()
+
+
 def test_an_end_while_s3_does_not_answer(site):
     """SIGTERM: the request that hangs is left to itself."""
     asked, never = threading.Event(), threading.Event()
