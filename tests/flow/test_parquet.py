@@ -1,5 +1,6 @@
 """sluice-parquet against Kafka and S3Proxy, undisturbed: every row of the topic lies in one object exactly, its values
 as they were, read by pyarrow; starts, changed configurations, and what only an operator may decide."""
+import collections
 import json
 import random
 import threading
@@ -234,6 +235,28 @@ def test_without_an_offset_nothing_is_guessed(site):
     stop_is_named(lost, "objects_exist")
     site.send(50, seed=9)
     assert site.bucket.keys() == before and site.committed() == {}
+
+
+def test_a_topic_that_was_made_anew_has_objects_of_its_own(site):
+    """Its offsets count from 0 again: the topic's id tells its objects from those of the topic before."""
+    site.send(60)
+    worker = site.start()
+    site.wait_stored()
+    worker.stop()
+    before = site.bucket.keys()
+    wait_empty(site)
+    for future in site.stack.admin.delete_topics([site.topic]).values():
+        future.result()
+    wait_for(lambda: site.topic not in site.stack.admin.list_topics(timeout=10).topics, what="the topic's end")
+    site.stack.create_topic(site.topic, PARTITIONS)
+    site.send(60)
+    site.start(ready=False)
+    site.wait_stored()
+    keys = site.bucket.keys()
+    found = collections.Counter(row for key in keys if key not in before
+                                for row in parquet_audit.rows_in_object(site.bucket.read(key)))
+    assert found == parquet_audit.rows_in_topic(site.stack, site.topic) and found
+    assert {key: size for key, size in keys.items() if key in before} == before
 
 
 def test_rows_that_retention_took_stop_the_partition(site):

@@ -273,6 +273,26 @@ def test_a_failed_upload_leaves_no_part(stub, client, file, fails, says):
     assert s3.requests[-1].method == "DELETE" and not parts.open
 
 
+def test_parts_are_stored_only_if_absent(stub, client, file):
+    """The condition goes with the end of the upload; 412 is told as for a whole PUT, and the parts go."""
+    parts = Parts(lambda r, q: (412, error("PreconditionFailed")) if r.method == "POST" and "uploadId" in q else None)
+    s3 = stub(parts)
+    answer = client(s3.url).ask("parts", "k", file(bytes(PART + 1)), PART, "if-none-match=1", "rows=7")
+    assert answer["ok"] and answer["existed"] and not answer["maybe_own"]
+    assert s3.requests[-1].method == "DELETE" and not parts.open
+    conditions = {r.method + urlsplit(r.path).query[:8]: r.headers.get("If-None-Match") for r in s3.requests}
+    assert conditions == {"POSTuploads=": None, "PUTpartNumb": None, "POSTuploadId": "*", "DELETEuploadId": None}
+    assert s3.requests[0].headers["x-amz-meta-rows"] == "7"
+
+
+def test_connections_are_used_again(stub, client, file):
+    s3 = stub(lambda _: (200, b"", {"ETag": '"e"'}))
+    one = client(s3.url)
+    for _ in range(5):
+        assert one.ask("put", "k", file(b"body"))["ok"]
+    assert len(s3.requests) == 5 and len({r.peer for r in s3.requests}) == 1
+
+
 def test_a_200_that_holds_an_error_is_tried_again(stub, client, file):
     left = [(200, error("InternalError"))]
     s3 = stub(Parts(lambda r, q: left.pop() if left and r.method == "POST" and "uploadId" in q else None))
