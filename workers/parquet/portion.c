@@ -182,7 +182,9 @@ bool portion_take(struct portion *p, const struct record *r, struct record_rows 
         return err_set(e, ERR_WAIT, "a range is being stored");
     }
     if (any && p->range == NULL && !open_range(p, e)) {
-        e->kind = e->kind == ERR_RETRY ? ERR_WAIT : ERR_FATAL;
+        /* The options were good at the start: then it is the scratch directory that went. */
+        p->scratch_full = e->kind == ERR_CONFIG;
+        e->kind = e->kind == ERR_RETRY || e->kind == ERR_CONFIG ? ERR_WAIT : ERR_FATAL;
         return false;
     }
     uint64_t before = p->range == NULL ? 0 : range_n_rows(p->range);
