@@ -165,10 +165,13 @@ void validate_export(struct validate *v)
 {
     show(v, M_SERIES_CACHE, "hit", v->series.n_hits);
     show(v, M_SERIES_CACHE, "miss", v->series.n_misses);
+    show(v, M_SKELETONS, "hit", v->skeletons.n_hits);
+    show(v, M_SKELETONS, "miss", v->skeletons.n_misses);
     show(v, M_SHAPE_CACHE, "hit", v->plans.n_hits);
     show(v, M_SHAPE_CACHE, "miss", v->plans.n_misses);
     cell_set(metrics_cell(v->metrics, M_SHAPE_CACHE_BYTES, NULL),
-             (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series)));
+             (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series) +
+                      skeletons_bytes(&v->skeletons)));
 }
 
 bool validate_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed,
