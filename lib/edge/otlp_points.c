@@ -5,7 +5,7 @@
 #include "edge/pass.h"
 #include "wire/otlp.h"
 
-enum { NUMBER_TEXT_BYTES = 32, NS_PER_MS = 1000000 };
+enum { NUMBER_TEXT_BYTES = 32 };
 
 struct otlp_points_walk {
     struct pass *pass;
@@ -15,11 +15,28 @@ struct otlp_points_walk {
     enum reason refused; /* the metric as a whole, whatever its labels */
 };
 
+static void on_scope(void *ctx, const struct otlp_resource *r)
+{
+    const struct otlp_points_walk *w = ctx;
+    skeleton_keep(w->pass->skeletons); /* the metric before it, of the scope before it */
+    skeleton_scope(w->pass->skeletons, r, w->pass->tenant->salt.lo);
+}
+
+static uint32_t on_known(void *ctx, const struct otlp_metric *m)
+{
+    const struct otlp_points_walk *w = ctx;
+    skeleton_keep(w->pass->skeletons);
+    return skeleton_take(w->pass->skeletons, w->pass, m);
+}
+
 /* What the metric is here, before the policy is asked. */
 static bool on_metric(void *ctx, const struct otlp_metric *m, struct err *e)
 {
     struct otlp_points_walk *w = ctx;
     (void)e;
+    if (w->pass->skeletons != NULL) {
+        skeleton_learn(w->pass->skeletons, m);
+    }
     w->metric = m;
     w->delta = m->temporality == OTLP_DELTA;
     w->refused = REASON_NONE;
@@ -109,18 +126,12 @@ static bool learn(const struct otlp_points_walk *w, const struct otlp_point *p,
     return pass_learn(w->pass, key, &raw, w->refused, out, e);
 }
 
-static int64_t ms_of(struct pass *p, uint64_t ns)
-{
-    if (ns != p->time_ns_last) {
-        p->time_ns_last = ns;
-        p->time_ms_last = (int64_t)(ns / NS_PER_MS);
-    }
-    return p->time_ms_last;
-}
-
 static bool reject(const struct otlp_points_walk *w, const struct otlp_point *p,
                    const struct entry *entry, enum reason reason, const char *detail, struct err *e)
 {
+    if (w->pass->skeletons != NULL) {
+        skeleton_spoil(w->pass->skeletons);
+    }
     const struct pass_point point = {w->metric->name,
                                      (int64_t)(p->time_ns / NS_PER_MS),
                                      0,
@@ -216,6 +227,9 @@ static bool add_scalar(struct otlp_points_walk *w, const struct otlp_point *p,
     } else if (!p->has_value) {
         return reject(w, p, entry, REASON_POINT_INVALID, "the point has no value", e);
     }
+    if (w->pass->skeletons != NULL) {
+        skeleton_note(w->pass->skeletons, p, entry);
+    }
     return pass_add(w->pass, entry, time_ms, start_ms, bits, e);
 }
 
@@ -231,7 +245,7 @@ static bool add_part(struct otlp_points_walk *w, const struct otlp_point *p,
     if (entry == NULL && !learn(w, p, part, key, &entry, e)) {
         return false;
     }
-    int64_t time_ms = ms_of(pass, p->time_ns);
+    int64_t time_ms = pass_ms_of(pass, p->time_ns);
     int64_t start_ms = (int64_t)(p->start_ns / NS_PER_MS);
     enum reason reason = entry->reason != REASON_NONE ? (enum reason)entry->reason
                                                       : pass_check_times(pass, time_ms, start_ms);
@@ -286,7 +300,7 @@ static bool on_point(void *ctx, const struct otlp_metric *m, const struct otlp_p
     if (entry == NULL && !learn(w, p, &(struct series_part){.kind = w->kind}, key, &entry, e)) {
         return false;
     }
-    int64_t time_ms = ms_of(pass, p->time_ns);
+    int64_t time_ms = pass_ms_of(pass, p->time_ns);
     int64_t start_ms = p->start_ns == 0 ? 0 : (int64_t)(p->start_ns / NS_PER_MS);
     if (entry->reason != REASON_NONE || !pass_times_ok(pass, time_ms, start_ms)) {
         enum reason reason = entry->reason != REASON_NONE
@@ -303,6 +317,16 @@ bool otlp_points(struct pass *p, struct slice message, struct err *e)
     struct otlp_points_walk w = {.pass = p};
     struct otlp_caps caps = otlp_default_caps;
     caps.max_points = MAX_RECORD_POINTS;
-    const struct otlp_sink sink = {.ctx = &w, .metric = on_metric, .point = on_point};
-    return otlp_walk(message, &caps, p->walk_arena, &sink, e);
+    struct otlp_sink sink = {.ctx = &w, .metric = on_metric, .point = on_point};
+    if (p->skeletons == NULL) {
+        return otlp_walk(message, &caps, p->walk_arena, &sink, e);
+    }
+    sink.scope = on_scope;
+    sink.known = on_known;
+    skeletons_begin(p->skeletons);
+    bool ok = otlp_walk(message, &caps, p->walk_arena, &sink, e);
+    if (ok) {
+        skeleton_keep(p->skeletons);
+    }
+    return ok;
 }

@@ -90,6 +90,12 @@ static inline struct entry *series_cache_find(struct series_cache *c, struct has
     return series_cache_seek(c, key);
 }
 
+/* The look-up goes on behind this entry. */
+static inline void series_cache_expect(struct series_cache *c, const struct entry *entry)
+{
+    c->last = (struct entry *)(uintptr_t)entry;
+}
+
 /* Keeps the verdict (copied). *out lives until the cache is emptied. */
 bool series_cache_learn(struct series_cache *c, struct hash128 key, struct slice tenant,
                         const struct verdict *v, const struct culprit *culprit, struct entry **out,

@@ -28,6 +28,7 @@ METRIC_ENUM(M_PAUSED, "sluice_partitions_paused", GAUGE, "reason", "Partitions p
 METRIC_ENUM(M_SHAPE_CACHE, "sluice_shape_cache_lookups_total", COUNTER, "result", "Lookups of the shape cache (hit, miss).")
 METRIC_ENUM(M_SHAPE_CACHE_BYTES, "sluice_shape_cache_bytes", GAUGE, "", "Bytes held by the shape cache.")
 METRIC_ENUM(M_SERIES_CACHE, "sluice_series_cache_lookups_total", COUNTER, "result", "Lookups of verdicts per series (hit, miss).")
+METRIC_ENUM(M_SKELETONS, "sluice_skeleton_samples_total", COUNTER, "result", "Samples of plain numbers: read out of the holes of a message's known bytes (hit), or walked and learned (miss).")
 METRIC_ENUM(M_SOURCE_SWITCHES, "sluice_source_partition_switches_total", COUNTER, "tenant", "A source's records came on another ingest partition than before.")
 METRIC_ENUM(M_CLAMPED, "sluice_received_clamped_total", COUNTER, "", "Records whose append time leapt ahead of the clock and was clamped.")
 METRIC_ENUM(M_POLICY_VERSION, "sluice_policy_info", GAUGE, "version", "1 for the policy version in force.")
