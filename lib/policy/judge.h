@@ -25,6 +25,7 @@ struct raw_series {
     struct slice unit;
     enum series_kind kind;
     bool delta;
+    bool kind_is_guess;  /* the format tells no kinds (remote write): the dictionary's word counts */
     bool is_up_down;     /* a sum that goes up and down: a gauge that is never a _ratio */
     bool is_final;       /* names are as they will be stored: nothing is translated */
     struct slice source; /* from a format that says it; empty = by the policy */
@@ -44,6 +45,8 @@ struct verdict {
     uint64_t stripped;  /* hash of the labels that were stripped, 0 = none */
     struct slice label; /* refused: the label it is about, as the tenant named it, or nothing */
     struct slice value; /* its value: never to be shown in clear */
+    struct rule_place rule; /* refused: what decided, if it is the policy; accepted: the class's */
+    const char *detail;     /* refused: a static text that says more than the reason, or NULL */
 };
 
 /* What the verdict points to lives in a, in raw, or in the rules. False: no memory in a. */
