@@ -1,7 +1,8 @@
 /* REASON(id, name, unit, fate, help): why something was refused, in one table. unit: what is
  * refused (RECORD, SERIES, POINT). fate: REDRIVABLE (a DLQ record refers to it; a better policy can
- * still let it in), COUNTED (a number only). The help tells the tenant what to change. Include it
- * with the macro set; no include guard: it is read more than once. */
+ * still let it in), COUNTED (a number only), TOLD (to the client of the gateway alone, which stores
+ * nothing of it; a number, too). The help tells the tenant what to change. Include it with the macro
+ * set; no include guard: it is read more than once. */
 REASON(REASON_NONE, "none", POINT, COUNTED, "Not refused.")
 
 REASON(REASON_EMPTY, "empty", RECORD, COUNTED, "The record has no value. Nothing to do.")
