@@ -1,4 +1,6 @@
-/* sluice-validate: the first stage. */
+/* sluice-validate: the first stage. And a tool without Kafka that tells what it would do with a
+ * message, and why: --explain FILE; --reasons. */
+#include "explain_tool.h"
 #include "run/log.h"
 #include "run/program.h"
 #include "stage/kafka_client.h"
@@ -89,10 +91,11 @@ int main(int argc, char **argv)
 {
     const struct config_program program = {
         .name = "sluice-validate",
-        .summary = "decodes what tenants send, applies the policy, puts batches out",
+        .summary = "decodes what tenants send, applies the policy, puts batches out; --explain tells why",
         .version = kafka_version_line(),
         .keys = keys,
         .n_keys = sizeof keys / sizeof keys[0],
     };
-    return program_main(&program, argc, argv, run);
+    return explain_tool_is_asked(argc, argv) ? explain_tool_main(&program, argc, argv)
+                                             : program_main(&program, argc, argv, run);
 }
