@@ -229,14 +229,60 @@ static void class_choose(struct judgement *j)
     }
 }
 
+static bool no_room(struct err *e)
+{
+    return err_set(e, ERR_BAD_INPUT, "takes more memory than a message may");
+}
+
+bool policy_judge_metric(const struct rules *rules, const struct raw_series *raw, struct arena *a,
+                         struct judged_metric *out, struct err *e)
+{
+    struct verdict v = {.reason = REASON_NONE};
+    struct judgement j = {.rules = rules, .raw = raw, .a = a, .out = &v};
+    if (judge_name(&j) && judge_listed(&j) && judge_kind(&j)) {
+        class_choose(&j);
+    } else if (j.no_memory) {
+        return no_room(e);
+    }
+    *out = (struct judged_metric){.reason = v.reason,
+                                  .name = v.series.metric,
+                                  .unit = v.series.unit,
+                                  .kind = v.series.kind,
+                                  .class = v.class,
+                                  .listed = j.listed,
+                                  .rule = v.rule,
+                                  .detail = v.detail};
+    return true;
+}
+
+/* False: the metric as a whole is refused. */
+static bool metric_apply(struct judgement *j, const struct judged_metric *m)
+{
+    struct verdict *v = j->out;
+    v->reason = m->reason;
+    v->rule = m->rule;
+    v->detail = m->detail;
+    v->class = m->class;
+    v->series.metric = m->name;
+    v->series.unit = m->unit;
+    v->series.kind = m->kind;
+    j->listed = m->listed;
+    return m->reason == REASON_NONE;
+}
+
 bool policy_judge(const struct rules *rules, struct slice tenant, const struct raw_series *raw,
                   struct arena *a, struct verdict *out, struct err *e)
 {
     struct judgement j = {.rules = rules, .raw = raw, .a = a, .out = out};
+    struct judged_metric metric;
     *out = (struct verdict){.reason = REASON_NONE};
-    if (!judge_name(&j) || !judge_listed(&j) || !judge_kind(&j) ||
-        !judge_labels(&j) || !judge_source(&j)) {
-        return !j.no_memory || err_set(e, ERR_BAD_INPUT, "takes more memory than a message may");
+    if (raw->metric_judged != NULL) {
+        metric = *raw->metric_judged;
+    } else if (!policy_judge_metric(rules, raw, a, &metric, e)) {
+        return false;
+    }
+    if (!metric_apply(&j, &metric) || !judge_labels(&j) || !judge_source(&j)) {
+        return !j.no_memory || no_room(e);
     }
     struct series *s = &out->series;
     s->delta = raw->delta;
@@ -245,6 +291,5 @@ bool policy_judge(const struct rules *rules, struct slice tenant, const struct r
     s->bounds = raw->bounds;
     s->n_bounds = raw->n_bounds;
     s->id = series_id(tenant, s->metric, s->labels, s->n_labels);
-    class_choose(&j);
     return true;
 }

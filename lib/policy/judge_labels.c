@@ -1,5 +1,3 @@
-#include <stdlib.h>
-
 #include "base/utf8.h"
 #include "policy/judge_parts.h"
 #include "policy/names.h"
@@ -19,7 +17,7 @@ static const struct label_rename *renamed(const struct judgement *j, struct slic
 /* The label's final name, but for a renaming; false when there is none. */
 static bool plain_name(struct judgement *j, struct slice raw, struct slice *out)
 {
-    if (raw.len == 0 || raw.len > (size_t)j->rules->labels.max_name_bytes || !utf8_valid(raw)) {
+    if (raw.len == 0 || raw.len > (size_t)j->rules->labels.max_name_bytes) {
         return false;
     }
     if (label_name_valid(raw) &&
@@ -27,7 +25,7 @@ static bool plain_name(struct judgement *j, struct slice raw, struct slice *out)
         *out = raw;
         return true;
     }
-    if (j->raw->is_final) {
+    if (j->raw->is_final || !utf8_valid(raw)) {
         return false;
     }
     const size_t most = raw.len + 4;
@@ -210,26 +208,117 @@ static bool judge_own_label(struct judgement *j, const struct raw_label *raw)
     return label_add(j, raw, name);
 }
 
-static bool judge_attribute(struct judgement *j, const struct raw_label *raw)
+static int label_cmp(const struct label *a, const struct label *b)
+{
+    return slice_cmp(a->name, b->name);
+}
+
+/* Few, and mostly in order. */
+static void labels_sort(struct label *labels, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        struct label l = labels[i];
+        uint32_t k = i;
+        for (; k > 0 && label_cmp(&labels[k - 1], &l) > 0; k--) {
+            labels[k] = labels[k - 1];
+        }
+        labels[k] = l;
+    }
+}
+
+/* --- the resource's attributes --- */
+
+struct judged_attribute {
+    struct label label;
+    const struct raw_label *raw;
+    enum reason reason; /* if it counts: REASON_NONE, or why the series is refused */
+    struct rule_place rule;
+    const char *detail;
+};
+
+/* Its verdict is taken over, so that a series that has the label itself is not refused for it. */
+static bool attribute_judge(struct judgement *j, const struct raw_label *raw,
+                            struct judged_attribute *out, uint32_t *n)
 {
     const struct label_rules *rules = &j->rules->labels;
     struct slice name;
     if (!label_name(j, raw->name, &name)) {
         return !j->no_memory;
     }
-    if (!text_list_has(&rules->allow, name) || text_list_has(&rules->forbid, name) ||
-        is_reserved(j, name) || label_has(j, 0, j->n_own, name)) {
+    if (!text_list_has(&rules->allow, name) || text_list_has(&rules->forbid, name)) {
         return true;
     }
-    if (label_has(j, j->n_own, j->n_labels, name)) {
-        return judge_refuse(j, REASON_LABEL_TWICE, raw);
+    *j->out = (struct verdict){.reason = REASON_NONE};
+    if (label_has(j, 0, j->n_labels, name)) {
+        (void)judge_refuse(j, REASON_LABEL_TWICE, raw);
+    } else {
+        uint32_t before = j->n_labels;
+        (void)label_add(j, raw, name);
+        if (j->out->reason == REASON_NONE && j->n_labels == before) {
+            return true; /* empty */
+        }
     }
-    return label_add(j, raw, name);
+    *out = (struct judged_attribute){{name, raw->value}, raw, j->out->reason, j->out->rule,
+                                     j->out->detail};
+    (*n)++;
+    return true;
 }
 
-static int label_cmp(const void *a, const void *b)
+bool policy_judge_attributes(const struct rules *rules, const struct raw_series *raw,
+                             struct arena *a, struct judged_attributes *out, struct err *e)
 {
-    return slice_cmp(((const struct label *)a)->name, ((const struct label *)b)->name);
+    struct verdict verdict;
+    struct judgement j = {.rules = rules, .raw = raw, .a = a, .out = &verdict};
+    uint32_t n = 0;
+    j.labels = ARENA_ARRAY(a, struct label, (size_t)raw->attributes.n + 1);
+    struct judged_attribute *items = ARENA_ARRAY(a, struct judged_attribute, raw->attributes.n);
+    bool ok = j.labels != NULL && items != NULL;
+    for (uint32_t i = 0; ok && i < raw->attributes.n; i++) {
+        ok = attribute_judge(&j, &raw->attributes.items[i], &items[n], &n);
+    }
+    *out = (struct judged_attributes){n, items};
+    return ok || err_set(e, ERR_BAD_INPUT, "takes more memory than a message may");
+}
+
+static bool attribute_apply(struct judgement *j, const struct judged_attribute *attribute)
+{
+    if (is_reserved(j, attribute->label.name) ||
+        label_has(j, 0, j->n_own, attribute->label.name)) {
+        return true;
+    }
+    if (attribute->reason == REASON_NONE) {
+        j->labels[j->n_labels++] = attribute->label;
+        return true;
+    }
+    (void)judge_refuse(j, attribute->reason, attribute->raw);
+    j->out->rule = attribute->rule;
+    j->out->detail = attribute->detail;
+    return false;
+}
+
+static bool attributes_apply(struct judgement *j)
+{
+    struct judged_attributes judged = {0};
+    struct err e = ERR_INIT;
+    if (j->raw->judged != NULL) {
+        judged = *j->raw->judged;
+    } else if (j->raw->attributes.n > 0 &&
+               !policy_judge_attributes(j->rules, j->raw, j->a, &judged, &e)) {
+        return judge_no_memory(j);
+    }
+    for (uint32_t i = 0; i < judged.n; i++) {
+        if (!attribute_apply(j, &judged.items[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- all labels --- */
+
+static uint32_t n_attributes(const struct raw_series *raw)
+{
+    return raw->judged != NULL ? raw->judged->n : raw->attributes.n;
 }
 
 static bool too_many(struct judgement *j)
@@ -241,7 +330,7 @@ static bool too_many(struct judgement *j)
 bool judge_labels(struct judgement *j)
 {
     const struct raw_series *raw = j->raw;
-    j->labels = ARENA_ARRAY(j->a, struct label, (size_t)raw->labels.n + raw->attributes.n + 1);
+    j->labels = ARENA_ARRAY(j->a, struct label, (size_t)raw->labels.n + n_attributes(raw) + 1);
     if (j->labels == NULL) {
         return judge_no_memory(j);
     }
@@ -255,10 +344,8 @@ bool judge_labels(struct judgement *j)
         }
     }
     j->n_own = j->n_labels;
-    for (uint32_t i = 0; i < raw->attributes.n; i++) {
-        if (!judge_attribute(j, &raw->attributes.items[i])) {
-            return false;
-        }
+    if (!attributes_apply(j)) {
+        return false;
     }
     if (raw->extra.name.len > 0 && !label_add(j, &raw->extra, raw->extra.name)) {
         return false;
@@ -266,8 +353,6 @@ bool judge_labels(struct judgement *j)
     if (j->n_labels > (uint32_t)j->rules->max_labels) {
         return too_many(j);
     }
-    if (j->n_labels > 1) {
-        qsort(j->labels, j->n_labels, sizeof *j->labels, label_cmp);
-    }
+    labels_sort(j->labels, j->n_labels);
     return true;
 }

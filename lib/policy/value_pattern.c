@@ -1,12 +1,21 @@
 #include "policy/value_pattern.h"
 
-enum { MAX_STEPS = 256, BYTES_IN_SET = 256, WORD_BITS = 64, UNBOUNDED = -1 };
+enum { MAX_STEPS = 127, BYTES_IN_SET = 256, WORD_BITS = 64, UNBOUNDED = -1 };
 
-/* One byte of the value. */
+/* A step takes one byte of the value. */
 struct pattern_step {
     uint64_t set[BYTES_IN_SET / WORD_BITS];
     bool may_skip;
     bool may_repeat;
+};
+
+/* One bit a step: the classic "extended Shift-And" (Navarro and Raffinot). */
+typedef unsigned __int128 steps_t;
+
+struct pattern_masks {
+    steps_t takes[BYTES_IN_SET]; /* by the byte */
+    steps_t may_skip;
+    steps_t may_repeat;
 };
 
 struct compiler {
@@ -205,6 +214,18 @@ static bool steps_add(struct compiler *c, const uint64_t *set, int min, int max)
     return true;
 }
 
+static void masks_fill(const struct compiler *c, struct pattern_masks *m)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        steps_t bit = (steps_t)1 << i;
+        m->may_skip |= c->steps[i].may_skip ? bit : 0;
+        m->may_repeat |= c->steps[i].may_repeat ? bit : 0;
+        for (unsigned byte = 0; byte < BYTES_IN_SET; byte++) {
+            m->takes[byte] |= set_has(c->steps[i].set, (uint8_t)byte) ? bit : 0;
+        }
+    }
+}
+
 bool value_pattern_compile(struct slice text, struct arena *a, struct value_pattern *out,
                            struct err *e)
 {
@@ -219,44 +240,30 @@ bool value_pattern_compile(struct slice text, struct arena *a, struct value_patt
             return false;
         }
     }
-    struct pattern_step *kept = ARENA_ARRAY(a, struct pattern_step, c.n);
+    struct pattern_masks *masks = ARENA_ARRAY(a, struct pattern_masks, 1);
     struct slice copy = arena_copy(a, text);
-    if (kept == NULL || copy.ptr == NULL) {
+    if (masks == NULL || copy.ptr == NULL) {
         return err_set(e, ERR_CONFIG, "the policy takes too much memory");
     }
-    if (c.n > 0) {
-        memcpy(kept, steps, c.n * sizeof *kept);
-    }
-    *out = (struct value_pattern){copy, c.n, kept};
+    masks_fill(&c, masks);
+    *out = (struct value_pattern){copy, c.n, masks};
     return true;
 }
 
-/* may[i]: all before step i is matched. */
-static void skip_on(const struct value_pattern *p, bool *may)
+/* Steps that may be skipped are, from any place that was reached: in each run of them the sum
+ * carries from the lowest place to the run's end. */
+static steps_t skip_on(const struct pattern_masks *m, steps_t reached)
 {
-    for (uint32_t i = 0; i < p->n_steps; i++) {
-        may[i + 1] |= may[i] && p->steps[i].may_skip;
-    }
+    return reached | (((reached & m->may_skip) + m->may_skip) ^ m->may_skip);
 }
 
 bool value_pattern_match(const struct value_pattern *p, struct slice value)
 {
-    bool may[MAX_STEPS + 1] = {[0] = true};
-    skip_on(p, may);
-    for (size_t at = 0; at < value.len; at++) {
-        bool any = false;
-        /* Backwards, so that what a step gives isn't used for the same byte. */
-        may[p->n_steps] = false;
-        for (uint32_t i = p->n_steps; i-- > 0;) {
-            bool fits = may[i] && set_has(p->steps[i].set, value.ptr[at]);
-            may[i + 1] |= fits;
-            may[i] = fits && p->steps[i].may_repeat;
-            any |= fits;
-        }
-        if (!any) {
-            return false;
-        }
-        skip_on(p, may);
+    const struct pattern_masks *m = p->masks;
+    steps_t reached = skip_on(m, 1); /* bit i: the steps before i are done */
+    for (size_t i = 0; i < value.len && reached != 0; i++) {
+        steps_t taken = reached & m->takes[value.ptr[i]];
+        reached = skip_on(m, taken << 1 | (taken & m->may_repeat));
     }
-    return may[p->n_steps];
+    return (reached >> p->n_steps & 1) != 0;
 }

@@ -9,12 +9,12 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-struct pattern_step;
+struct pattern_masks;
 
 struct value_pattern {
     struct slice text; /* as it was written */
     uint32_t n_steps;
-    const struct pattern_step *steps;
+    const struct pattern_masks *masks;
 };
 
 /* What it points to lives in a. ERR_CONFIG says what is wrong, and at which byte. */
