@@ -13,6 +13,12 @@
 /* 20,000 series of one source, ten times over. */
 enum { MAX_RECORD_POINTS = 200000, NS_PER_MS = 1000000 };
 
+/* Told of each series that is judged, for explanations; what it is given is borrowed for the call. */
+struct pass_watch {
+    void *ctx;
+    void (*series)(void *ctx, const struct raw_series *raw, const struct verdict *v);
+};
+
 struct pass {
     /* the message's */
     const struct tenant *tenant;
@@ -23,6 +29,7 @@ struct pass {
     int64_t time_ms_last;
     /* kept from message to message */
     struct slice mask_key;
+    const struct pass_watch *watch; /* NULL = nobody */
     struct series_cache *series;
     struct groups *groups;
     struct rejects *rejects;

@@ -39,7 +39,8 @@ struct known_series {
 
 /* What a refused series' dead letters say. */
 struct culprit {
-    struct slice label;
+    struct slice label; /* empty = no label is to blame */
+    const char *detail; /* a static text that says more than the reason, or NULL */
     uint8_t mask[MASK_BYTES];
     bool is_masked;
 };

@@ -33,6 +33,7 @@ METRIC_ENUM(M_SOURCE_SWITCHES, "sluice_source_partition_switches_total", COUNTER
 METRIC_ENUM(M_CLAMPED, "sluice_received_clamped_total", COUNTER, "", "Records whose append time leapt ahead of the clock and was clamped.")
 METRIC_ENUM(M_POLICY_VERSION, "sluice_policy_info", GAUGE, "version", "1 for the policy version in force.")
 METRIC_ENUM(M_POLICY_ERRORS, "sluice_policy_reload_errors_total", COUNTER, "", "Policy files that were refused; the old one stays in force.")
+METRIC_ENUM(M_MASK_ERRORS, "sluice_mask_key_reload_errors_total", COUNTER, "", "Changed files of mask keys that were refused; the old key stays in use.")
 METRIC_ENUM(M_RW_REQUESTS, "sluice_remote_write_requests_total", COUNTER, "outcome", "Requests to the store by outcome (2xx, 400, 413, 429, 5xx, auth, error).")
 METRIC_ENUM(M_RW_SECONDS, "sluice_remote_write_seconds", HISTOGRAM, "", "Time from sending a request to its answer.")
 METRIC_ENUM(M_RW_BYTES, "sluice_remote_write_bytes_total", COUNTER, "", "Compressed bytes sent to the store.")

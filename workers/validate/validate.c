@@ -20,6 +20,7 @@ struct validate {
     struct validate_options options;
     struct metrics *metrics;
     struct policy_file file;
+    struct mask_source mask;
     struct policy *policy;
     struct tenants tenants;
     struct tenant_cells *cells; /* owned, by tenant */
@@ -91,7 +92,8 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
         validate_free(v);
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    if (!policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
+    if (!mask_source_open(&v->mask, o->mask_key_file, o->mask_key, e) ||
+        !policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
         !tenants_open(v->policy, m, &v->tenants, &v->cells, e)) {
         validate_free(v);
         return false;
@@ -119,6 +121,7 @@ void validate_free(struct validate *v)
     arena_fini(&v->name_arena);
     tenants_close(&v->tenants, v->cells);
     policy_free(v->policy);
+    mask_source_fini(&v->mask);
     free(v);
 }
 
@@ -148,6 +151,22 @@ enum policy_change validate_reload(struct validate *v, struct err *e)
     v->policy = fresh;
     version_show(v, 1);
     return POLICY_NEW;
+}
+
+enum mask_change validate_reload_mask(struct validate *v, struct err *e)
+{
+    enum mask_change change = mask_source_poll(&v->mask, e);
+    if (change == MASK_REFUSED) {
+        cell_add(metrics_cell(v->metrics, M_MASK_ERRORS, NULL), 1);
+    } else if (change == MASK_NEW) {
+        caches_clear(v); /* they hold masks */
+    }
+    return change;
+}
+
+const char *validate_mask_key_id(const struct validate *v)
+{
+    return v->mask.id;
 }
 
 const char *validate_policy_version(const struct validate *v)
@@ -252,7 +271,7 @@ static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
         .tenant = o->tenant,
         .min_ms = o->received_ms - rules->max_age_ms,
         .max_ms = o->received_ms + rules->max_future_ms,
-        .mask_key = v->options.mask_key,
+        .mask_key = buf_slice(&v->mask.key),
         .series = &v->series,
         .groups = &v->groups,
         .rejects = &v->rejects,
@@ -382,7 +401,14 @@ static bool origin_of(struct validate *v, const struct record *in, const struct 
 static struct letter_target letters_of(const struct validate *v, const struct record *in,
                                        struct outbox *out)
 {
-    return (struct letter_target){v->metrics, in->partition->state, out, OUTPUT_DLQ};
+    return (struct letter_target){
+        .metrics = v->metrics,
+        .caps = in->partition->state,
+        .out = out,
+        .output = OUTPUT_DLQ,
+        .mask_key = slice_str(v->mask.id),
+        .policy_version = slice_str(v->policy->version),
+    };
 }
 
 bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
