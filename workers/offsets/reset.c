@@ -1,5 +1,6 @@
 #include "reset.h"
 
+#include "groups.h"
 #include "base/clock.h"
 #include "batch/rollup.h"
 #include "batch/rollup_commit.h"
@@ -223,45 +224,6 @@ static bool settle_all(struct scan *x, rd_kafka_topic_partition_list_t *list, st
     return true;
 }
 
-/* Kafka refuses it while the group has members. */
-static bool offsets_alter(struct scan *x, const rd_kafka_topic_partition_list_t *list, struct err *e)
-{
-    char text[MAX_TEXT];
-    rd_kafka_AlterConsumerGroupOffsets_t *alter = rd_kafka_AlterConsumerGroupOffsets_new(x->o->group, list);
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(x->rk, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(x->rk);
-    (void)rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, text, sizeof text);
-    rd_kafka_AlterConsumerGroupOffsets(x->rk, &alter, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS + 1000);
-    bool ok = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (!ok) {
-        (void)err_set(e, ERR_RETRY, "alter offsets: %s",
-                      event == NULL ? "no answer" : rd_kafka_event_error_string(event));
-    }
-    size_t n = 0;
-    const rd_kafka_AlterConsumerGroupOffsets_result_t *result =
-        ok ? rd_kafka_event_AlterConsumerGroupOffsets_result(event) : NULL;
-    const rd_kafka_group_result_t **groups =
-        result == NULL ? NULL : rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &n);
-    for (size_t i = 0; ok && i < n; i++) {
-        const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[i]);
-        const rd_kafka_topic_partition_list_t *done = rd_kafka_group_result_partitions(groups[i]);
-        const char *why = error != NULL ? rd_kafka_error_string(error) : NULL;
-        for (int k = 0; why == NULL && done != NULL && k < done->cnt; k++) {
-            why = done->elems[k].err != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(done->elems[k].err) : NULL;
-        }
-        ok = why == NULL || err_set(e, ERR_RETRY, "group %s: %s; stop its workers first", x->o->group, why);
-    }
-    if (event != NULL) {
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_AlterConsumerGroupOffsets_destroy(alter);
-    return ok;
-}
-
 static bool committed_read(struct scan *x, rd_kafka_topic_partition_list_t *list, struct err *e)
 {
     uint32_t n_partitions;
@@ -289,7 +251,7 @@ bool group_reset(const struct kafka_settings *s, const struct reset_options *o, 
     if (ok && list->cnt == 0) {
         ok = err_set(e, ERR_CONFIG, "group %s has committed nothing of %s", o->group, o->topic);
     }
-    ok = ok && (o->dry_run || offsets_alter(&x, list, e));
+    ok = ok && (o->dry_run || group_alter(x.rk, o->group, list, e));
     rd_kafka_topic_partition_list_destroy(list);
     (void)rd_kafka_consumer_close(x.rk);
     rd_kafka_destroy(x.rk);

@@ -1,8 +1,6 @@
 #include "reject.h"
 
 #include <inttypes.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -306,17 +304,4 @@ bool reject_record(const struct letter_origin *o, const struct tenants *tenants,
                    detail == NULL ? "" : " | ", reason_info(reason)->help);
     const struct letter l = {.reason = reason, .text = slice_str(text)};
     return letter_put(o, &l, tenants, output, out, e);
-}
-
-bool mask_value(struct slice key, struct slice value, uint8_t out[MASK_BYTES])
-{
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    if (key.len == 0 || key.len > INT32_MAX ||
-        HMAC(EVP_sha256(), key.ptr, (int)key.len, value.ptr, value.len, digest, &n) == NULL ||
-        n < MASK_BYTES) {
-        return false;
-    }
-    memcpy(out, digest, MASK_BYTES);
-    return true;
 }

@@ -65,5 +65,3 @@ bool reject_record(const struct letter_origin *o, const struct tenants *tenants,
 /* A name from outside for people: cut to 256 bytes, ? for what is not UTF-8; ptr NULL at a's
  * ceiling. */
 struct slice printable_name(struct arena *a, struct slice name);
-/* HMAC-SHA256 of the value, cut to MASK_BYTES; false without a key. */
-bool mask_value(struct slice key, struct slice value, uint8_t out[MASK_BYTES]);

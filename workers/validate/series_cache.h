@@ -8,9 +8,9 @@
 #include "base/arena.h"
 #include "base/table.h"
 #include "policy/judge.h"
+#include "policy/mask.h"
 
 struct group;
-enum { MASK_BYTES = 16 };
 
 /* One source's points of one class. */
 struct stream {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "forward.h"
-#include "ingest.h"
+#include "stage/ingest.h"
 #include "pass.h"
 #include "switches.h"
 #include "wire/inflate.h"
