@@ -6,7 +6,10 @@
 #include <string.h>
 
 #define BIT(option) (UINT64_C(1) << OPTION_##option)
-enum { LETTERS = BIT(TENANT) | BIT(METRIC) | BIT(REASON) | BIT(STAGE) | BIT(FROM) | BIT(TO) | BIT(LIMIT) };
+enum {
+    LETTERS = BIT(TENANT) | BIT(METRIC) | BIT(REASON) | BIT(STAGE) | BIT(FROM) | BIT(TO) | BIT(LIMIT),
+    MOVES = BIT(DRY_RUN) | BIT(YES) | BIT(FORCE) | BIT(OUT),
+};
 
 static const struct {
     const char *words[3];
@@ -18,12 +21,25 @@ static const struct {
     [VERB_HELP] = {{"help"}, 0, 0, 0, 1},
     [VERB_TOPICS_APPLY] = {{"topics", "apply"}, BIT(JSON), 0, 0, 0},
     [VERB_TOPICS_CHECK] = {{"topics", "check"}, BIT(JSON), 0, 0, 0},
+    [VERB_TENANT_CREATE] = {{"topics", "tenant", "create"},
+                            BIT(PRINCIPAL) | BIT(SERIES) | BIT(SAMPLES_PER_SECOND) | BIT(NO_ACLS) | BIT(DRY_RUN) |
+                                BIT(JSON),
+                            0,
+                            1,
+                            1},
     [VERB_CAT] = {{"cat"}, BIT(TENANT) | BIT(METRIC) | BIT(FROM) | BIT(TO) | BIT(LIMIT) | BIT(JSON), 0, 1, 1},
     [VERB_STATUS] = {{"status"}, BIT(GROUP) | BIT(JSON) | BIT(ALL), 0, 0, 0},
     [VERB_DLQ_LIST] = {{"dlq", "list"}, LETTERS | BIT(JSON), 0, 0, 0},
     [VERB_DLQ_SHOW] = {{"dlq", "show"}, BIT(JSON), 0, 1, 1},
     [VERB_DLQ_EXPORT] = {{"dlq", "export"}, LETTERS | BIT(OUT), 0, 0, 0},
-    [VERB_RESET] = {{"reset"}, BIT(GROUP) | BIT(TO) | BIT(DRY_RUN) | BIT(FORCE), BIT(GROUP) | BIT(TO), 0, 0},
+    [VERB_RESET] = {{"reset"}, MOVES | BIT(GROUP) | BIT(TO) | BIT(TOPIC) | BIT(PARTITIONS) | BIT(STAGE), BIT(TO), 0, 1},
+    [VERB_SNAPSHOT] = {{"snapshot"}, BIT(OUT), 0, 1, 1},
+    [VERB_AUDIT] = {{"audit"},
+                    BIT(TOPIC) | BIT(TABLE) | BIT(FROM) | BIT(TO) | BIT(GROUP) | BIT(JSON),
+                    BIT(TOPIC),
+                    0,
+                    0},
+    [VERB_RESTORE] = {{"restore"}, MOVES | BIT(STAGE), 0, 1, 1},
 };
 
 #define OPTION_ROW(id, name, takes_value) {name, takes_value},

@@ -9,12 +9,16 @@ enum verb {
     VERB_HELP,
     VERB_TOPICS_APPLY,
     VERB_TOPICS_CHECK,
+    VERB_TENANT_CREATE,
     VERB_CAT,
     VERB_STATUS,
     VERB_DLQ_LIST,
     VERB_DLQ_SHOW,
     VERB_DLQ_EXPORT,
     VERB_RESET,
+    VERB_SNAPSHOT,
+    VERB_RESTORE,
+    VERB_AUDIT,
     N_VERBS
 };
 
@@ -29,6 +33,14 @@ enum verb {
     OPTION(REASON, "--reason", true)                                                               \
     OPTION(STAGE, "--stage", true)                                                                 \
     OPTION(OUT, "--out", true)                                                                     \
+    OPTION(PRINCIPAL, "--principal", true)                                                         \
+    OPTION(SERIES, "--series", true)                                                               \
+    OPTION(SAMPLES_PER_SECOND, "--samples-per-second", true)                                       \
+    OPTION(NO_ACLS, "--no-acls", false)                                                            \
+    OPTION(TOPIC, "--topic", true)                                                                 \
+    OPTION(TABLE, "--table", true)                                                                 \
+    OPTION(PARTITIONS, "--partitions", true)                                                       \
+    OPTION(YES, "--yes", false)                                                                    \
     OPTION(ALL, "--all", false)                                                                    \
     OPTION(DRY_RUN, "--dry-run", false)                                                            \
     OPTION(FORCE, "--force", false)

@@ -1,9 +1,13 @@
 /* sluice-offsets: the operator's tool. */
+#include "audit.h"
 #include "cat.h"
 #include "dlq.h"
 #include "help.h"
 #include "reset.h"
+#include "snapshot.h"
 #include "status.h"
+#include "store.h"
+#include "tenant.h"
 #include "topics_verb.h"
 
 #include "base/clock.h"
@@ -12,20 +16,7 @@
 
 #include <stdio.h>
 
-static const struct config_key keys[] = {OFFSETS_CONFIG(CONFIG_ROW)};
-
-static bool reset(const struct tool *t, struct err *e)
-{
-    const struct reset_options o = {.group = t->command->values[OPTION_GROUP],
-                                    .to = t->command->values[OPTION_TO],
-                                    .topic = config_str(t->config, "topic"),
-                                    .timeout_ms = config_int(t->config, "timeout_ms"),
-                                    .force = t->command->values[OPTION_FORCE] != NULL,
-                                    .dry_run = t->command->values[OPTION_DRY_RUN] != NULL};
-    struct kafka_settings settings = t->kafka;
-    settings.group = o.group;
-    return group_reset(&settings, &o, e);
-}
+static const struct config_key keys[] = {OFFSETS_CONFIG(CONFIG_ROW) STORE_CONFIG(CONFIG_ROW)};
 
 static bool act(const struct tool *t, int *code, struct err *e)
 {
@@ -33,6 +24,8 @@ static bool act(const struct tool *t, int *code, struct err *e)
     case VERB_TOPICS_APPLY:
     case VERB_TOPICS_CHECK:
         return topics_verb(t, t->command->verb == VERB_TOPICS_APPLY, code, e);
+    case VERB_TENANT_CREATE:
+        return tenant_create(t, e);
     case VERB_CAT:
         return cat(t, e);
     case VERB_STATUS:
@@ -44,7 +37,13 @@ static bool act(const struct tool *t, int *code, struct err *e)
     case VERB_DLQ_EXPORT:
         return dlq_export(t, e);
     case VERB_RESET:
-        return reset(t, e);
+        return reset_verb(t, e);
+    case VERB_AUDIT:
+        return audit_verb(t, code, e);
+    case VERB_SNAPSHOT:
+        return snapshot_verb(t, e);
+    case VERB_RESTORE:
+        return restore_verb(t, e);
     default:
         return help_print(t->command->words[0], e);
     }

@@ -9,7 +9,10 @@
     KEY("profile", STRING, "", 0, 0,                                                               \
         "topics: a profile of the definition (say, local); empty = production")                    \
     KEY("tenants", LIST, "", 0, 0, "topics apply|check: tenants with an ingest topic of their own") \
-    KEY("topic", STRING, "metrics.admitted", 0, 0, "reset: the group's input")                     \
+    KEY("policy", STRING, "", 0, 0, "topics tenant create: the policy file that gets the tenant's entry") \
+    KEY("validate_principal", STRING, "", 0, 0,                                                    \
+        "topics tenant create: who may read the tenant's topic (User:validate); empty = nobody is let in here") \
+    KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "audit: what sinks told that they skipped")      \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "dlq: the dead letters")                          \
     KEY("shared_topic", STRING, "metrics.ingest", 0, 0, "dlq show: the topic that the gateway writes") \
     KEY("mask_key", SECRET, "", 0, 0,                                                              \
@@ -24,9 +27,9 @@
         "status: a transaction that is open longer hangs, ms")                                     \
     KEY("watch_ms", INT, "2000", 10, 60000, "status: time between two looks at what is behind, ms")  \
     KEY("connect_timeout_ms", INT, "8000", 100, 60000, "no broker answers within this: an error, ms") \
-    KEY("timeout_ms", INT, "600000", 1000, 86400000, "longest time to read a partition, ms")       \
+    KEY("snapshot_dir", STRING, ".", 0, 0, "reset, restore: where the group's snapshot goes first")  \
     KEY("idle_timeout_ms", INT, "30000", 100, 600000,                                              \
-        "cat, dlq: longest time without a word of a partition that is read, ms")
+        "longest time without a word of a partition that is read, ms")
 
 enum { TOOL_FINE = 0, TOOL_DIFFERS = 1, TOOL_AWAY = 3 }; /* exit codes besides those of errors */
 

@@ -3,6 +3,7 @@
 #include "admin_call.h"
 #include "stage/kafka_client.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -158,6 +159,12 @@ static bool await_topic(rd_kafka_t *rk, const char *name, struct err *e)
     return err_set(e, ERR_RETRY, "was created, but no broker shows it");
 }
 
+/* Topics whose partitions belong together, and hold state by partition. */
+static bool is_series(const char *name)
+{
+    return strncmp(name, "metrics.ingest", 14) != 0 && strcmp(name, "metrics.dlq") != 0;
+}
+
 /* Numbers that only a stop and a tool can change. */
 static bool compare_numbers(const struct topic_definition *want, const struct existing *is, struct topic_report *report)
 {
@@ -165,9 +172,12 @@ static bool compare_numbers(const struct topic_definition *want, const struct ex
         return true;
     }
     (void)snprintf(report->detail, sizeof report->detail,
-                   "%d partitions (wanted %d), replication %d (wanted %d): not changed, since recovery and leases "
-                   "rest on the number of partitions",
-                   is->n_partitions, want->n_partitions, is->replication, want->replication);
+                   "%d partitions (wanted %d), replication %d (wanted %d): not changed: %s", is->n_partitions,
+                   want->n_partitions, is->replication, want->replication,
+                   is->n_partitions == want->n_partitions ? "reassign its partitions by Kafka's own tool"
+                   : is_series(want->name) ? "a source's partition is its hash modulo the number: its budgets, leases and "
+                                             "rollup state would stay behind in the old one"
+                                           : "a source's records would go on in another partition and lose their order");
     report->state = TOPIC_DIFFERS;
     return false;
 }
