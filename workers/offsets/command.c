@@ -34,6 +34,8 @@ static const struct {
     [VERB_DLQ_EXPORT] = {{"dlq", "export"}, LETTERS | BIT(OUT), 0, 0, 0},
     [VERB_RESET] = {{"reset"}, MOVES | BIT(GROUP) | BIT(TO) | BIT(TOPIC) | BIT(PARTITIONS) | BIT(STAGE), BIT(TO), 0, 1},
     [VERB_SNAPSHOT] = {{"snapshot"}, BIT(OUT), 0, 1, 1},
+    [VERB_PARQUET_SKIP] = {{"parquet", "skip"}, MOVES | BIT(TOPIC), BIT(TOPIC), 1, 1},
+    [VERB_PARQUET_RESTORE] = {{"parquet", "restore"}, MOVES | BIT(TOPIC) | BIT(FROM_OBJECTS), BIT(TOPIC) | BIT(FROM_OBJECTS), 1, 1},
     [VERB_AUDIT] = {{"audit"},
                     BIT(TOPIC) | BIT(TABLE) | BIT(FROM) | BIT(TO) | BIT(GROUP) | BIT(JSON),
                     BIT(TOPIC),

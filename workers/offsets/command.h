@@ -18,6 +18,8 @@ enum verb {
     VERB_RESET,
     VERB_SNAPSHOT,
     VERB_RESTORE,
+    VERB_PARQUET_SKIP,
+    VERB_PARQUET_RESTORE,
     VERB_AUDIT,
     N_VERBS
 };
@@ -38,6 +40,7 @@ enum verb {
     OPTION(SAMPLES_PER_SECOND, "--samples-per-second", true)                                       \
     OPTION(NO_ACLS, "--no-acls", false)                                                            \
     OPTION(TOPIC, "--topic", true)                                                                 \
+    OPTION(FROM_OBJECTS, "--from-objects", false)                                                  \
     OPTION(TABLE, "--table", true)                                                                 \
     OPTION(PARTITIONS, "--partitions", true)                                                       \
     OPTION(YES, "--yes", false)                                                                    \

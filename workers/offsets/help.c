@@ -14,6 +14,7 @@ const char usage[] =
     "  topics tenant create NAME        a tenant's topic, ACLs and policy entry, in one command\n"
     "  reset GROUP --to PLACE           a stopped group goes elsewhere, with what its stage needs beside the offset\n"
     "  snapshot GROUP, restore FILE     a group's commits into a file, and back\n"
+    "  parquet skip|restore GROUP       a parquet group behind what retention has eaten; its lost offsets from objects\n"
     "  audit --topic T                  the objects on S3 against the log: is anything missing, or there twice?\n"
     "  help [COMMAND]                   more of a command; help places: how to name a place in a log\n"
     "\n"
@@ -102,6 +103,18 @@ static const struct {
      "by themselves. All is looked at before anything is done; what is there already stays; it may be repeated.\n"
      "--no-acls: where the brokers have no authorizer (Amazon MSK with IAM).\n"
      "exit codes: 0 all is as defined; 1 something differs or failed; 2 usage or configuration\n"},
+    {"parquet",
+     "sluice-offsets parquet restore GROUP --topic T --from-objects [--dry-run] [--yes] [--out FILE]\n"
+     "sluice-offsets parquet skip GROUP --topic T [--dry-run] [--yes] [--out FILE]\n"
+     "\n"
+     "Both for a group that is stopped, with bucket, prefix, endpoint and aws.region as sluice-parquet has them.\n"
+     "restore  a partition that has lost its offset (sluice_partitions_stopped, objects_exist) gets it back from its newest\n"
+     "         range of objects: behind it, or if some of its objects are missing, its beginning with the intent, which the\n"
+     "         worker finishes. Partitions that have an offset keep it.\n"
+     "skip     a partition whose offset retention has passed (out_of_range, rows_missing) goes on at the log's beginning. An\n"
+     "         open range is skipped as a whole, unless all of its objects are there. What is skipped is told on\n"
+     "         sluice.gaps first, and will never be stored.\n"
+     "exit codes: 0 done; 1 failed; 2 refused, usage or configuration: nothing was changed\n"},
     {"audit",
      "sluice-offsets audit --topic T [--table samples|rollup_1m|rollup_5m|rollup_1h] [--from PLACE] [--to PLACE]\n"
      "                     [--group GROUP] [--json]\n"

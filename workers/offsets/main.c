@@ -3,6 +3,7 @@
 #include "cat.h"
 #include "dlq.h"
 #include "help.h"
+#include "parquet_repair.h"
 #include "reset.h"
 #include "snapshot.h"
 #include "status.h"
@@ -38,6 +39,10 @@ static bool act(const struct tool *t, int *code, struct err *e)
         return dlq_export(t, e);
     case VERB_RESET:
         return reset_verb(t, e);
+    case VERB_PARQUET_SKIP:
+        return parquet_skip(t, e);
+    case VERB_PARQUET_RESTORE:
+        return parquet_restore(t, e);
     case VERB_AUDIT:
         return audit_verb(t, code, e);
     case VERB_SNAPSHOT:

@@ -57,19 +57,29 @@ void moves_free(struct moves *m)
     *m = (struct moves){0};
 }
 
-bool group_is_stopped(rd_kafka_t *rk, const char *group, struct err *e)
+static bool check_group(rd_kafka_t *rk, const char *group, bool needs_commits, struct err *e)
 {
     struct groups g = {0};
     bool ok = groups_named(&group, 1, &g, e) && groups_describe(rk, &g, e);
     if (ok && g.items[0].n_members > 0) {
         ok = err_set(e, ERR_CONFIG, "group %.80s has %zu members (%.80s): stop its workers first, or their next commit undoes it",
                      group, g.items[0].n_members, g.items[0].n_owners > 0 ? g.items[0].owners[0].client : "one is joining");
-    } else if (ok && g.items[0].committed->cnt == 0) {
+    } else if (ok && needs_commits && g.items[0].committed->cnt == 0) {
         ok = err_set(e, ERR_CONFIG, "group %.100s has committed nothing: is that its name? sluice-offsets status lists them",
                      group);
     }
     groups_free(&g);
     return ok;
+}
+
+bool group_is_idle(rd_kafka_t *rk, const char *group, struct err *e)
+{
+    return check_group(rk, group, false, e);
+}
+
+bool group_is_stopped(rd_kafka_t *rk, const char *group, struct err *e)
+{
+    return check_group(rk, group, true, e);
 }
 
 bool moves_check_forward(const struct tool *t, const struct moves *m, struct err *e)
@@ -132,6 +142,10 @@ static bool alter(rd_kafka_t *rk, const char *group, const struct moves *m, stru
 bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m, struct err *e)
 {
     char path[SNAPSHOT_MAX_PATH];
+    bool had_any = false;
+    for (size_t i = 0; i < m->n; i++) {
+        had_any |= m->items[i].old_offset >= 0;
+    }
     print(m);
     if (m->n == 0) {
         return err_set(e, ERR_CONFIG, "there is nothing to set");
@@ -140,11 +154,13 @@ bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const str
         (void)puts("dry run: nothing was changed");
         return true;
     }
-    if (!is_confirmed(t, group, m->n, e) || !snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) {
+    if (!is_confirmed(t, group, m->n, e) ||
+        (had_any && !snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) || !alter(rk, group, m, e)) {
         return false;
     }
-    if (!alter(rk, group, m, e)) {
-        return false;
+    if (!had_any) { /* there was nothing to go back to */
+        (void)puts("done");
+        return true;
     }
     (void)printf("done; as it was before: %s (sluice-offsets restore)\n", path);
     return true;

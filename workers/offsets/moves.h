@@ -27,6 +27,8 @@ bool moves_set_new(struct moves *m, int64_t offset, struct slice metadata, struc
 void moves_free(struct moves *m);
 
 /* ERR_CONFIG: it has members; they are named, and what to do. */
+bool group_is_idle(rd_kafka_t *rk, const char *group, struct err *e) MUST_CHECK;
+/* The same, and it has committed something: ERR_CONFIG otherwise. */
 bool group_is_stopped(rd_kafka_t *rk, const char *group, struct err *e) MUST_CHECK;
 /* Forward: what lies between would be read by nobody. ERR_CONFIG without --force. */
 bool moves_check_forward(const struct tool *t, const struct moves *m, struct err *e) MUST_CHECK;

@@ -13,7 +13,8 @@ enum {
     MIN_BACKOFF_MS = 200,
     MAX_BACKOFF_MS = 3000,
     MAX_ATTEMPTS = 4,
-    ID_CHARS = 22
+    ID_CHARS = 22,
+    LIST_MAX_BYTES = 512 << 20
 };
 
 static const char user_agent[] = "sluice/" SLUICE_VERSION;
@@ -127,28 +128,58 @@ static bool name_read(struct slice name, struct stored *o)
     return true;
 }
 
+/* All keys first: a list's page does not outlive another request, and whoever is told of an object may ask for more. */
 struct listing {
-    enum table_id table;
-    stored_fn each;
-    void *ctx;
+    struct arena arena;
+    struct listed *first;
+    struct listed **last;
 };
 
-static bool take_key(void *ctx, struct slice key, int64_t n_bytes, struct err *e)
+struct listed {
+    struct listed *next;
+    struct slice key;
+    int64_t n_bytes;
+};
+
+static bool keep_key(void *ctx, struct slice key, int64_t n_bytes, struct err *e)
 {
-    const struct listing *l = ctx;
-    struct stored o = {.key = key, .table = l->table, .n_bytes = n_bytes};
-    const uint8_t *slash = key.len == 0 ? NULL : memrchr(key.ptr, '/', key.len);
-    size_t start = slash == NULL ? 0 : (size_t)(slash - key.ptr) + 1;
-    o.is_ours = name_read(slice_of(key.ptr + start, key.len - start), &o);
-    return l->each(l->ctx, &o, e);
+    struct listing *l = ctx;
+    struct listed *one = ARENA_ARRAY(&l->arena, struct listed, 1);
+    struct slice copy = arena_copy(&l->arena, key);
+    if (one == NULL || copy.ptr == NULL) {
+        return err_set(e, ERR_FATAL, "too many objects for one look (%d MiB of keys)", LIST_MAX_BYTES >> 20);
+    }
+    *one = (struct listed){.key = copy, .n_bytes = n_bytes};
+    *l->last = one;
+    l->last = &one->next;
+    return true;
+}
+
+static bool tell_all(const struct listing *l, enum table_id table, stored_fn each, void *ctx, struct err *e)
+{
+    for (const struct listed *one = l->first; one != NULL; one = one->next) {
+        struct stored o = {.key = one->key, .table = table, .n_bytes = one->n_bytes};
+        const uint8_t *slash = o.key.len == 0 ? NULL : memrchr(o.key.ptr, '/', o.key.len);
+        size_t start = slash == NULL ? 0 : (size_t)(slash - o.key.ptr) + 1;
+        o.is_ours = name_read(slice_of(o.key.ptr + start, o.key.len - start), &o);
+        if (!each(ctx, &o, e)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool store_list(struct store *s, enum table_id table, stored_fn each, void *ctx, struct err *e)
 {
     char folder[400];
-    struct listing l = {table, each, ctx};
+    struct listing l = {.first = NULL};
+    l.last = &l.first;
     (void)snprintf(folder, sizeof folder, "%.300s%s%s/", s->prefix, s->prefix[0] == '\0' ? "" : "/", table_name(table));
-    return s3_list(s->s3, slice_str(folder), take_key, &l, e) || err_wrap(e, "list %s", folder);
+    arena_init(&l.arena, LIST_MAX_BYTES);
+    bool ok = (s3_list(s->s3, slice_str(folder), keep_key, &l, e) || err_wrap(e, "list %s", folder)) &&
+              tell_all(&l, table, each, ctx, e);
+    arena_fini(&l.arena);
+    return ok;
 }
 
 bool store_metadata(struct store *s, struct slice key, const char *const *names, size_t n, const char **values,
