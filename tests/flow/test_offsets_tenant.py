@@ -4,6 +4,7 @@ import json
 import os
 
 import confluent_kafka
+import confluent_kafka.admin
 import pytest
 
 from deploy.local.places import HOST, ROOT, free_ports
@@ -95,6 +96,27 @@ def test_a_tenant_is_made_at_once_and_once(stack, tmp_path):
     reader = confluent_kafka.Consumer({**login(stack, "validate"), "group.id": "x"})
     assert reader.get_watermark_offsets(confluent_kafka.TopicPartition(topic, 0), timeout=20)
     reader.close()
+
+
+def test_the_tool_logs_in_as_the_workers_do(stack):
+    """And is told when it may not: what a login lacks is no secret."""
+    keys = {"kafka__bootstrap__servers": f"{HOST}:{stack.login_port}", "kafka__security__protocol": "sasl_plaintext",
+            "kafka__sasl__mechanism": "PLAIN", "kafka__sasl__username": "plain"}
+    done = run(None, "cat", "metrics.valid", env={"SLUICE_KAFKA_SASL_PASSWORD": PASSWORDS["plain"]}, **keys)
+    assert done.returncode != 0 and "uthoriz" in done.stderr, done
+    done = run(None, "status", env={"SLUICE_KAFKA_SASL_PASSWORD": "wrong"}, connect_timeout_ms=3000, **keys)
+    assert done.returncode == 3 and "the network and the login" in done.stderr and "wrong" not in done.stderr
+    allow(stack, "User:plain", "metrics.valid")
+    done = run(None, "cat", "metrics.valid", "--limit", "1", env={"SLUICE_KAFKA_SASL_PASSWORD": PASSWORDS["plain"]}, **keys)
+    assert done.returncode == 0, done.stderr
+
+
+def allow(stack, principal, topic):
+    acl = confluent_kafka.admin.AclBinding(
+        confluent_kafka.admin.ResourceType.TOPIC, topic, confluent_kafka.admin.ResourcePatternType.LITERAL, principal, "*",
+        confluent_kafka.admin.AclOperation.READ, confluent_kafka.admin.AclPermissionType.ALLOW)
+    for future in stack.admin.create_acls([acl]).values():
+        future.result()
 
 
 def test_what_is_there_already_stays(stack, tmp_path):
