@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "edge/mask.h"
 #include "policy/judge.h"
+#include "policy/mask.h"
 
 struct group;
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/arena.h"
-#include "intent.h"
+#include "ledger/intent.h"
 #include "layout.h"
 #include "range.h"
 #include "run/metrics.h"

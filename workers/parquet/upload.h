@@ -4,7 +4,7 @@
 #pragma once
 
 #include "aws/s3.h"
-#include "intent.h"
+#include "ledger/intent.h"
 #include "range.h"
 
 struct uploader;

@@ -5,7 +5,7 @@
 
 #include "edge/pass.h"
 #include "forward.h"
-#include "ingest.h"
+#include "stage/ingest.h"
 #include "switches.h"
 #include "wire/inflate.h"
 

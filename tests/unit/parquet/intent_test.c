@@ -2,7 +2,7 @@
  * crash, zombies whose requests land arbitrarily late, answers that are lost, offsets that are
  * sparse, layouts that change. No row may lie in two objects, and when a range is closed each of
  * its rows lies in one. Each rule left out must show. */
-#include "intent.h"
+#include "ledger/intent.h"
 
 #include "../runner.h"
 

@@ -1,4 +1,4 @@
-#include "intent.h"
+#include "ledger/intent.h"
 
 #include <assert.h>
 #include <jansson.h>

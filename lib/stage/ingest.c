@@ -1,4 +1,4 @@
-#include "ingest.h"
+#include "stage/ingest.h"
 
 #include <strings.h>
 
