@@ -159,6 +159,10 @@ static bool series_close(struct minute *m, const struct stream *s, const struct 
     if (!ok) {
         return false;
     }
+    const struct trace *t = m->increase.trace;
+    if (t != NULL) {
+        t->series(t->ctx, s, c->w, slot, increase_knows(&m->increase, &s->slots[slot]));
+    }
     points_settle(&m->increase, kind, &m->points);
     if (!increase_calculate(&m->increase, &s->slots[slot], &m->points, &folds, &v, e)) {
         return false;

@@ -62,6 +62,7 @@ struct known_shape {
 /* The points of one record, as they came. Shared by the windows that they lie in. */
 struct scrape {
     struct known_shape *shape; /* a reference */
+    int64_t offset;            /* of the record */
     int64_t min_ms;            /* older points were too old when it came */
     int64_t time_ms;
     int64_t start_ms;
