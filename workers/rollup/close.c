@@ -262,6 +262,9 @@ bool minute_close(struct minute *m, struct stream *s, int64_t end_ms, int64_t cl
         return false;
     }
     s->closed_end_ms = end_ms;
+    if (row.n_series > 0) {
+        history_add(&s->history, end_ms, m->rules.window_ms);
+    }
     if (!five_apply(m, s, &c.plan, &row, e)) {
         return false;
     }

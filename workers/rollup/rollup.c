@@ -37,6 +37,7 @@ void rollup_free(struct rollup_worker *w)
     if (w == NULL) {
         return;
     }
+    exports_fini(w);
     arena_fini(&w->arena);
     buf_fini(&w->encoded);
     free(w);
