@@ -24,6 +24,7 @@ struct hour_stream {
     int64_t closed_end_ms;
     int64_t closed_at;
     int64_t row_ms;
+    struct history history;
     int64_t watermark_ms;
     int64_t last_log_ms;
     struct hour_window *windows; /* owned, by start */
@@ -197,6 +198,7 @@ static bool hour_close(struct hour *h, struct hour_stream *s, int64_t closed_at,
         return false;
     }
     s->closed_end_ms = end_ms;
+    history_add(&s->history, end_ms, h->rules.window_ms);
     late_end(s);
     free(w->row);
     s->n_windows--;
@@ -395,6 +397,9 @@ bool hour_restore(struct hour *h, struct slice bytes, int64_t log_ms, struct err
         return no_memory(e);
     }
     s->row_ms = log_ms;
+    if (row.kind == ROLLUP_ROW && row.closed_at >= 0) {
+        history_add(&s->history, row.end_ms, h->rules.window_ms);
+    }
     s->closed_end_ms = row.kind == ROLLUP_ROW ? row.end_ms : s->closed_end_ms;
     s->closed_at = row.closed_at >= 0 ? row.closed_at : s->closed_at;
     return deadlines_put(&h->deadlines, &s->deadline, next_due(h, s)) || no_memory(e);
@@ -416,6 +421,15 @@ struct place hour_needs(const struct hour *h, struct place position)
         position = s->late.row == NULL ? position : place_first(position, s->late.first);
     }
     return position;
+}
+
+void hour_count(const struct hour *h, struct completeness *c)
+{
+    int64_t settled_ms = h->log_ms - rules_max_open_ms(&h->rules, h->rules.window_ms);
+    size_t at = 0;
+    for (const struct hour_stream *s; (s = table_next(&h->streams, &at)) != NULL;) {
+        completeness_count(c, s->tenant, &s->history, settled_ms, h->rules.window_ms);
+    }
 }
 
 size_t hour_bytes(const struct hour *h)

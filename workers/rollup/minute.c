@@ -61,6 +61,15 @@ size_t minute_bytes(const struct minute *m)
     return n;
 }
 
+void minute_count(const struct minute *m, struct completeness *c)
+{
+    int64_t settled_ms = m->log_ms - rules_max_open_ms(&m->rules, m->rules.window_ms);
+    size_t at = 0;
+    for (const struct stream *s; (s = table_next(&m->streams, &at)) != NULL;) {
+        completeness_count(c, s->tenant, &s->history, settled_ms, m->rules.window_ms);
+    }
+}
+
 struct place minute_needs(const struct minute *m, struct place position)
 {
     struct place needs = position;
