@@ -52,6 +52,14 @@ struct budgets {
     struct budget rate;   /* the tenant's samples per second */
 };
 
+/* What the gateway takes of a tenant, over all its replicas; 0 = no quota. */
+struct quota {
+    int64_t samples_per_second;
+    int64_t bytes_per_second; /* of bodies, unpacked */
+    int64_t requests_per_second;
+    int64_t burst_seconds; /* what was not used for so long may be made up for at once */
+};
+
 struct rules {
     bool open; /* everything well-formed passes, but for forbidden labels */
     struct label_rules labels;
@@ -65,10 +73,12 @@ struct rules {
     int64_t max_series; /* of one source in one message */
     int64_t max_labels; /* of one series */
     struct budgets budgets;
+    struct quota quota;
 };
 
 struct policy_tenant {
     struct slice name;
+    struct text_list principals; /* who it is by certificate: a SAN URI, or "CN=<common name>" */
     struct rules rules;
 };
 
@@ -80,6 +90,7 @@ struct policy {
     /* private */
     struct arena arena;
     struct table by_name;
+    struct table by_principal;
 };
 
 /* ERR_CONFIG names the place: "labels.unknown: …". On success *out is the caller's (policy_free).
@@ -89,3 +100,5 @@ bool policy_load(const char *path, struct policy **out, struct err *e) MUST_CHEC
 void policy_free(struct policy *p);
 /* NULL = unknown. */
 const struct policy_tenant *policy_tenant(struct policy *p, struct slice name);
+/* Whose certificate it is; NULL = nobody's. No principal is two tenants'. */
+const struct policy_tenant *policy_principal(struct policy *p, struct slice principal);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 enum { PATH_BYTES = 160, MAX_BUDGET = 1000000000 };
+#define MAX_QUOTA_BYTES INT64_C(1000000000000)
 
 enum value_type { VALUE_TEXTS, VALUE_TEXT, VALUE_INT, VALUE_CHOICE, VALUE_OTHER };
 
@@ -335,6 +336,20 @@ static bool read_limits(const struct policy_reader *r, json_t *value, const char
     return read_object(r, value, path, limit_keys, NULL, rules);
 }
 
+static const struct key quota_keys[] = {
+    {"samples_per_second", VALUE_INT, AT(quota.samples_per_second), 0, MAX_BUDGET, NULL, NULL},
+    {"bytes_per_second", VALUE_INT, AT(quota.bytes_per_second), 0, MAX_QUOTA_BYTES, NULL, NULL},
+    {"requests_per_second", VALUE_INT, AT(quota.requests_per_second), 0, MAX_BUDGET, NULL, NULL},
+    {"burst_seconds", VALUE_INT, AT(quota.burst_seconds), 1, 3600, NULL, NULL},
+    {0},
+};
+
+static bool read_quota(const struct policy_reader *r, json_t *value, const char *path,
+                       struct rules *rules)
+{
+    return read_object(r, value, path, quota_keys, NULL, rules);
+}
+
 static const char *const mode_choices[] = {"strict", "open", NULL};
 static const struct key rule_keys[] = {
     {"mode", VALUE_CHOICE, AT(open), 0, 0, mode_choices, NULL},
@@ -345,6 +360,7 @@ static const struct key rule_keys[] = {
     {"classes", VALUE_OTHER, 0, 0, 0, NULL, read_classes},
     {"time", VALUE_OTHER, 0, 0, 0, NULL, read_time},
     {"limits", VALUE_OTHER, 0, 0, 0, NULL, read_limits},
+    {"quota", VALUE_OTHER, 0, 0, 0, NULL, read_quota},
     {0},
 };
 
@@ -352,4 +368,13 @@ bool policy_read_rules(const struct policy_reader *r, json_t *object, const char
                        const char *const *also, struct rules *rules)
 {
     return read_object(r, object, path, rule_keys, also, rules);
+}
+
+bool policy_read_principals(const struct policy_reader *r, json_t *tenant, const char *path,
+                            struct text_list *out)
+{
+    char place[PATH_BYTES];
+    json_t *value = json_object_get(tenant, "principals");
+    path_join(place, path, "principals");
+    return value == NULL || read_texts(r, value, place, out);
 }

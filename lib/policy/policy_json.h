@@ -14,3 +14,6 @@ struct policy_reader {
  * the caller's. */
 bool policy_read_rules(const struct policy_reader *r, json_t *object, const char *path,
                        const char *const *also, struct rules *rules) MUST_CHECK;
+/* A tenant's own key `principals`, if it is there. */
+bool policy_read_principals(const struct policy_reader *r, json_t *tenant, const char *path,
+                            struct text_list *out) MUST_CHECK;
