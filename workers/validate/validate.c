@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "edge/pass.h"
 #include "forward.h"
 #include "ingest.h"
-#include "pass.h"
 #include "switches.h"
 #include "wire/inflate.h"
 
@@ -22,6 +22,7 @@ struct validate {
     struct policy_file file;
     struct policy *policy;
     struct tenants tenants;
+    struct tenant_cells *cells; /* owned, by tenant */
     struct series_cache series;
     struct plan_cache plans;
     struct groups groups;
@@ -48,6 +49,22 @@ static void version_show(struct validate *v, double on)
     cell_set(metrics_cell(v->metrics, M_POLICY_VERSION, &version), on);
 }
 
+static void tenants_close(struct tenants *tenants, struct tenant_cells *cells)
+{
+    tenants_fini(tenants);
+    free(cells);
+}
+
+static bool tenants_open(const struct policy *p, struct metrics *m, struct tenants *tenants,
+                         struct tenant_cells **cells, struct err *e)
+{
+    if (!tenants_init(tenants, p, e)) {
+        return false;
+    }
+    *cells = tenant_cells_new(tenants, m);
+    return *cells != NULL || err_set(e, ERR_FATAL, "out of memory");
+}
+
 bool validate_new(const struct validate_options *o, struct metrics *m, struct validate **out,
                   struct err *e)
 {
@@ -72,7 +89,7 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
         return err_set(e, ERR_FATAL, "out of memory");
     }
     if (!policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
-        !tenants_init(&v->tenants, v->policy, m, e)) {
+        !tenants_open(v->policy, m, &v->tenants, &v->cells, e)) {
         validate_free(v);
         return false;
     }
@@ -96,7 +113,7 @@ void validate_free(struct validate *v)
     arena_fini(&v->walk_arena);
     arena_fini(&v->judge_arena);
     arena_fini(&v->name_arena);
-    tenants_fini(&v->tenants);
+    tenants_close(&v->tenants, v->cells);
     policy_free(v->policy);
     free(v);
 }
@@ -105,9 +122,10 @@ enum policy_change validate_reload(struct validate *v, struct err *e)
 {
     struct policy *fresh = NULL;
     struct tenants tenants = {0};
+    struct tenant_cells *cells = NULL;
     enum policy_change change = policy_file_poll(&v->file, &fresh, e);
-    if (change == POLICY_NEW && !tenants_init(&tenants, fresh, v->metrics, e)) {
-        tenants_fini(&tenants);
+    if (change == POLICY_NEW && !tenants_open(fresh, v->metrics, &tenants, &cells, e)) {
+        tenants_close(&tenants, cells);
         policy_free(fresh);
         change = POLICY_REFUSED;
     }
@@ -119,9 +137,10 @@ enum policy_change validate_reload(struct validate *v, struct err *e)
     }
     version_show(v, 0);
     caches_clear(v);
-    tenants_fini(&v->tenants);
+    tenants_close(&v->tenants, v->cells);
     policy_free(v->policy);
     v->tenants = tenants;
+    v->cells = cells;
     v->policy = fresh;
     version_show(v, 1);
     return POLICY_NEW;
@@ -193,7 +212,7 @@ static bool received(const struct validate *v, const struct record *in, int64_t 
 }
 
 /* Once per record and source. */
-static bool switches_count(struct validate *v, struct tenant *t, const struct record *in,
+static bool switches_count(struct validate *v, const struct tenant_cells *t, const struct record *in,
                            struct outbox *out, struct err *e)
 {
     uint64_t where = hash64_seeded(in->partition->topic, (uint64_t)in->partition->number) | 1;
@@ -210,7 +229,7 @@ static bool switches_count(struct validate *v, struct tenant *t, const struct re
     return true;
 }
 
-static bool counts_put(const struct tenant *t, uint64_t n_in, uint64_t n_out, int64_t received_ms,
+static bool counts_put(const struct tenant_cells *t, uint64_t n_in, uint64_t n_out, int64_t received_ms,
                        struct outbox *out, struct err *e)
 {
     return tell(out, t->in, n_in, e) && tell(out, t->out, n_out, e) &&
@@ -258,26 +277,52 @@ static bool points_read(struct validate *v, struct pass *p, enum ingest_format f
     }
 }
 
+/* What a record's batches are put with. */
+struct batch_output {
+    struct outbox *out;
+    int32_t n_partitions;
+};
+
+static bool batch_put(void *ctx, const struct batch *b, uint32_t n_samples, struct slice encoded,
+                      struct err *e)
+{
+    const struct batch_output *o = ctx;
+    uint8_t key[sizeof b->source];
+    (void)n_samples;
+    memcpy(key, &b->source, sizeof key);
+    const struct outgoing r = {
+        .output = OUTPUT_VALID,
+        .partition = batch_partition(b->source, o->n_partitions),
+        .key = slice_of(key, sizeof key),
+        .value = encoded,
+    };
+    return outbox_put(o->out, &r, e);
+}
+
 /* Points become batches and dead letters. */
 static bool points_put(struct validate *v, const struct letter_origin *o, enum ingest_format format,
-                       struct caps *caps, struct outbox *out, struct err *e)
+                       const struct letter_target *letters, struct err *e)
 {
     struct pass p = pass_begin(v, o);
-    struct batch_target target = {.out = out,
-                                  .output = OUTPUT_VALID,
-                                  .in = o->in,
-                                  .topic = o->topic,
+    struct outbox *out = letters->out;
+    struct batch_output output = {out, (int32_t)out->n_output_partitions[OUTPUT_VALID]};
+    struct batch_target target = {.ctx = &output,
+                                  .put = batch_put,
+                                  .origin = {.topic = o->topic,
+                                             .partition = o->in->partition->number,
+                                             .offset = o->in->offset},
                                   .received_ms = o->received_ms,
                                   .max_series = o->tenant->rules->max_series,
                                   .rejects = &v->rejects};
-    int32_t n_letters = 0;
-    if (!points_read(v, &p, format, o->in->value, e) || !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
+    memcpy(target.origin.topic_id, o->in->partition->topic_id, TOPIC_ID_BYTES);
+    if (!points_read(v, &p, format, o->in->value, e) ||
+        !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
         return false;
     }
     assert(p.n_in == target.n_samples + v->rejects.n_samples);
-    return rejects_put(&v->rejects, o, &v->tenants, caps, OUTPUT_DLQ, out, &n_letters, e) &&
-           counts_put(o->tenant, p.n_in, target.n_samples, o->received_ms, out, e) &&
-           switches_count(v, o->tenant, o->in, out, e);
+    return rejects_put(&v->rejects, o, letters, e) &&
+           counts_put(o->cells, p.n_in, target.n_samples, o->received_ms, out, e) &&
+           switches_count(v, o->cells, o->in, out, e);
 }
 
 static bool batch_put_on(struct validate *v, const struct letter_origin *o, struct outbox *out,
@@ -285,16 +330,17 @@ static bool batch_put_on(struct validate *v, const struct letter_origin *o, stru
 {
     uint64_t n = 0;
     return forward_batch(&v->forward, o, &v->walk_arena, OUTPUT_VALID, out, &n, e) &&
-           counts_put(o->tenant, n, n, o->received_ms, out, e);
+           counts_put(o->cells, n, n, o->received_ms, out, e);
 }
 
 static bool record_put(struct validate *v, const struct letter_origin *o, const struct ingest *look,
-                       struct caps *caps, struct outbox *out, struct err *e)
+                       const struct letter_target *letters, struct err *e)
 {
+    struct outbox *out = letters->out;
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
     bool ok = look->format == INGEST_BATCH ? batch_put_on(v, o, out, &why)
-                                           : points_put(v, o, look->format, caps, out, &why);
+                                           : points_put(v, o, look->format, letters, &why);
     if (ok) {
         return true;
     }
@@ -304,11 +350,11 @@ static bool record_put(struct validate *v, const struct letter_origin *o, const 
     }
     /* No partial effect. */
     outbox_rewind(out, mark);
-    caps_begin(caps);
+    caps_begin(letters->caps);
     enum reason reason = why.code == REASON_TOO_LARGE || why.code == REASON_FORGED_BATCH
                              ? (enum reason)why.code
                              : REASON_MALFORMED;
-    return reject_record(o, &v->tenants, reason, why.text, caps, OUTPUT_DLQ, out, e);
+    return reject_record(o, reason, why.text, letters, e);
 }
 
 /* Who the letters are about; the tenant's rules are those of nobody when it is unknown. */
@@ -319,16 +365,23 @@ static bool origin_of(struct validate *v, const struct record *in, const struct 
     *o = (struct letter_origin){.in = in, .topic = look->topic, .received_ms = received_ms};
     arena_reset(&v->name_arena);
     o->tenant = tenant != NULL ? tenant : &v->tenants.nobody;
+    o->cells = &v->cells[o->tenant->index];
     o->tenant_name =
         tenant != NULL ? tenant->name : printable_name(&v->name_arena, look->tenant_name);
     return o->tenant_name.ptr != NULL || err_set(e, ERR_FATAL, "out of memory");
+}
+
+static struct letter_target letters_of(const struct validate *v, const struct record *in,
+                                       struct outbox *out)
+{
+    return (struct letter_target){v->metrics, in->partition->state, out, OUTPUT_DLQ};
 }
 
 bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                    struct outbox *out, struct err *e)
 {
     struct validate *v = ctx;
-    struct caps *caps = in->partition->state;
+    const struct letter_target letters = letters_of(v, in, out);
     struct letter_origin o;
     int64_t received_ms;
     (void)s;
@@ -336,7 +389,7 @@ bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t 
         plan_cache_bytes(&v->plans) > v->plans.max_bytes) {
         caches_clear(v);
     }
-    caps_begin(caps);
+    caps_begin(letters.caps);
     struct ingest look = ingest_look(in, v->options.shared_topic);
     if (!received(v, in, now_ms, out, &received_ms, e) ||
         !origin_of(v, in, &look, received_ms, &o, e)) {
@@ -346,10 +399,10 @@ bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t 
         look.reason = REASON_UNKNOWN_TENANT;
     }
     bool ok = look.reason == REASON_NONE
-                  ? record_put(v, &o, &look, caps, out, e)
-                  : reject_record(&o, &v->tenants, look.reason, NULL, caps, OUTPUT_DLQ, out, e);
+                  ? record_put(v, &o, &look, &letters, e)
+                  : reject_record(&o, look.reason, NULL, &letters, e);
     if (ok) {
-        caps_keep(caps);
+        caps_keep(letters.caps);
     }
     return ok;
 }
@@ -358,16 +411,15 @@ bool validate_give_up(void *ctx, struct stage *s, const struct record *in, const
                       struct outbox *out, struct err *e)
 {
     struct validate *v = ctx;
-    struct caps *caps = in->partition->state;
+    const struct letter_target letters = letters_of(v, in, out);
     struct letter_origin o;
     struct ingest look = ingest_look(in, v->options.shared_topic);
     (void)s;
-    caps_begin(caps);
-    bool ok =
-        origin_of(v, in, &look, in->timestamp_ms, &o, e) &&
-        reject_record(&o, &v->tenants, REASON_OUTPUT_REFUSED, reason, caps, OUTPUT_DLQ, out, e);
+    caps_begin(letters.caps);
+    bool ok = origin_of(v, in, &look, in->timestamp_ms, &o, e) &&
+              reject_record(&o, REASON_OUTPUT_REFUSED, reason, &letters, e);
     if (ok) {
-        caps_keep(caps);
+        caps_keep(letters.caps);
     }
     return ok;
 }

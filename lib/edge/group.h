@@ -1,10 +1,10 @@
-/* The points of one record, by stream (source and class), and the batches that they become. */
+/* The points of one message, by stream (source and class), and the batches that they become. */
 #pragma once
 
 #include "base/buf.h"
-#include "plan.h"
-#include "reject.h"
-#include "stage/record.h"
+#include "batch/batch.h"
+#include "edge/plan.h"
+#include "edge/rejects.h"
 
 /* One stream's points in order of arrival, in columns. */
 struct group {
@@ -23,32 +23,33 @@ struct group {
 };
 
 struct groups {
-    struct arena arena; /* one record's */
+    struct arena arena; /* one message's */
     struct buf packed;  /* its histograms' bytes, exponential and classic */
     struct buf encoded; /* a batch */
     struct group *first;
     struct group **last;
-    uint64_t pass; /* counts the records */
+    uint64_t pass; /* counts the messages */
 };
 
 /* Where the batches go. */
 struct batch_target {
-    struct outbox *out;
-    int output;
-    const struct record *in;
-    struct slice topic; /* the ingest topic's name */
+    void *ctx;
+    /* encoded: of b, until the next batch. */
+    bool (*put)(void *ctx, const struct batch *b, uint32_t n_samples, struct slice encoded,
+                struct err *e);
+    /* Put into each batch, the index counted on; without a topic it stays as it is. */
+    struct origin origin;
     int64_t received_ms;
     int64_t max_series;
-    int32_t n_batches;  /* so far of this record */
     uint64_t n_samples; /* put out */
     struct rejects *rejects;
 };
 
 void groups_init(struct groups *g, size_t max_bytes);
 void groups_fini(struct groups *g);
-/* A new record: forgets all points. */
+/* A new message: forgets all points. */
 void groups_reset(struct groups *g);
-/* The slow half of group_add: opens a group or makes room. NULL: no memory for this record. */
+/* The slow half of group_add: opens a group or makes room. NULL: no memory for this message. */
 struct group *group_room(struct groups *g, struct stream *s);
 
 static inline struct group *group_of(struct groups *g, struct stream *s)
@@ -79,6 +80,6 @@ static inline void group_add(struct group *group, const struct entry *entry, int
 }
 
 /* All groups become batches. Points that can't go along (twice, colliding, too many) are added to
- * the rejects. ERR_BAD_INPUT with code REASON_TOO_LARGE: the record as a whole must be refused. */
+ * the rejects. ERR_BAD_INPUT with code REASON_TOO_LARGE: the message as a whole must be refused. */
 bool groups_emit(struct groups *g, struct plan_cache *plans, const struct series_cache *series,
                  struct batch_target *target, struct err *e) MUST_CHECK;

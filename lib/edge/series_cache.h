@@ -1,16 +1,16 @@
 /* Verdicts per series, found by the key of the series' raw bytes: no policy work for a series that
  * was seen before. Entries lie in the order of a server's message, in which they were learned: the
  * usual look-up is one comparison with the entry behind the last.
- * At its ceiling, and when the policy changes, the cache is emptied as a whole, between two records:
+ * At its ceiling, and when the policy changes, the cache is emptied as a whole, between two messages:
  * learning anew costs microseconds a series, and the order, which pays, is kept. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/table.h"
+#include "edge/mask.h"
 #include "policy/judge.h"
 
 struct group;
-enum { MASK_BYTES = 16 };
 
 /* One source's points of one class. */
 struct stream {
@@ -19,7 +19,7 @@ struct stream {
     uint64_t source;
     enum batch_class class;
     uint32_t n_last; /* points in its last message */
-    uint64_t pass;   /* the record that the group belongs to */
+    uint64_t pass;   /* the message that the group belongs to */
     struct group *group;
 };
 

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "batch/histogram.h"
-#include "pass.h"
+#include "edge/pass.h"
 #include "wire/otlp.h"
 
 struct remote_write_points_walk {

@@ -1,10 +1,10 @@
 /* How the points of a sequence of series become a batch: the shape's bytes, and for each place of
  * the shape which point goes there. Servers send the same series in the same order each time, so
- * plans are kept by the sequence. Bounded: emptied as a whole at the ceiling, between two records.
+ * plans are kept by the sequence. Bounded: emptied as a whole at the ceiling, between two messages.
  */
 #pragma once
 
-#include "series_cache.h"
+#include "edge/series_cache.h"
 
 struct plan {
     bool is_clean; /* no series twice; otherwise it has nothing else */

@@ -1,4 +1,4 @@
-#include "plan.h"
+#include "edge/plan.h"
 
 #include <stdlib.h>
 

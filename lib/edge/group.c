@@ -1,10 +1,8 @@
-#include "group.h"
+#include "edge/group.h"
 
 #include <stdlib.h>
 
-#include "batch/batch.h"
-
-enum { FIRST_POINTS = 16, MAX_PACKED_BYTES = 64 << 20, KEY_BYTES = 8 };
+enum { FIRST_POINTS = 16, MAX_PACKED_BYTES = 64 << 20 };
 
 void groups_init(struct groups *g, size_t max_bytes)
 {
@@ -152,13 +150,9 @@ static bool batch_put(struct groups *g, const struct group *group, const struct 
         .class = s->class,
         .source = s->source,
         .received_ms = t->received_ms,
-        .origin = {.topic = t->topic,
-                   .partition = t->in->partition->number,
-                   .offset = t->in->offset,
-                   .index = t->n_batches},
+        .origin = t->origin,
         .shape = plan->shape,
     };
-    memcpy(b.origin.topic_id, t->in->partition->topic_id, TOPIC_ID_BYTES);
     if (!columns_fill(g, group, plan, &b)) {
         return too_large(e);
     }
@@ -168,17 +162,9 @@ static bool batch_put(struct groups *g, const struct group *group, const struct 
         return err_set_code(e, ERR_BAD_INPUT, REASON_TOO_LARGE, "a batch larger than %zu bytes",
                             g->encoded.max_bytes);
     }
-    uint8_t key[KEY_BYTES];
-    memcpy(key, &s->source, sizeof key);
-    const struct outgoing r = {
-        .output = t->output,
-        .partition = batch_partition(s->source, (int32_t)t->out->n_output_partitions[t->output]),
-        .key = slice_of(key, sizeof key),
-        .value = buf_slice(&g->encoded),
-    };
-    t->n_batches++;
+    t->origin.index += t->origin.topic.len > 0;
     t->n_samples += group->n;
-    return outbox_put(t->out, &r, e);
+    return t->put(t->ctx, &b, group->n, buf_slice(&g->encoded), e);
 }
 
 /* A point of a group with a series twice or too many, on its way into order. */

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "batch/histogram.h"
-#include "pass.h"
+#include "edge/pass.h"
 #include "wire/otlp.h"
 
 enum { NUMBER_TEXT_BYTES = 32, NS_PER_MS = 1000000 };

@@ -1,5 +1,5 @@
 /* Points of the tenants' own Avro record. */
-#include "pass.h"
+#include "edge/pass.h"
 #include "wire/tenant_avro.h"
 
 struct tenant_walk {

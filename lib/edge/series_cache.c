@@ -1,4 +1,4 @@
-#include "series_cache.h"
+#include "edge/series_cache.h"
 
 #include <stdlib.h>
 

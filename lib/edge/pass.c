@@ -1,4 +1,6 @@
-#include "pass.h"
+#include "edge/pass.h"
+
+#include "edge/mask.h"
 
 enum reason pass_check_times(const struct pass *p, int64_t time_ms, int64_t start_ms)
 {

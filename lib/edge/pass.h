@@ -1,26 +1,26 @@
-/* One record's way through validate: what its points are checked against, and where they go. Each
+/* One message's way to its batches: what its points are checked against, and where they go. Each
  * format feeds it points; the rest is common. */
 #pragma once
 
-#include "group.h"
+#include "edge/group.h"
+#include "edge/rejects.h"
+#include "edge/series_cache.h"
+#include "edge/tenants.h"
 #include "policy/judge.h"
-#include "reject.h"
-#include "series_cache.h"
-#include "tenants.h"
 #include "wire/remote_write.h"
 
 /* 20,000 series of one source, ten times over. */
 enum { MAX_RECORD_POINTS = 200000 };
 
 struct pass {
-    /* the record's */
-    struct tenant *tenant;
+    /* the message's */
+    const struct tenant *tenant;
     int64_t min_ms; /* bounds of the points' times */
     int64_t max_ms;
     uint64_t n_in;         /* samples */
     uint64_t time_ns_last; /* OTLP: the last conversion */
     int64_t time_ms_last;
-    /* the worker's */
+    /* kept from message to message */
     struct slice mask_key;
     struct series_cache *series;
     struct groups *groups;
@@ -71,7 +71,7 @@ static inline struct hash128 pass_key(const struct pass *p, struct hash128 key)
     return (struct hash128){key.lo ^ p->tenant->salt.lo, key.hi ^ p->tenant->salt.hi};
 }
 
-/* The formats: false (ERR_BAD_INPUT) when the record can't be read, whatever it added so far. */
+/* The formats: false (ERR_BAD_INPUT) when the message can't be read, whatever it added so far. */
 bool otlp_points(struct pass *p, struct slice message, struct err *e) MUST_CHECK;
 bool tenant_points(struct pass *p, struct slice message, struct err *e) MUST_CHECK;
 bool remote_write_points(struct pass *p, enum remote_write_version version, struct slice message,
