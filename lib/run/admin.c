@@ -150,8 +150,13 @@ bool admin_start(const struct admin_options *o, struct admin **out, struct err *
         return err_set(e, ERR_FATAL, "admin server: out of memory");
     }
     a->options = *o;
+    const struct listen_place where = {.address = o->address,
+                                       .port = o->port,
+                                       .backlog = BACKLOG,
+                                       .address_key = "http_address",
+                                       .port_key = "http_port"};
     int fd;
-    if (!listen_open(o->address, o->port, BACKLOG, &fd, e)) {
+    if (!listen_open(&where, &fd, e)) {
         free(a);
         return err_wrap(e, "admin server");
     }

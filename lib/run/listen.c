@@ -28,20 +28,20 @@ static bool address_of(const char *text, int port, struct sockaddr_storage *out,
 }
 
 /* We bind, not libmicrohttpd: it could not say what is wrong. */
-bool listen_open(const char *address, int port, int backlog, int *out, struct err *e)
+bool listen_open(const struct listen_place *p, int *out, struct err *e)
 {
     struct sockaddr_storage where;
     socklen_t len;
-    if (!address_of(address, port, &where, &len)) {
-        return err_set(e, ERR_CONFIG, "http_address \"%.60s\" is not an IP address", address);
+    if (!address_of(p->address, p->port, &where, &len)) {
+        return err_set(e, ERR_CONFIG, "%s \"%.60s\" is not an IP address", p->address_key, p->address);
     }
     int fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const int yes = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-        bind(fd, (const struct sockaddr *)&where, len) != 0 || listen(fd, backlog) != 0) {
+        bind(fd, (const struct sockaddr *)&where, len) != 0 || listen(fd, p->backlog) != 0) {
         (void)err_set_code(e, ERR_CONFIG, errno,
-                           "cannot listen on http_address %.60s, port %d: %s", address, port,
-                           strerror(errno));
+                           "cannot listen on %s %.60s, %s %d: %s", p->address_key, p->address,
+                           p->port_key, p->port, strerror(errno));
         if (fd >= 0) {
             (void)close(fd);
         }
