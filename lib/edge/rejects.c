@@ -1,11 +1,8 @@
 #include "edge/rejects.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/utf8.h"
 
-enum { MAX_NAME_BYTES = 256, FIRST_POINTS = 8, TEXT_BYTES = 512 };
+enum { MAX_NAME_BYTES = 256, FIRST_POINTS = 8 };
 
 void rejects_init(struct rejects *r, size_t max_bytes, uint32_t max_points)
 {
@@ -54,20 +51,6 @@ struct slice printable_name(struct arena *a, struct slice name)
     return s;
 }
 
-static struct slice text_of(struct arena *a, const struct rejected_point *p)
-{
-    char text[TEXT_BYTES];
-    const char *what = p->detail != NULL ? p->detail : reason_info(p->reason)->help;
-    if (p->place != NULL) {
-        (void)snprintf(text, sizeof text,
-                       "resource %" PRIu32 ": metric %" PRIu32 ": point %" PRIu32 ": %s",
-                       p->place->resource, p->place->metric, p->place->point, what);
-    } else {
-        (void)snprintf(text, sizeof text, "%s", what);
-    }
-    return arena_copy(a, slice_str(text));
-}
-
 static struct reject *reject_new(struct rejects *r, const struct rejected_point *p)
 {
     struct reject *reject = arena_calloc(&r->arena, 1, sizeof *reject);
@@ -77,7 +60,12 @@ static struct reject *reject_new(struct rejects *r, const struct rejected_point 
     }
     reject->reason = p->reason;
     reject->metric = printable_name(&r->arena, p->metric);
-    reject->text = text_of(&r->arena, p);
+    reject->what =
+        arena_copy(&r->arena, slice_str(p->detail != NULL ? p->detail : reason_info(p->reason)->help));
+    if (p->place != NULL) {
+        reject->place = *p->place;
+        reject->has_place = true;
+    }
     if (p->culprit != NULL) {
         culprit = arena_alloc(&r->arena, sizeof *culprit);
         if (culprit == NULL) {
@@ -87,7 +75,7 @@ static struct reject *reject_new(struct rejects *r, const struct rejected_point 
         culprit->label = printable_name(&r->arena, p->culprit->label);
         reject->culprit = culprit;
     }
-    if (reject->metric.ptr == NULL || reject->text.ptr == NULL ||
+    if (reject->metric.ptr == NULL || reject->what.ptr == NULL ||
         (culprit != NULL && culprit->label.ptr == NULL)) {
         return NULL;
     }

@@ -33,7 +33,9 @@ struct reject {
     struct reject *next;
     enum reason reason;
     struct slice metric;
-    struct slice text;             /* the first point's place, and what is wrong */
+    struct slice what;             /* what is wrong with the first point */
+    struct point_place place;      /* its place */
+    bool has_place;
     const struct culprit *culprit; /* NULL = no label is to blame */
     uint64_t n_samples;
     uint32_t n_points; /* listed */

@@ -110,8 +110,8 @@ static bool point_read(struct walk *w, const struct otlp_metric *m, struct slice
 {
     p->index = index;
     if (++w->n_points > w->reader.caps->max_points) {
-        return err_set(e, ERR_BAD_INPUT, "more than %" PRIu32 " points",
-                       w->reader.caps->max_points);
+        return err_set_code(e, ERR_BAD_INPUT, PB_TOO_LARGE, "more than %" PRIu32 " points",
+                            w->reader.caps->max_points);
     }
     return otlp_point_read(&w->reader, m->kind, raw, p, e) || err_wrap(e, "point %" PRIu32, index);
 }
@@ -394,8 +394,8 @@ bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena 
                const struct otlp_sink *sink, struct err *e)
 {
     if (message.len > caps->max_message_bytes) {
-        return err_set(e, ERR_BAD_INPUT, "message of %zu bytes, more than %zu", message.len,
-                       caps->max_message_bytes);
+        return err_set_code(e, ERR_BAD_INPUT, PB_TOO_LARGE, "message of %zu bytes, more than %zu",
+                            message.len, caps->max_message_bytes);
     }
     struct walk w = {.sink = sink, .reader = {.caps = caps, .scratch = scratch, .sink = sink}};
     arena_reset(scratch);

@@ -36,7 +36,8 @@ struct otlp_sink {
 };
 
 /* The whole message is checked as it is walked; on false (ERR_BAD_INPUT, with the place:
- * "resource 2: metric 7: point 3: …") whoever has taken points throws them away. scratch serves
- * the arrays of one point at a time and is reset in between (1 MiB is enough for honest ones). */
+ * "resource 2: metric 7: point 3: …") whoever has taken points throws them away. Code PB_TOO_LARGE
+ * (protobuf.h): beyond the caps on bytes or points. scratch serves the arrays of one point at a
+ * time and is reset in between (1 MiB is enough for honest ones). */
 bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena *scratch,
                const struct otlp_sink *sink, struct err *e) MUST_CHECK;

@@ -1,5 +1,6 @@
 #include "letters.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -80,6 +81,19 @@ static const struct dead_letter_point *points_of(struct arena *a, const struct r
     return points;
 }
 
+static struct slice text_of(const struct reject *reject, char text[TEXT_BYTES])
+{
+    const struct point_place *place = &reject->place;
+    char where[64] = "";
+    if (reject->has_place) {
+        (void)snprintf(where, sizeof where,
+                       "resource %" PRIu32 ": metric %" PRIu32 ": point %" PRIu32 ": ",
+                       place->resource, place->metric, place->point);
+    }
+    (void)snprintf(text, TEXT_BYTES, "%s%.*s", where, SLICE_ARG(reject->what));
+    return slice_str(text);
+}
+
 static bool reject_put(struct arena *a, const struct reject *reject, const struct letter_origin *o,
                        const struct letter_target *t, int32_t *n_letters, struct err *e)
 {
@@ -101,10 +115,11 @@ static bool reject_put(struct arena *a, const struct reject *reject, const struc
     if (granted == 0) {
         return true;
     }
+    char text[TEXT_BYTES];
     struct letter l = {
         .reason = reject->reason,
         .metric = reject->metric,
-        .text = reject->text,
+        .text = text_of(reject, text),
         .culprit = reject->culprit,
         .index = (*n_letters)++,
         .n_samples = reject->n_samples,
