@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { SHED_WAIT_MS = 2000, AWAY_WAIT_MS = 2000, CLASS_OF_UNJUDGED = CLASS_STANDARD };
+enum { SHED_WAIT_MS = 2000, AWAY_WAIT_MS = 2000 };
 
 void publish_drop_body(struct request *r)
 {
@@ -165,7 +165,7 @@ static bool is_wanted(struct request *r, const struct judged *judged, bool sheds
         return n_kept > 0;
     }
     bool ok = pass_look(r, judged);
-    if (ok && load_sheds(&r->service->load, CLASS_OF_UNJUDGED)) {
+    if (ok && load_sheds(&r->service->load, CLASS_STANDARD)) {
         answer_refuse(&r->answer, 429, REASON_OVERLOADED, "the gateway is overloaded, and sheds what is not critical");
         r->answer.retry_after_s = directory_retry_after(r->service->directory, SHED_WAIT_MS);
         ok = false;

@@ -104,10 +104,9 @@ static bool identify(struct request *r)
     return ok;
 }
 
-static bool refuse_overloaded(struct request *r, const char *what)
+static bool refuse_for_now(struct request *r, const char *why)
 {
-    answer_refuse(&r->answer, 503, REASON_OVERLOADED, "the gateway has %s under way as it may hold; send again later",
-                  what);
+    answer_refuse(&r->answer, 503, REASON_OVERLOADED, "%s; send it again later", why);
     r->answer.retry_after_s = directory_retry_after(r->service->directory, ROOM_WAIT_MS);
     return false;
 }
@@ -125,10 +124,11 @@ static bool admit(struct request *r)
         return false;
     }
     if (!load_begin(&s->load, r->tenant)) {
-        return refuse_overloaded(r, "as many requests");
+        return refuse_for_now(r, "the gateway has as many requests under way as it may");
     }
     r->is_loaded = true;
-    return load_has_room(&s->load, r->tenant, n == UINT64_MAX ? 0 : (size_t)n) || refuse_overloaded(r, "as many bytes");
+    return load_has_room(&s->load, r->tenant, n == UINT64_MAX ? 0 : (size_t)n) ||
+           refuse_for_now(r, "the gateway has as many bytes under way as it may");
 }
 
 static enum MHD_Result linger(struct request *r)
@@ -181,7 +181,7 @@ static bool take(struct request *r, struct slice piece)
     struct service *s = r->service;
     size_t before = r->body.cap;
     if (!load_has_room(&s->load, r->tenant, piece.len)) {
-        return refuse_overloaded(r, "as many bytes");
+        return refuse_for_now(r, "the gateway has as many bytes under way as it may");
     }
     buf_put_slice(&r->body, piece);
     load_add(&s->load, r->tenant, r->body.cap - before);
@@ -223,6 +223,10 @@ static enum MHD_Result end_of_body(struct request *r)
         return MHD_NO;
     }
     r->body_end_ns = clock_mono_ns();
+    if (r->state == REQUEST_RECEIVES && atomic_load(&r->service->closed)) {
+        r->state = REQUEST_REFUSED;
+        (void)refuse_for_now(r, "the gateway is ending");
+    }
     return r->state == REQUEST_REFUSED || publish_request(r) ? talk_answer(r) : MHD_YES;
 }
 

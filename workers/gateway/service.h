@@ -18,5 +18,6 @@ struct service {
     size_t max_body_bytes;
     int64_t ack_timeout_ms;
     _Atomic(bool) draining; /* answers close their connections */
+    _Atomic(bool) closed;   /* nothing new goes to sleep */
     bool fault_ack_early;
 };

@@ -151,7 +151,7 @@ static bool file_text(const char *path, struct buf *out, struct err *e)
     return true;
 }
 
-static bool create(const struct config *c, const struct arguments *a, struct err *e)
+static bool create_one(const struct config *c, const struct arguments *a, struct err *e)
 {
     const char *path = config_str(c, "tokens");
     int64_t now_s = clock_now_ms() / 1000;
@@ -181,7 +181,7 @@ static bool create(const struct config *c, const struct arguments *a, struct err
     return ok;
 }
 
-static bool revoke(const struct config *c, const struct arguments *a, struct err *e)
+static bool revoke_one(const struct config *c, const struct arguments *a, struct err *e)
 {
     const char *path = config_str(c, "tokens");
     struct tokens tokens;
@@ -209,7 +209,7 @@ static bool revoke(const struct config *c, const struct arguments *a, struct err
     return ok;
 }
 
-static bool list(const struct config *c, struct err *e)
+static bool list_all(const struct config *c, struct err *e)
 {
     struct tokens tokens;
     if (!tokens_load(config_str(c, "tokens"), &tokens, e)) {
@@ -235,13 +235,13 @@ static bool act(const struct config *c, const struct arguments *a, struct err *e
         return err_set(e, ERR_CONFIG, "tokens is not set: the path of the file of tokens");
     }
     if (strcmp(a->verb, "list") == 0) {
-        return list(c, e);
+        return list_all(c, e);
     }
     int lock = file_lock(path, e);
     if (lock < 0) {
         return false;
     }
-    bool ok = strcmp(a->verb, "create") == 0 ? create(c, a, e) : revoke(c, a, e);
+    bool ok = strcmp(a->verb, "create") == 0 ? create_one(c, a, e) : revoke_one(c, a, e);
     (void)close(lock);
     return ok;
 }
