@@ -6,6 +6,7 @@
 #include "edge/answer.h"
 #include "edge/kills.h"
 #include "edge/pass.h"
+#include "wire/otlp_json.h"
 #include "wire/protobuf.h"
 
 enum {
@@ -25,6 +26,7 @@ struct edge {
     struct rejects rejects;
     struct kills kills;
     struct answer_batches batches;
+    struct buf translated; /* from JSON */
     struct arena walk_arena;
     struct arena judge_arena;
 };
@@ -41,6 +43,7 @@ bool edge_new(const struct edge_options *o, struct edge **out, struct err *e)
     rejects_init(&edge->rejects, MESSAGE_BYTES, REJECT_POINTS);
     kills_init(&edge->kills);
     answer_batches_init(&edge->batches, MESSAGE_BYTES);
+    buf_init(&edge->translated, otlp_json_default_caps.max_message_bytes);
     arena_init(&edge->walk_arena, WALK_BYTES);
     arena_init(&edge->judge_arena, JUDGE_BYTES);
     if (!policy_file_open(&edge->file, o->policy_path, &edge->policy, e) ||
@@ -63,6 +66,7 @@ void edge_free(struct edge *edge)
     rejects_fini(&edge->rejects);
     kills_fini(&edge->kills);
     answer_batches_fini(&edge->batches);
+    buf_fini(&edge->translated);
     arena_fini(&edge->walk_arena);
     arena_fini(&edge->judge_arena);
     tenants_fini(&edge->tenants);
@@ -138,18 +142,29 @@ static struct pass pass_begin(struct edge *edge, const struct tenant *tenant, in
     };
 }
 
-static bool points_read(struct pass *p, enum edge_format format, struct slice body, struct err *e)
+static bool json_read(struct edge *edge, struct pass *p, struct slice body, struct err *e)
 {
-    bool ok;
+    buf_reset(&edge->translated);
+    return otlp_json_read(body, &otlp_json_default_caps, &edge->translated, e) &&
+           otlp_points(p, buf_slice(&edge->translated), e);
+}
+
+static bool points_read(struct edge *edge, struct pass *p, enum edge_format format,
+                        struct slice body, struct err *e)
+{
+    bool ok = false;
     switch (format) {
+    case EDGE_OTLP:
+        ok = otlp_points(p, body, e);
+        break;
+    case EDGE_OTLP_JSON:
+        ok = json_read(edge, p, body, e);
+        break;
     case EDGE_REMOTE_WRITE_1:
         ok = remote_write_points(p, REMOTE_WRITE_1, body, e);
         break;
     case EDGE_REMOTE_WRITE_2:
         ok = remote_write_points(p, REMOTE_WRITE_2, body, e);
-        break;
-    default:
-        ok = otlp_points(p, body, e);
         break;
     }
     if (!ok && e->kind == ERR_BAD_INPUT && e->code != REASON_TOO_LARGE) {
@@ -175,7 +190,7 @@ bool edge_judge(struct edge *edge, struct slice tenant_name, enum edge_format fo
                                   .put = answer_batch_put,
                                   .max_series = tenant->rules->max_series,
                                   .rejects = &edge->rejects};
-    if (!points_read(&p, format, body, e) ||
+    if (!points_read(edge, &p, format, body, e) ||
         !kills_apply(&edge->kills, &p, &edge->plans, now_ms, e) ||
         !groups_emit(&edge->groups, &edge->plans, &edge->series, &target, e)) {
         return false;

@@ -1,5 +1,8 @@
 #include "judge.h"
 
+#include "wire/otlp_json.h"
+#include "wire/protobuf.h"
+
 enum { RATIO_FROM_BYTES = 1 << 20, KEPT_BYTES = 4 << 20 };
 
 bool judge_init(struct judge *j, const struct judge_options *o, struct err *e)
@@ -7,6 +10,7 @@ bool judge_init(struct judge *j, const struct judge_options *o, struct err *e)
     *j = (struct judge){.o = *o};
     controls_init(&j->controls, &j->draw);
     buf_init(&j->unpacked, o->max_unpacked_bytes + 1); /* one more, so that too much shows */
+    buf_init(&j->converted, otlp_json_default_caps.max_message_bytes);
     if (pthread_mutex_init(&j->lock, NULL) != 0) {
         return err_set(e, ERR_FATAL, "judge: no mutex");
     }
@@ -28,6 +32,7 @@ void judge_fini(struct judge *j)
     }
     controls_fini(&j->controls);
     buf_fini(&j->unpacked);
+    buf_fini(&j->converted);
     (void)pthread_mutex_destroy(&j->lock);
 }
 
@@ -81,6 +86,21 @@ static void refuse_by(const struct err *e, struct answer *refusal)
     answer_refuse(refusal, status, reason, "%s", e->text);
 }
 
+/* Who reads the ingest topic does not take JSON. */
+static bool convert(struct judge *j, struct slice *body, struct answer *refusal)
+{
+    struct err e = ERR_INIT;
+    buf_reset(&j->converted);
+    if (otlp_json_read(*body, &otlp_json_default_caps, &j->converted, &e)) {
+        *body = buf_slice(&j->converted);
+        return true;
+    }
+    bool is_too_large = e.kind == ERR_BAD_INPUT && e.code == PB_TOO_LARGE;
+    answer_refuse(refusal, is_too_large ? 413 : e.kind == ERR_BAD_INPUT ? 400 : 500,
+                  is_too_large ? REASON_TOO_LARGE : REASON_MALFORMED, "%s", e.text);
+    return false;
+}
+
 bool judge_body(struct judge *j, struct slice tenant, const struct routed *routed, struct slice body,
                 int64_t now_ms, struct judged *out, struct answer *refusal)
 {
@@ -88,6 +108,9 @@ bool judge_body(struct judge *j, struct slice tenant, const struct routed *route
     *out = (struct judged){0};
     (void)pthread_mutex_lock(&j->lock);
     bool ok = unpack(j, routed, body, &out->unpacked, refusal);
+    if (ok && j->edge == NULL && routed->format == EDGE_OTLP_JSON) {
+        ok = convert(j, &out->unpacked, refusal);
+    }
     if (ok && j->edge != NULL &&
         !edge_judge(j->edge, tenant, routed->format, out->unpacked, now_ms, &out->edge, &e)) {
         refuse_by(&e, refusal);

@@ -22,11 +22,12 @@ struct judge {
     struct controls controls;
     uint64_t draw;
     struct buf unpacked;
+    struct buf converted; /* JSON that is passed on, as protobuf */
 };
 
 /* What judge_body found; what it points to lives until the judge is let go. */
 struct judged {
-    struct slice unpacked;
+    struct slice unpacked; /* passes: what goes on; JSON as protobuf */
     struct edge_answer edge; /* passes: all 0 */
 };
 

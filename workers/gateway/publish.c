@@ -28,11 +28,6 @@ static void put(struct request *r, const struct publication *p)
 
 static bool pass_look(struct request *r, const struct judged *judged)
 {
-    if (r->routed.format == EDGE_OTLP_JSON) {
-        answer_refuse(&r->answer, 415, REASON_UNSUPPORTED_TYPE,
-                      "JSON is not taken by this gateway, which passes bodies on: send application/x-protobuf");
-        return false;
-    }
     r->answer = (struct answer){.status = r->routed.route == ROUTE_OTLP ? 200 : 204};
     return judged->unpacked.len > 0; /* an empty one is a message without points */
 }
@@ -41,6 +36,7 @@ static void pass_put(struct request *r, const struct judged *judged)
 {
     static const char *const types[] = {
         [EDGE_OTLP] = "application/x-protobuf",
+        [EDGE_OTLP_JSON] = "application/x-protobuf",
         [EDGE_REMOTE_WRITE_1] = "application/x-protobuf;proto=prometheus.WriteRequest",
         [EDGE_REMOTE_WRITE_2] = "application/x-protobuf;proto=io.prometheus.write.v2.Request",
     };

@@ -225,6 +225,29 @@ START_TEST(nothing_is_left_of_a_message_that_is_cut_off)
 }
 END_TEST
 
+START_TEST(json_is_judged_like_protobuf)
+{
+    static const char json[] =
+        "{\"resourceMetrics\":[{\"resource\":{\"attributes\":["
+        "{\"key\":\"service.instance.id\",\"value\":{\"stringValue\":\"gs-1\"}},"
+        "{\"key\":\"shard_id\",\"value\":{\"stringValue\":\"s1\"}}]},\"scopeMetrics\":[{\"metrics\":[{\"name\":\"a.x\","
+        "\"unit\":\"By\",\"sum\":{\"isMonotonic\":true,\"aggregationTemporality\":2,\"dataPoints\":["
+        "{\"asInt\":\"7\",\"timeUnixNano\":\"1780000000000000000\"},"
+        "{\"asInt\":\"7\",\"timeUnixNano\":\"1780000000000000000\",\"attributes\":[{\"key\":\"player_id\","
+        "\"value\":{\"stringValue\":\"secret\"}}]}]}}]}]}]}";
+    struct door d;
+    door_open(&d, NULL, 0);
+    ck_assert_msg(door_judge(&d, EDGE_OTLP_JSON, slice_str(json)), "%s", d.why.text);
+    ck_assert_str_eq(door_text(&d), "standard gs-1 a_x_bytes_total{shard_id=s1} counter 7 @0\n");
+    ck_assert_msg(strncmp(d.answer.text, "resource 0: metric 0: point 1: metric \"a.x\", label \"player_id\"", 60) == 0, "%s",
+                  d.answer.text);
+    ck_assert(!door_judge(&d, EDGE_OTLP_JSON, SLICE_LITERAL("{\"resourceMetrics\":[{\"scopeMetrics\":7}]}")));
+    ck_assert_int_eq(d.why.code, REASON_MALFORMED);
+    ck_assert_ptr_nonnull(strstr(d.why.text, "resourceMetrics[0].scopeMetrics: an array was expected"));
+    door_close(&d);
+}
+END_TEST
+
 START_TEST(too_many_points_are_too_large)
 {
     struct door d;
@@ -311,6 +334,7 @@ int main(void)
     tcase_add_test(t, same_samples_alone_are_no_error);
     tcase_add_loop_test(t, remote_write_of_both_versions, 0, 2);
     tcase_add_test(t, nothing_is_left_of_a_message_that_is_cut_off);
+    tcase_add_test(t, json_is_judged_like_protobuf);
     tcase_add_test(t, too_many_points_are_too_large);
     tcase_add_test(t, a_new_policy_judges_what_was_judged);
     tcase_add_test(t, full_caches_change_nothing);
