@@ -45,6 +45,7 @@ class Gateway:
         self.port = free_ports(1)
         self.worker = stack.new_worker("gateway", name, build, policy=str(self.policy_path),
                                        tokens=str(self.tokens_path), port=self.port, address=HOST, drain_ms=0, **keys)
+        self.keys = keys
         self.binary = str(self.worker.places.binary("sluice-gateway"))
         self.tokens = {tenant: self.token(tenant) for tenant in self.policy["tenants"]}
 

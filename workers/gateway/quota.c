@@ -3,6 +3,7 @@
 #include <math.h>
 
 enum { MS = 1000 };
+#define NOISE 1e-6 /* of adding up fractions */
 
 const char *quota_name(enum quota_kind which)
 {
@@ -46,10 +47,10 @@ bool quota_admit(struct quota_meter *m, int64_t mono_ms, enum quota_kind *which,
     for (int i = 0; i < N_QUOTAS; i++) {
         const struct quota_bucket *b = &m->buckets[i];
         /* One request must be there whole; of the others anything. */
-        double missing = i == QUOTA_REQUESTS ? 1 - b->level : b->level > 0 ? 0 : 1 - b->level;
-        if (b->per_ms > 0 && missing > 0) {
+        double missing = i == QUOTA_REQUESTS || b->level <= NOISE ? 1 - b->level : 0;
+        if (b->per_ms > 0 && missing > NOISE) {
             *which = (enum quota_kind)i;
-            *wait_ms = (int64_t)fmin(ceil(missing / b->per_ms), 1e15);
+            *wait_ms = (int64_t)fmin(ceil((missing - NOISE) / b->per_ms), 1e15);
             return false;
         }
     }
