@@ -10,6 +10,7 @@
 
 struct policy_tenant {
     struct slice name;
+    struct text_list principals; /* who it is by certificate: a SAN URI, or "CN=<common name>" */
     struct rules rules;
 };
 
@@ -21,6 +22,7 @@ struct policy {
     /* private */
     struct arena arena;
     struct table by_name;
+    struct table by_principal;
 };
 
 /* ERR_CONFIG names the place: "labels.unknown: …". On success *out is the caller's (policy_free).
@@ -30,3 +32,5 @@ bool policy_load(const char *path, struct policy **out, struct err *e) MUST_CHEC
 void policy_free(struct policy *p);
 /* NULL = unknown. */
 const struct policy_tenant *policy_tenant(struct policy *p, struct slice name);
+/* Whose certificate it is; NULL = nobody's. No principal is two tenants'. */
+const struct policy_tenant *policy_principal(struct policy *p, struct slice principal);

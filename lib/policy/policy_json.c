@@ -155,3 +155,12 @@ bool policy_read_object(const struct policy_reader *r, json_t *object, const cha
     }
     return true;
 }
+
+bool policy_read_principals(const struct policy_reader *r, json_t *tenant, const char *path,
+                            struct text_list *out)
+{
+    char place[POLICY_PATH_BYTES];
+    json_t *value = json_object_get(tenant, "principals");
+    policy_path_join(place, path, "principals");
+    return value == NULL || policy_read_texts(r, value, place, out);
+}

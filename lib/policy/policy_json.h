@@ -48,6 +48,9 @@ void policy_path_index(char out[POLICY_PATH_BYTES], const char *path, size_t i);
 /* Changes what the object says. */
 bool policy_read_rules(const struct policy_reader *r, json_t *object, const char *path,
                        const char *const *also, struct rules *rules) MUST_CHECK;
+/* A tenant's own key `principals`, if it is there. */
+bool policy_read_principals(const struct policy_reader *r, json_t *tenant, const char *path,
+                            struct text_list *out) MUST_CHECK;
 /* The sections, as `read` of a key; into are the rules. */
 bool policy_read_labels(const struct policy_reader *r, json_t *value, const char *path, void *into);
 bool policy_read_metrics(const struct policy_reader *r, json_t *value, const char *path,

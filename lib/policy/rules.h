@@ -69,6 +69,14 @@ struct budgets {
     struct budget rate;   /* the tenant's samples per second */
 };
 
+/* What the gateway takes of a tenant, over all its replicas; 0 = no quota. */
+struct quota {
+    int64_t samples_per_second;
+    int64_t bytes_per_second; /* of bodies, unpacked */
+    int64_t requests_per_second;
+    int64_t burst_seconds; /* what was not used for so long may be made up for at once */
+};
+
 struct rules {
     bool open;               /* everything well-formed passes, but for forbidden labels */
     struct text_list scope;  /* prefixes of translated names, in any mode; none = any name */
@@ -85,5 +93,6 @@ struct rules {
     int64_t max_series; /* of one source in one message */
     int64_t max_labels; /* of one series */
     struct budgets budgets;
+    struct quota quota;
     uint8_t set_at[N_RULE_KEYS]; /* enum rule_level, by enum rule_key */
 };

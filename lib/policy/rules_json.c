@@ -1,6 +1,7 @@
 #include "policy/policy_json.h"
 
 enum { MAX_BUDGET = 1000000000 };
+#define MAX_QUOTA_BYTES INT64_C(1000000000000)
 
 #define AT(field) offsetof(struct rules, field)
 #define TEXTS(name, field, rule) {name, VALUE_TEXTS, AT(field), 0, 0, NULL, NULL, rule}
@@ -167,6 +168,19 @@ static bool read_limits(const struct policy_reader *r, json_t *value, const char
     return policy_read_object(r, value, path, limit_keys, NULL, into);
 }
 
+static const struct policy_key quota_keys[] = {
+    INT("samples_per_second", quota.samples_per_second, 0, MAX_BUDGET, RULE_NONE),
+    INT("bytes_per_second", quota.bytes_per_second, 0, MAX_QUOTA_BYTES, RULE_NONE),
+    INT("requests_per_second", quota.requests_per_second, 0, MAX_BUDGET, RULE_NONE),
+    INT("burst_seconds", quota.burst_seconds, 1, 3600, RULE_NONE),
+    {0},
+};
+
+static bool read_quota(const struct policy_reader *r, json_t *value, const char *path, void *into)
+{
+    return policy_read_object(r, value, path, quota_keys, NULL, into);
+}
+
 static const char *const mode_choices[] = {"strict", "open", NULL};
 static const char *const dictionary_choices[] = {"check", "only", NULL};
 static const struct policy_key rule_keys[] = {
@@ -181,6 +195,7 @@ static const struct policy_key rule_keys[] = {
     OTHER("classes", read_classes, RULE_NONE),
     OTHER("time", read_time, RULE_NONE),
     OTHER("limits", read_limits, RULE_NONE),
+    OTHER("quota", read_quota, RULE_NONE),
     {0},
 };
 

@@ -1,57 +1,21 @@
 #include "stage/ingest.h"
 
-#include <strings.h>
-
 #include "batch_avsc.h"
+#include "wire/media_type.h"
 #include "wire/tenant_avro.h"
 
 enum { HEAD_BYTES = 10 };
-
-static struct slice trimmed(struct slice s)
-{
-    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '"')) {
-        s = slice_of(s.ptr + 1, s.len - 1);
-    }
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '"')) {
-        s.len--;
-    }
-    return s;
-}
-
-/* The value of a media type's parameter, or nothing. */
-static struct slice parameter(struct slice type, const char *name)
-{
-    size_t n = strlen(name);
-    size_t end;
-    for (size_t at = 0; at < type.len; at = end + 1) {
-        const uint8_t *found = memchr(type.ptr + at, ';', type.len - at);
-        end = found == NULL ? type.len : (size_t)(found - type.ptr);
-        struct slice part = trimmed(slice_of(type.ptr + at, end - at));
-        if (part.len > n && part.ptr[n] == '=' && strncasecmp((const char *)part.ptr, name, n) == 0) {
-            return trimmed(slice_of(part.ptr + n + 1, part.len - n - 1));
-        }
-    }
-    return SLICE_NONE;
-}
 
 static bool is_batch(struct slice value)
 {
     return slice_starts_with(value, slice_of(BATCH_HEAD, HEAD_BYTES));
 }
 
-/* The media type of a content-type header, without its parameters. */
-static bool type_is(struct slice header, const char *type)
-{
-    size_t n = strlen(type);
-    return header.len >= n && strncasecmp((const char *)header.ptr, type, n) == 0 &&
-           (header.len == n || header.ptr[n] == ';' || header.ptr[n] == ' ');
-}
-
 /* The message that a protobuf content type names: remote write says it by `proto` (its specification 2.0, "Content-Type"),
  * or 1.0 by its version header alone. */
 static enum ingest_format protobuf_look(const struct record *in, struct slice type, enum reason *reason)
 {
-    struct slice proto = parameter(type, "proto");
+    struct slice proto = media_type_parameter(type, "proto");
     struct slice version;
     if (slice_eq_str(proto, "prometheus.WriteRequest")) {
         return INGEST_REMOTE_WRITE_1;
@@ -81,10 +45,10 @@ static void format_look(const struct record *in, struct ingest *out)
                                              : INGEST_TENANT_AVRO;
     (void)record_header_find(in, "content-encoding", &encoding);
     (void)record_header_find(in, "content-type", &header);
-    if (type_is(header, "application/x-protobuf") || type_is(header, "application/protobuf")) {
+    if (media_type_is(header, "application/x-protobuf") || media_type_is(header, "application/protobuf")) {
         out->format = protobuf_look(in, header, &out->reason);
-    } else if (header.len > 0 && !type_is(header, "avro/binary") && !type_is(header, "application/avro") &&
-               !type_is(header, "application/octet-stream")) {
+    } else if (header.len > 0 && !media_type_is(header, "avro/binary") && !media_type_is(header, "application/avro") &&
+               !media_type_is(header, "application/octet-stream")) {
         out->reason = REASON_UNSUPPORTED_TYPE;
     }
     if (!encoding_is_ok(encoding, out->format)) {

@@ -121,8 +121,9 @@ static bool conf_set_producer(rd_kafka_conf_t *conf, enum kafka_role role, const
                conf_set_int(conf, "transaction.timeout.ms", s->transaction_timeout_ms, e);
     }
     /* Dead letters are sent until the brokers have them; they wait in bounded memory. */
-    int64_t queue_kb = s->memory_limit_bytes / 1024 / 16;
-    return conf_set(conf, "enable.idempotence", "true", e) && conf_set(conf, "message.timeout.ms", "0", e) &&
+    int64_t queue_kb = s->queue_bytes > 0 ? (s->queue_bytes + 1023) / 1024 : s->memory_limit_bytes / 1024 / 16;
+    return conf_set(conf, "enable.idempotence", "true", e) &&
+           conf_set_int(conf, "message.timeout.ms", s->delivery_timeout_ms, e) &&
            (queue_kb == 0 || conf_set_int(conf, "queue.buffering.max.kbytes", queue_kb, e));
 }
 

@@ -25,6 +25,9 @@ struct kafka_settings {
     int64_t transaction_timeout_ms;
     int64_t memory_limit_bytes;
     bool static_membership;
+    /* KAFKA_PLAIN_PRODUCER: 0 = a record is sent until the brokers have it. */
+    int64_t delivery_timeout_ms;
+    int64_t queue_bytes; /* of records that wait; 0 = a part of memory_limit_bytes */
 };
 
 /* Told when a request timed out or a connection failed, as librdkafka's log has it: its error callback does not

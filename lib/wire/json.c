@@ -108,7 +108,7 @@ bool json_key(struct json_reader *j, struct slice *key)
     if (json_peek(j) != JSON_KIND_STRING) {
         return json_fail(j, "a key was expected");
     }
-    if (!json_string(j, key)) {
+    if (!json_take_string(j, key)) {
         return false;
     }
     if (next_byte(j) != ':') {
@@ -221,7 +221,7 @@ static bool plain_check(struct json_reader *j, struct slice run)
     return json_fail(j, "not UTF-8");
 }
 
-bool json_string(struct json_reader *j, struct slice *out)
+bool json_take_string(struct json_reader *j, struct slice *out)
 {
     if (next_byte(j) != '"') {
         return json_fail(j, "a string was expected");
@@ -303,7 +303,7 @@ bool json_is_number(struct slice s)
     return s.len > 0 && number_len(s) == s.len;
 }
 
-bool json_number(struct json_reader *j, struct slice *out)
+bool json_take_number(struct json_reader *j, struct slice *out)
 {
     if (json_peek(j) != JSON_KIND_NUMBER) {
         return json_fail(j, "a number was expected");
@@ -338,9 +338,9 @@ static bool skip_step(struct json_reader *j)
     case JSON_KIND_ARRAY:
         return json_enter(j, '[');
     case JSON_KIND_STRING:
-        return json_string(j, &nothing);
+        return json_take_string(j, &nothing);
     case JSON_KIND_NUMBER:
-        return json_number(j, &nothing);
+        return json_take_number(j, &nothing);
     case JSON_KIND_TRUE:
         return word_read(j, "true");
     case JSON_KIND_FALSE:

@@ -55,9 +55,9 @@ bool json_key(struct json_reader *j, struct slice *key);
 /* Is there one more item? False at the array's end. */
 bool json_item(struct json_reader *j);
 /* Without its quotes and escapes; until the next string or key is read. */
-bool json_string(struct json_reader *j, struct slice *out);
+bool json_take_string(struct json_reader *j, struct slice *out);
 /* Its text. */
-bool json_number(struct json_reader *j, struct slice *out);
+bool json_take_number(struct json_reader *j, struct slice *out);
 /* Passes over the value that comes next, whatever it is. */
 bool json_skip(struct json_reader *j);
 /* Nothing but white space is left. */

@@ -33,8 +33,8 @@ struct translation {
 
 static bool number_text(struct translation *t, struct slice *out)
 {
-    return json_peek(&t->json) == JSON_KIND_STRING ? json_string(&t->json, out)
-                                                   : json_number(&t->json, out);
+    return json_peek(&t->json) == JSON_KIND_STRING ? json_take_string(&t->json, out)
+                                                   : json_take_number(&t->json, out);
 }
 
 /* The text is a number as JSON has it. */
@@ -195,7 +195,7 @@ static bool temporality_read(struct translation *t, uint64_t *out)
     if (json_peek(&t->json) == JSON_KIND_NUMBER) {
         return signed_read(t, INT32_MAX, out);
     }
-    if (!json_string(&t->json, &name)) {
+    if (!json_take_string(&t->json, &name)) {
         return false;
     }
     for (uint64_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -292,7 +292,7 @@ static bool value_put(struct translation *t, const struct json_field *f)
     }
     tag_put(t, f, PB_LEN);
     size_t start = t->out->len;
-    if (is_text && !json_string(&t->json, &text)) {
+    if (is_text && !json_take_string(&t->json, &text)) {
         return false;
     }
     if (f->type == FIELD_STRING) {

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from deploy.local.certificates import Authority
 from deploy.local.places import HOST, free_ports
-from tests.flow import certificates
 from tests.flow.amp_setting import NOTHING, accounts_close, differences, expected, got, metric, now_ms, scrape, setting  # noqa: F401 (a fixture)
 from tests.flow.stack import wait_for
 
@@ -18,13 +18,13 @@ class FrontEnd:
     """nghttpx. streams: so many requests on a connection at a time. alpn: what it offers."""
 
     def __init__(self, directory, target_port, streams, alpn):
-        self.authority = certificates.Authority(directory)
-        self.authority.issue("front")
+        self.authority = Authority(directory)
+        certificate, key = self.authority.issue("front")
         self.port, self.directory = free_ports(1), directory
         self.command = ["nghttpx", "--conf=/dev/null", f"--frontend={HOST},{self.port}", f"--backend={HOST},{target_port}", "--workers=1",
                         "--single-process", f"--npn-list={alpn}", f"--frontend-http2-max-concurrent-streams={streams}",
                         f"--accesslog-file={directory / 'access'}", "--accesslog-format=$alpn $remote_port $status",
-                        f"--errorlog-file={directory / 'errors'}", str(self.authority.path("front.key")), str(self.authority.path("front.pem"))]
+                        f"--errorlog-file={directory / 'errors'}", str(key), str(certificate)]
         self.process = None
 
     def start(self):
@@ -57,7 +57,7 @@ def front_end(setting, tmp_path):
 def run(setting, front, disturb=lambda i: None):
     """Twelve servers' scrapes while the sender runs."""
     setting.receiver.set_rules(latency_ms=50)
-    amp = setting.amp(url=f"https://{HOST}:{front.port}/api/v1/write", ca_file=str(front.authority.certificate), shards=SHARDS,
+    amp = setting.amp(url=f"https://{HOST}:{front.port}/api/v1/write", ca_file=str(front.authority.path), shards=SHARDS,
                       max_samples=50)
     servers = [f"gs-{i}" for i in range(12)]
     times = [now_ms() - 30_000 + 500 * i for i in range(30)]

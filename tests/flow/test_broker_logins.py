@@ -6,8 +6,9 @@ import subprocess
 import pytest
 from confluent_kafka import admin
 
+from deploy.local.certificates import Authority
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import certificates, java_plugin, otlp
+from tests.flow import java_plugin, otlp
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_pipeline import metric
 
@@ -20,10 +21,9 @@ class SecuredBroker:
 
     def __init__(self, directory, probe):
         self.stack = StackUnderTest(directory)
-        self.authority = certificates.Authority(directory / "certificates")
-        self.strangers = certificates.Authority(directory / "strangers")
-        for authority in (self.authority, self.strangers):
-            authority.issue("sluice")
+        self.authority = Authority(directory / "certificates")
+        self.strangers = Authority(directory / "strangers")
+        self.logins = {authority: authority.issue("sluice") for authority in (self.authority, self.strangers)}
         self.authority.issue("broker")
         first = free_ports(2)
         self.ports = {"SCRAM": first, "MTLS": first + 1}
@@ -44,9 +44,9 @@ class SecuredBroker:
         yield "listeners", ",".join(f"{name}://{HOST}:{port}" for name, port in {**plain, **self.ports}.items())
         yield "listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SCRAM:SASL_SSL,MTLS:SSL"
         yield "ssl.keystore.type", "PEM"
-        yield "ssl.keystore.location", self.authority.path("broker.both")
+        yield "ssl.keystore.location", self.authority.directory / "broker.both"
         yield "ssl.truststore.type", "PEM"
-        yield "ssl.truststore.location", self.authority.certificate
+        yield "ssl.truststore.location", self.authority.path
         yield "listener.name.scram.sasl.enabled.mechanisms", "SCRAM-SHA-512"
         yield ("listener.name.scram.scram-sha-512.sasl.jaas.config",
                "org.apache.kafka.common.security.scram.ScramLoginModule required;")
@@ -58,12 +58,11 @@ class SecuredBroker:
 
     def keys(self, login, authority=None):
         """kafka.* for a login; the password is in the environment."""
-        keys = {"bootstrap.servers": f"{HOST}:{self.ports[login]}", "ssl.ca.location": str(self.authority.certificate)}
+        keys = {"bootstrap.servers": f"{HOST}:{self.ports[login]}", "ssl.ca.location": str(self.authority.path)}
         if login == "SCRAM":
             return {**keys, "security.protocol": "sasl_ssl", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": USER}
-        authority = authority or self.authority
-        return {**keys, "security.protocol": "ssl", "ssl.certificate.location": str(authority.path("sluice.pem")),
-                "ssl.key.location": str(authority.path("sluice.key"))}
+        certificate, key = self.logins[authority or self.authority]
+        return {**keys, "security.protocol": "ssl", "ssl.certificate.location": str(certificate), "ssl.key.location": str(key)}
 
     def worker(self, keys):
         return self.stack.new_worker("validate", **{f"kafka.{key}": value for key, value in keys.items()})

@@ -62,6 +62,13 @@ static const struct error_row error_rows[] = {
      "tenants.a.time.max_age: is not a key"},
     {"{\"tenants\": {\"a\": {\"tenants\": {}}}}", "tenants.a.tenants: is not a key"},
     {"{\"version\": 3}", "version: must be a string"},
+    {"{\"quota\": {\"samples_per_second\": -1}}", "quota.samples_per_second: must be an integer"},
+    {"{\"quota\": {\"burst_seconds\": 0}}", "quota.burst_seconds: must be an integer from 1"},
+    {"{\"quota\": {\"samples\": 1}}", "quota.samples: is not a key"},
+    {"{\"principals\": []}", "principals: is not a key"},
+    {"{\"tenants\": {\"a\": {\"principals\": \"CN=a\"}}}", "tenants.a.principals: must be a list"},
+    {"{\"tenants\": {\"a\": {\"principals\": [\"CN=x\"]}, \"b\": {\"principals\": [\"CN=y\", \"CN=x\"]}}}",
+     "tenants.b.principals[1]: is tenant a's already"},
 };
 
 START_TEST(errors_name_the_place)
@@ -83,6 +90,24 @@ static struct policy *parse(const char *json)
     ck_assert_msg(policy_parse(slice_str(json), &p, &e), "%s", e.text);
     return p;
 }
+
+START_TEST(quotas_and_principals)
+{
+    struct policy *p = parse("{\"quota\": {\"requests_per_second\": 5}, \"tenants\": {\"a\": "
+                             "{\"quota\": {\"samples_per_second\": 7}, \"principals\": [\"CN=a\", \"spiffe://x/a\"]}, "
+                             "\"b\": {}}}");
+    const struct policy_tenant *a = policy_tenant(p, SLICE_LITERAL("a"));
+    const struct policy_tenant *b = policy_tenant(p, SLICE_LITERAL("b"));
+    ck_assert_int_eq(a->rules.quota.samples_per_second, 7);
+    ck_assert_int_eq(a->rules.quota.requests_per_second, 5);
+    ck_assert_int_eq(b->rules.quota.samples_per_second, 0);
+    ck_assert_int_eq(b->rules.quota.burst_seconds, 10);
+    ck_assert_ptr_eq(policy_principal(p, SLICE_LITERAL("spiffe://x/a")), a);
+    ck_assert_ptr_eq(policy_principal(p, SLICE_LITERAL("CN=a")), a);
+    ck_assert(policy_principal(p, SLICE_LITERAL("CN=b")) == NULL);
+    policy_free(p);
+}
+END_TEST
 
 START_TEST(defaults)
 {
@@ -266,6 +291,7 @@ int main(void)
     TCase *t = tcase_create("policy");
     tcase_add_loop_test(t, errors_name_the_place, 0, sizeof error_rows / sizeof error_rows[0]);
     tcase_add_test(t, defaults);
+    tcase_add_test(t, quotas_and_principals);
     tcase_add_test(t, a_tenant_changes_the_top_level_which_changes_the_defaults);
     tcase_add_test(t, the_schema_and_the_example_agree_with_the_code);
     tcase_add_test(t, a_changed_file_is_read_again_and_a_bad_one_is_refused_once);

@@ -103,7 +103,7 @@ static const struct reason_row rows[] = {
      .points = {{.metric = "a", C}, {.metric = "b", C}}},
 };
 
-/* Reached elsewhere: by validate_test's give_up, below, and the limiter's by tests/unit/limit. */
+/* Reached elsewhere: by validate_test's give_up, below, the limiter's by tests/unit/limit. */
 static const enum reason elsewhere[] = {REASON_NONE,
                                         REASON_OUTPUT_REFUSED,
                                         REASON_TOO_LARGE,
@@ -112,7 +112,15 @@ static const enum reason elsewhere[] = {REASON_NONE,
                                         REASON_OVER_METRIC_BUDGET,
                                         REASON_OVER_TENANT_BUDGET,
                                         REASON_LIMITER_FULL,
-                                        REASON_KILLED};
+                                        REASON_KILLED,
+                                        /* the gateway's, by tests/flow/test_gateway*.py */
+                                        REASON_NO_SUCH_ROUTE,
+                                        REASON_UNAUTHENTICATED,
+                                        REASON_OTHER_TENANT,
+                                        REASON_TOO_SLOW,
+                                        REASON_OVER_QUOTA,
+                                        REASON_OVERLOADED,
+                                        REASON_UNAVAILABLE};
 
 START_TEST(each_reason)
 {
