@@ -1,4 +1,5 @@
 /* sluice-offsets: the operator's tool. */
+#include "replay_words.h"
 #include "reset.h"
 #include "topics.h"
 
@@ -28,6 +29,7 @@ static const char usage[] =
     "  reset   moves a stopped rollup group back; -30m (s, m, h) is log time before the committed one, an offset\n"
     "          is for each partition of the topic. It reads the log for the time that belongs there; the rows do\n"
     "          not change.\n"
+    "       sluice-offsets plan replay|apply --help\n"
     "exit codes: 0 all is as defined; 1 something differs or failed; 2 usage or configuration\n"
     "keys: sluice-offsets topics apply --help\n";
 
@@ -135,6 +137,9 @@ static int reset_flag(char **arguments, int n, struct reset_options *o)
 
 int main(int argc, char **argv)
 {
+    if (replay_words_asked(argc, argv)) {
+        return replay_words_main(argc, argv);
+    }
     struct reset_options reset = {0};
     bool is_reset = argc > 1 && strcmp(argv[1], "reset") == 0;
     bool apply = argc > 2 && strcmp(argv[2], "apply") == 0;
