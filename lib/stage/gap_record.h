@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/err.h"
 
 struct gap_record {
     const char *sink; /* its group */
@@ -20,3 +21,19 @@ struct gap_record {
 
 /* Appends one record's value; check buf_ok. */
 void gap_record_encode(const struct gap_record *g, struct buf *out);
+
+/* What a record says; its texts are borrowed from the bytes. */
+struct gap_told {
+    struct slice sink;
+    struct slice tenant;
+    uint64_t source;
+    int64_t from_ms;
+    int64_t to_ms;
+    int64_t n_samples;
+    uint8_t topic_id[16];
+    int32_t partition;
+    int64_t first_offset;
+    int64_t last_offset;
+};
+/* ERR_BAD_INPUT: it is no gap. */
+bool gap_record_decode(struct slice bytes, struct gap_told *out, struct err *e) MUST_CHECK;

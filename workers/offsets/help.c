@@ -1,5 +1,7 @@
 #include "help.h"
 
+#include "replay_words.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +18,8 @@ const char usage[] =
     "  snapshot GROUP, restore FILE     a group's commits into a file, and back\n"
     "  parquet skip|restore GROUP       a parquet group behind what retention has eaten; its lost offsets from objects\n"
     "  audit --topic T                  the objects on S3 against the log: is anything missing, or there twice?\n"
+    "  plan replay --stage S --topic T  what a sink lacks of a stretch of a topic, counted and written down\n"
+    "  apply PLAN                       just that, once; killed, the same call goes on\n"
     "  help [COMMAND]                   more of a command; help places: how to name a place in a log\n"
     "\n"
     "All commands take the workers' kafka.* keys (SCRAM, mTLS, AWS_MSK_IAM).\n"
@@ -156,6 +160,10 @@ static const struct {
 
 bool help_print(const char *topic, struct err *e)
 {
+    if (topic != NULL && (strcmp(topic, "plan") == 0 || strcmp(topic, "apply") == 0)) {
+        (void)fputs(replay_usage, stdout);
+        return true;
+    }
     if (topic == NULL) {
         (void)printf("sluice-offsets: %s", usage);
         return true;

@@ -4,6 +4,7 @@
 #include "dlq.h"
 #include "help.h"
 #include "parquet_repair.h"
+#include "replay_words.h"
 #include "reset.h"
 #include "snapshot.h"
 #include "status.h"
@@ -90,6 +91,9 @@ int main(int argc, char **argv)
     struct command command;
     struct err e = ERR_INIT;
     int code = TOOL_FINE;
+    if (replay_words_asked(argc, argv)) { /* another binary's, with its configuration */
+        return replay_words_main(argc, argv);
+    }
     if (argc < 2) {
         (void)fprintf(stderr, "sluice-offsets: %s", usage);
         return 2;

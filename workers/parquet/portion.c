@@ -157,12 +157,6 @@ static void note_rows(struct portion *p, const struct record *r, uint64_t n_rows
     p->sum_ts_ms += (double)r->timestamp_ms * (double)n_rows;
 }
 
-static bool record_take(struct portion *p, int64_t offset, struct record_rows rows, struct err *e)
-{
-    return rows.batch != NULL ? range_add(p->range, rows.batch, offset, e)
-                              : range_add_rollup(p->range, rows.rollup, offset, e);
-}
-
 bool portion_take(struct portion *p, const struct record *r, struct record_rows rows, struct err *e)
 {
     bool any = rows.batch != NULL || rows.rollup != NULL;
@@ -176,7 +170,7 @@ bool portion_take(struct portion *p, const struct record *r, struct record_rows 
         return false;
     }
     uint64_t before = p->range == NULL ? 0 : range_n_rows(p->range);
-    if (any && !record_take(p, r->offset, rows, e)) {
+    if (any && !decoded_add(p->range, &rows, r->offset, e)) {
         p->scratch_full = e->kind == ERR_RETRY;
         e->kind = e->kind == ERR_RETRY ? ERR_WAIT : e->kind;
         return false;
@@ -190,18 +184,25 @@ bool portion_take(struct portion *p, const struct record *r, struct record_rows 
 
 /* --- the protocol's moves --- */
 
+bool portion_is_full(const struct portion_options *o, const struct range *r, bool has_samples,
+                     int64_t age_ms)
+{
+    int64_t max_age_ms = has_samples ? o->raw_max_age_ms : o->rollup_max_age_ms;
+    return range_n_bytes(r) >= o->max_bytes || range_n_rows(r) >= o->max_rows ||
+           age_ms >= max_age_ms;
+}
+
 static bool is_due(const struct portion *p)
 {
-    const struct portion_options *o = p->options;
     if (p->range == NULL || p->opened_mono_ms == 0) {
         return false;
     }
-    int64_t max_age_ms = p->has_samples ? o->raw_max_age_ms : o->rollup_max_age_ms;
     /* By log time, so that a backlog is cut as it would have been; by our own clock where the log
      * stands still. */
-    return range_n_bytes(p->range) >= o->max_bytes || p->log.n_rows >= o->max_rows ||
-           p->last_ts_ms - p->first_ts_ms >= max_age_ms ||
-           clock_mono_ms() - p->opened_mono_ms >= max_age_ms;
+    int64_t by_log_ms = p->last_ts_ms - p->first_ts_ms;
+    int64_t by_clock_ms = clock_mono_ms() - p->opened_mono_ms;
+    return portion_is_full(p->options, p->range, p->has_samples,
+                           by_log_ms > by_clock_ms ? by_log_ms : by_clock_ms);
 }
 
 static bool store(struct portion *p, struct err *e)

@@ -57,7 +57,8 @@ enum upload_state {
 struct upload_counts {
     size_t n_stored;
     size_t n_existed;
-    uint64_t n_rows;
+    uint64_t n_rows; /* of both */
+    uint64_t n_rows_existed;
     uint64_t n_bytes;
 };
 

@@ -253,6 +253,7 @@ enum object_result object_job_step(struct object_job *j, const struct uploader_o
         struct object_facts f = range_facts(j->range, j->n_done);
         struct upload_counts *counts = &j->tables[f.table];
         counts->n_rows += f.n_rows;
+        counts->n_rows_existed += put_result.existed ? f.n_rows : 0;
         counts->n_bytes += j->n_body_bytes;
         counts->n_stored += !put_result.existed;
         counts->n_existed += put_result.existed;
