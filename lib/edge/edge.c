@@ -43,7 +43,7 @@ bool edge_new(const struct edge_options *o, struct edge **out, struct err *e)
     series_cache_init(&edge->series, o->cache_bytes / 4 * 3);
     plan_cache_init(&edge->plans, o->cache_bytes / 4);
     skeletons_init(&edge->skeletons, o->cache_bytes / 8);
-    lines_init(&edge->lines, o->cache_bytes / 4);
+    lines_init(&edge->lines, o->cache_bytes / 8);
     edge->has_skeletons = !o->no_skeletons;
     groups_init(&edge->groups, MESSAGE_BYTES);
     rejects_init(&edge->rejects, MESSAGE_BYTES, REJECT_POINTS);

@@ -40,6 +40,7 @@ void lines_clear(struct lines *l)
     l->by_entry = NULL;
     l->n_by_entry = 0;
     arena_reset(&l->arena);
+    l->fullness = (struct fullness){.is_full = false};
     l->last = NULL;
     line_spoil(l);
 }
@@ -57,7 +58,7 @@ size_t lines_bytes(const struct lines *l)
 
 void lines_begin(struct lines *l, struct hash128 symbols, bool says_all)
 {
-    if (lines_bytes(l) > l->max_bytes) {
+    if (fullness_look(&l->fullness, lines_bytes(l) > l->max_bytes, l->n_hits, l->n_misses)) {
         lines_clear(l);
     }
     l->symbols = symbols;
@@ -132,6 +133,7 @@ void line_learn(struct lines *l, const struct remote_write_series *s)
 void line_note(struct lines *l, const struct remote_write_point *p, const struct entry *entry)
 {
     struct line_lesson *lesson = &l->lesson;
+    l->n_misses++;
     if (lesson->sample.ptr != NULL || p->histogram.ptr != NULL || p->raw.len == 0) {
         line_spoil(l); /* several points, or a histogram */
         return;
@@ -196,13 +198,17 @@ static struct line *line_for(struct lines *l)
 {
     const struct line_lesson *lesson = &l->lesson;
     struct line holes;
-    struct line **place = place_of(l, lesson->entry->index);
+    bool has_place = !l->fullness.is_full || lesson->entry->index < l->n_by_entry;
+    struct line **place = has_place ? place_of(l, lesson->entry->index) : NULL;
     if (place == NULL || !holes_find(lesson, &holes)) {
         return NULL;
     }
     struct line *line = *place;
     if (line != NULL && is_line(l, line, lesson->raw)) {
         return line;
+    }
+    if (l->fullness.is_full) {
+        return NULL;
     }
     /* What differs each time is learned ever more rarely. */
     uint32_t n_cold = line == NULL ? 0 : ++line->n_cold;
@@ -221,6 +227,7 @@ static struct line *line_for(struct lines *l)
     line->entry = lesson->entry;
     line->symbols = l->symbols;
     line->start_ms = lesson->start_ms;
+    l->fullness.n_learned++;
     *place = line;
     return line;
 }
@@ -231,7 +238,6 @@ void line_keep(struct lines *l)
     if (lesson->raw.ptr == NULL || lesson->sample.ptr == NULL) {
         return;
     }
-    l->n_misses++;
     struct line *line = line_for(l);
     if (line != NULL) {
         if (l->last != NULL) {

@@ -6,9 +6,10 @@
  *
  * What has the same bytes but for value and time is the same series with the same verdict. References mean
  * nothing without their symbols: a line is of one table of them. It never changes a result. Emptied as a
- * whole at its ceiling, and with the series' cache, whose entries it has. */
+ * whole beyond its ceiling (fullness.h), and with the series' cache, whose entries it has. */
 #pragma once
 
+#include "edge/fullness.h"
 #include "edge/series_cache.h"
 #include "wire/remote_write.h"
 
@@ -27,8 +28,9 @@ struct lines {
     uint32_t n_by_entry;
     struct arena arena;
     size_t max_bytes;
-    uint64_t n_hits; /* samples */
-    uint64_t n_misses;
+    struct fullness fullness;
+    uint64_t n_hits;   /* samples */
+    uint64_t n_misses; /* accepted ones that were walked */
     /* the message's */
     struct hash128 symbols;
     bool is_off;
@@ -42,7 +44,7 @@ void lines_init(struct lines *l, size_t max_bytes);
 void lines_fini(struct lines *l);
 void lines_clear(struct lines *l);
 size_t lines_bytes(const struct lines *l);
-/* A new message; empties them at the ceiling. says_all: what a series is stands in its own bytes and the
+/* A new message. says_all: what a series is stands in its own bytes and the
  * symbols, not elsewhere in the message. */
 void lines_begin(struct lines *l, struct hash128 symbols, bool says_all);
 

@@ -82,7 +82,7 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
     series_cache_init(&v->series, o->cache_bytes / 4 * 3);
     plan_cache_init(&v->plans, o->cache_bytes / 4);
     skeletons_init(&v->skeletons, o->cache_bytes / 8);
-    lines_init(&v->lines, o->cache_bytes / 4);
+    lines_init(&v->lines, o->cache_bytes / 8);
     groups_init(&v->groups, RECORD_BYTES);
     rejects_init(&v->rejects, RECORD_BYTES, (uint32_t)o->dlq_samples_per_minute);
     forward_init(&v->forward, o->cache_bytes / 8);
