@@ -66,38 +66,57 @@ static size_t span_bytes(const struct histogram_span *s)
            (s->n == 0 ? 0 : 1 + varint_bytes(s->n));
 }
 
-static size_t deltas_bytes(const struct exp_buckets *b)
+/* Room for a length that is not known yet, of the usual two bytes; *at is where what it measures begins. */
+enum { LENGTH_BYTES = 2 };
+
+static bool length_open(struct buf *out, size_t *at)
 {
-    size_t n_bytes = 0;
+    uint8_t *p = buf_extend(out, LENGTH_BYTES);
+    *at = out->len;
+    return p != NULL;
+}
+
+/* What stands behind `at` is complete: its length goes in front of it. */
+static void length_close(struct buf *out, size_t at)
+{
+    if (!buf_ok(out)) {
+        return;
+    }
+    size_t n_bytes = out->len - at;
+    size_t n = varint_bytes(n_bytes);
+    if (n > LENGTH_BYTES && buf_extend(out, n - LENGTH_BYTES) == NULL) {
+        return;
+    }
+    uint8_t head[VARINT_SPACE];
+    (void)varint_write(head, n_bytes);
+    if (n != LENGTH_BYTES) {
+        memmove(out->ptr + at - LENGTH_BYTES + n, out->ptr + at, n_bytes);
+        out->len = at - LENGTH_BYTES + n + n_bytes;
+    }
+    memcpy(out->ptr + at - LENGTH_BYTES, head, n);
+}
+
+static void deltas_put(const struct exp_buckets *b, struct buf *out)
+{
+    size_t most = (size_t)b->n_counts * VARINT_SPACE;
+    uint8_t *first = buf_extend(out, most);
+    if (first == NULL) {
+        return;
+    }
+    uint8_t *p = first;
+    uint64_t before = 0;
     for (uint32_t i = 0; i < b->n_counts; i++) {
-        n_bytes += varint_bytes(zigzag((int64_t)(b->counts[i] - (i == 0 ? 0 : b->counts[i - 1]))));
+        p += varint_write(p, zigzag((int64_t)(b->counts[i] - before)));
+        before = b->counts[i];
     }
-    return n_bytes;
+    out->len -= most - (size_t)(p - first);
 }
 
-struct side_sizes {
-    size_t deltas_bytes;
-    size_t all_bytes;
-};
-
-static struct side_sizes side_size(const struct exp_buckets *b)
-{
-    struct side_sizes s = {.deltas_bytes = deltas_bytes(b)};
-    for (uint32_t i = 0; i < b->n_spans; i++) {
-        s.all_bytes += 2 + span_bytes(&b->spans[i]); /* a span has less than 128 bytes */
-    }
-    if (b->n_counts > 0) {
-        s.all_bytes += 1 + varint_bytes(s.deltas_bytes) + s.deltas_bytes;
-    }
-    return s;
-}
-
-static void side_put(const struct exp_buckets *b, uint32_t spans_number, size_t n_deltas_bytes,
-                     struct buf *out)
+static void side_put(const struct exp_buckets *b, uint32_t spans_number, struct buf *out)
 {
     for (uint32_t i = 0; i < b->n_spans; i++) {
         buf_u8(out, (uint8_t)PB_TAG(spans_number, PB_LEN));
-        buf_u8(out, (uint8_t)span_bytes(&b->spans[i]));
+        buf_u8(out, (uint8_t)span_bytes(&b->spans[i])); /* less than 128 */
         if (b->spans[i].offset != 0) {
             buf_u8(out, PB_TAG(1, PB_VARINT));
             buf_zigzag(out, b->spans[i].offset);
@@ -110,18 +129,12 @@ static void side_put(const struct exp_buckets *b, uint32_t spans_number, size_t 
     if (b->n_counts == 0) {
         return;
     }
+    size_t at;
     buf_u8(out, (uint8_t)PB_TAG(spans_number + 1, PB_LEN));
-    buf_varint(out, n_deltas_bytes);
-    uint8_t *p = buf_extend(out, n_deltas_bytes + VARINT_SPACE);
-    if (p == NULL) {
-        return;
+    if (length_open(out, &at)) {
+        deltas_put(b, out);
+        length_close(out, at);
     }
-    uint64_t before = 0;
-    for (uint32_t i = 0; i < b->n_counts; i++) {
-        p += varint_write(p, zigzag((int64_t)(b->counts[i] - before)));
-        before = b->counts[i];
-    }
-    out->len -= VARINT_SPACE;
 }
 
 static void double_field(uint32_t tag, double v, struct buf *out)
@@ -134,15 +147,10 @@ static void double_field(uint32_t tag, double v, struct buf *out)
 
 void exp_histogram_encode(const struct exp_histogram *h, struct buf *out)
 {
-    struct side_sizes negative = side_size(&h->negative);
-    struct side_sizes positive = side_size(&h->positive);
-    size_t n_bytes = 2 + varint_bytes(h->count) + varint_bytes(h->zero_count) +
-                     (double_is_zero(h->sum) ? 0 : 9) +
-                     (double_is_zero(h->zero_threshold) ? 0 : 9) +
-                     (h->schema == 0 ? 0 : 1 + varint_bytes(zigzag(h->schema))) +
-                     negative.all_bytes + positive.all_bytes;
-    buf_varint(out, n_bytes);
-    size_t start = out->len;
+    size_t at;
+    if (!length_open(out, &at)) {
+        return;
+    }
     buf_u8(out, TAG_COUNT);
     buf_varint(out, h->count);
     double_field(TAG_SUM, h->sum, out);
@@ -153,9 +161,9 @@ void exp_histogram_encode(const struct exp_histogram *h, struct buf *out)
     double_field(TAG_ZERO_THRESHOLD, h->zero_threshold, out);
     buf_u8(out, TAG_ZERO_COUNT);
     buf_varint(out, h->zero_count);
-    side_put(&h->negative, NEGATIVE_NUMBER, negative.deltas_bytes, out);
-    side_put(&h->positive, POSITIVE_NUMBER, positive.deltas_bytes, out);
-    assert(!buf_ok(out) || out->len - start == n_bytes);
+    side_put(&h->negative, NEGATIVE_NUMBER, out);
+    side_put(&h->positive, POSITIVE_NUMBER, out);
+    length_close(out, at);
 }
 
 /* ---- reading ---- */

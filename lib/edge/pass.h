@@ -3,6 +3,7 @@
 #pragma once
 
 #include "edge/group.h"
+#include "edge/lines.h"
 #include "edge/rejects.h"
 #include "edge/series_cache.h"
 #include "edge/skeleton.h"
@@ -33,7 +34,8 @@ struct pass {
     struct series_cache *series;
     struct groups *groups;
     struct rejects *rejects;
-    struct skeletons *skeletons; /* NULL = none */
+    struct skeletons *skeletons; /* OTLP; NULL = none */
+    struct lines *lines;         /* remote write; NULL = none */
     struct arena *walk_arena;  /* the decoder's */
     struct arena *judge_arena; /* one series' judgement; then one histogram */
 };

@@ -76,11 +76,27 @@ static bool entry_for(struct remote_write_points_walk *w, const struct remote_wr
     return true;
 }
 
+static void on_begin(void *ctx, struct hash128 symbols, bool says_all)
+{
+    const struct remote_write_points_walk *w = ctx;
+    lines_begin(w->pass->lines, symbols, says_all);
+}
+
+static bool on_known(void *ctx, struct slice raw)
+{
+    const struct remote_write_points_walk *w = ctx;
+    line_keep(w->pass->lines);
+    return line_take(w->pass->lines, w->pass, raw);
+}
+
 static bool on_series(void *ctx, const struct remote_write_series *s, struct err *e)
 {
     struct remote_write_points_walk *w = ctx;
-    (void)s;
     (void)e;
+    if (w->pass->lines != NULL) {
+        line_keep(w->pass->lines); /* the one before it */
+        line_learn(w->pass->lines, s);
+    }
     w->entries[0] = w->entries[1] = NULL;
     return true;
 }
@@ -106,6 +122,9 @@ static bool reject(const struct remote_write_points_walk *w, const struct remote
                    const struct remote_write_point *p, const struct entry *entry, enum reason reason,
                    const char *detail, struct err *e)
 {
+    if (w->pass->lines != NULL) {
+        line_spoil(w->pass->lines);
+    }
     const struct pass_point point = {s->metric, p->time_ms, p->start_ms, {0, s->index, p->index}};
     return pass_reject(w->pass, &point, entry, reason, detail, e);
 }
@@ -125,6 +144,9 @@ static bool on_point(void *ctx, const struct remote_write_series *s, const struc
         enum reason reason = entry->reason != REASON_NONE ? (enum reason)entry->reason
                                                           : pass_check_times(pass, p->time_ms, p->start_ms);
         return reject(w, s, p, entry, reason, NULL, e);
+    }
+    if (w->pass->lines != NULL) {
+        line_note(w->pass->lines, p, entry);
     }
     if (!is_histogram) {
         uint64_t value;
@@ -149,6 +171,15 @@ bool remote_write_points(struct pass *p, enum remote_write_version version, stru
     struct remote_write_points_walk w = {.pass = p};
     struct remote_write_caps caps = remote_write_default_caps;
     caps.max_points = MAX_RECORD_POINTS;
-    const struct remote_write_sink sink = {.ctx = &w, .series = on_series, .point = on_point};
-    return remote_write_walk(version, message, &caps, p->walk_arena, &sink, e);
+    struct remote_write_sink sink = {.ctx = &w, .series = on_series, .point = on_point};
+    if (p->lines == NULL) {
+        return remote_write_walk(version, message, &caps, p->walk_arena, &sink, e);
+    }
+    sink.begin = on_begin;
+    sink.known = on_known;
+    bool ok = remote_write_walk(version, message, &caps, p->walk_arena, &sink, e);
+    if (ok) {
+        line_keep(p->lines);
+    }
+    return ok;
 }

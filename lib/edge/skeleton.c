@@ -49,6 +49,7 @@ void skeletons_clear(struct skeletons *s)
     table_fini(&s->slots);
     table_fini(&s->moulds);
     arena_reset(&s->arena);
+    s->fullness = (struct fullness){.is_full = false};
     s->sheet = NULL;
     s->last = NULL;
     skeleton_spoil(s);
@@ -68,7 +69,7 @@ size_t skeletons_bytes(const struct skeletons *s)
 
 void skeletons_begin(struct skeletons *s)
 {
-    if (skeletons_bytes(s) > s->max_bytes) {
+    if (fullness_look(&s->fullness, skeletons_bytes(s) > s->max_bytes, s->n_hits, s->n_misses)) {
         skeletons_clear(s);
     }
     s->sheet = NULL;
@@ -102,7 +103,7 @@ void skeleton_scope(struct skeletons *s, const struct otlp_resource *r, uint64_t
         bool is_it = slice_eq(s->sheet->attributes, r->attributes) &&
                      slice_eq(s->sheet->scope_name, r->scope_name);
         s->sheet = is_it ? s->sheet : NULL; /* one hash, two resources: walked */
-    } else if (s->max_bytes != 0) {
+    } else if (s->max_bytes != 0 && !s->fullness.is_full) {
         s->sheet = sheet_new(s, r, key);
     }
 }
@@ -247,6 +248,7 @@ static bool holes_find(struct slice raw, size_t at, struct mould_point *out)
 void skeleton_note(struct skeletons *s, const struct otlp_point *p, const struct entry *entry)
 {
     struct skeleton_lesson *l = &s->lesson;
+    s->n_misses++;
     if (l->raw.ptr == NULL) {
         return;
     }
@@ -334,10 +336,10 @@ void skeleton_keep(struct skeletons *s)
     if (l->raw.ptr == NULL || l->n == 0) {
         return;
     }
-    s->n_misses += l->n;
-    struct slot *slot = slot_for(s, l);
+    struct slot *slot = s->fullness.is_full ? NULL : slot_for(s, l);
     const struct mould *m = slot == NULL ? NULL : mould_for(s);
     if (m != NULL) {
+        s->fullness.n_learned += l->n;
         slot->mould = m;
         slot->stream = l->stream;
         memcpy(slot->entries, l->entries, l->n * sizeof l->entries[0]);

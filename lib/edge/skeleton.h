@@ -8,10 +8,11 @@
  *   mould   the same bytes but for the holes: one for all servers that send them
  *   slot    a source's metric: its mould, its points' entries, and the slot that came behind it
  *
- * It never changes a result. Emptied as a whole at its ceiling, and with the series' cache, whose entries it
+ * It never changes a result. Emptied as a whole beyond its ceiling (fullness.h), and with the series' cache, whose entries it
  * has. */
 #pragma once
 
+#include "edge/fullness.h"
 #include "edge/group.h"
 #include "edge/series_cache.h"
 #include "wire/otlp.h"
@@ -53,8 +54,9 @@ struct skeletons {
     struct table moulds;
     struct arena arena;
     size_t max_bytes; /* 0 = nothing is learned */
-    uint64_t n_hits;  /* points */
-    uint64_t n_misses;
+    struct fullness fullness;
+    uint64_t n_hits;   /* points */
+    uint64_t n_misses; /* accepted ones that were walked */
     /* the message's */
     struct sheet *sheet; /* the resource's and scope's */
     struct slot *last;   /* the metric taken or learned last */
@@ -68,7 +70,7 @@ void skeletons_init(struct skeletons *s, size_t max_bytes);
 void skeletons_fini(struct skeletons *s);
 void skeletons_clear(struct skeletons *s);
 size_t skeletons_bytes(const struct skeletons *s);
-/* A new message; empties it at the ceiling. */
+/* A new message. */
 void skeletons_begin(struct skeletons *s);
 
 /* A new resource or scope of the tenant (its salt). */

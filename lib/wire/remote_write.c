@@ -66,7 +66,8 @@ struct walk {
     struct arena *scratch;
     struct symbol *symbols; /* 2.0 */
     uint32_t n_symbols;
-    struct families families; /* 1.0 */
+    struct hash128 all_symbols; /* of the whole table */
+    struct families families;   /* 1.0 */
     struct remote_write_label *labels;
     struct hash128 *hashes; /* of the labels' names and values, in turn */
     uint32_t n_points;
@@ -114,7 +115,8 @@ static bool symbols_read(struct walk *w, struct slice message, uint32_t n, struc
         return err_set(e, ERR_BAD_INPUT, "%" PRIu32 " symbols, more than %" PRIu32, n, w->caps->max_symbols);
     }
     w->symbols = ARENA_ARRAY(w->scratch, struct symbol, n);
-    if (w->symbols == NULL) {
+    struct hash128 *hashes = ARENA_ARRAY(w->scratch, struct hash128, n);
+    if (w->symbols == NULL || hashes == NULL) {
         return no_memory(e);
     }
     struct cursor c = cursor_of(message);
@@ -126,7 +128,9 @@ static bool symbols_read(struct walk *w, struct slice message, uint32_t n, struc
         struct symbol *s = &w->symbols[w->n_symbols++];
         s->text = pb_bytes(&c);
         s->hash = hash128_seeded(s->text, 0);
+        hashes[w->n_symbols - 1] = s->hash;
     }
+    w->all_symbols = hash128_seeded(slice_of((const uint8_t *)hashes, n * sizeof *hashes), n);
     return true;
 }
 
@@ -146,6 +150,7 @@ static bool parts_read(struct walk *w, struct slice message, struct err *e)
         return err_set(e, ERR_BAD_INPUT, "metadata of %" PRIu32 " metrics, more than %" PRIu32, n_metadata,
                        w->caps->max_metadata);
     }
+    w->all_symbols = hash128_seeded(SLICE_NONE, (uint64_t)(w->layout - layouts)); /* of none */
     return (n_symbols == 0 || symbols_read(w, message, n_symbols, e)) &&
            (n_metadata == 0 || families_read(&w->families, message, n_metadata, w->scratch, e));
 }
@@ -349,8 +354,8 @@ static bool points_read(struct walk *w, struct slice bytes, struct err *e)
             pb_skip(&c, tag, &w->layout->series);
             continue;
         }
-        struct remote_write_point p = {.index = index, .start_ms = w->created_ms};
         struct slice point = pb_bytes(&c);
+        struct remote_write_point p = {.raw = point, .index = index, .start_ms = w->created_ms};
         if (w->n_points++ == w->caps->max_points) {
             return err_set_code(e, ERR_BAD_INPUT, PB_TOO_LARGE, "more than %" PRIu32 " points in the message",
                                 w->caps->max_points);
@@ -367,7 +372,12 @@ static bool points_read(struct walk *w, struct slice bytes, struct err *e)
 static bool series_read(struct walk *w, struct slice bytes, uint32_t index, struct err *e)
 {
     bool has_points = false;
-    w->series = (struct remote_write_series){.index = index, .labels = w->labels};
+    if (w->sink->known != NULL && w->families.n == 0 && w->n_points < w->caps->max_points &&
+        w->sink->known(w->sink->ctx, bytes)) {
+        w->n_points++;
+        return true;
+    }
+    w->series = (struct remote_write_series){.raw = bytes, .index = index, .labels = w->labels};
     w->n_hashed = 0;
     w->name = NULL;
     w->created_ms = 0;
@@ -394,6 +404,9 @@ bool remote_write_walk(enum remote_write_version version, struct slice message, 
     arena_reset(scratch);
     if (!parts_read(&w, message, e)) {
         return false;
+    }
+    if (sink->begin != NULL) {
+        sink->begin(sink->ctx, w.all_symbols, w.families.n == 0);
     }
     struct cursor c = cursor_of(message);
     uint32_t index = 0;

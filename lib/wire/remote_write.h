@@ -34,6 +34,7 @@ struct remote_write_label {
 };
 
 struct remote_write_series {
+    struct slice raw; /* the whole message TimeSeries */
     uint32_t index;
     struct slice metric;                     /* the label __name__; empty = there is none */
     const struct remote_write_label *labels; /* the others */
@@ -44,6 +45,7 @@ struct remote_write_series {
 };
 
 struct remote_write_point {
+    struct slice raw; /* the whole message */
     uint32_t index;
     int64_t time_ms;
     int64_t start_ms; /* 2.0; 0 = unknown */
@@ -61,9 +63,14 @@ struct remote_write_caps {
 };
 extern const struct remote_write_caps remote_write_default_caps;
 
-/* What a sink is given is borrowed: a series until the next one. A series without points is not told of. */
+/* What a sink is given is borrowed: a series until the next one. A series without points is not told of. begin() and known()
+ * may be NULL. begin(): before all series; symbols stands for the table of symbols (1.0: there is none); says_all: a series is
+ * told by its own bytes and the symbols alone, not by metadata elsewhere in the message (1.0). known(): has the sink read the
+ * series itself, which has one point? Asked only when says_all. */
 struct remote_write_sink {
     void *ctx;
+    void (*begin)(void *ctx, struct hash128 symbols, bool says_all);
+    bool (*known)(void *ctx, struct slice raw);
     bool (*series)(void *ctx, const struct remote_write_series *s, struct err *e);
     bool (*point)(void *ctx, const struct remote_write_series *s, const struct remote_write_point *p, struct err *e);
 };

@@ -1,6 +1,7 @@
 /* What edge_judge costs for messages of 2,000 game servers with 300 points each, known from the last scrape: walked, and read
- * by their skeletons, in turns; sums alone and with one in ten an exponential histogram. Each server's messages of two
- * scrapes come in turns, so that no value is that of last time. Last, messages cut at a random place, new each time. */
+ * by their skeletons, in turns; sums alone, with one in ten an exponential histogram, and remote write of both versions.
+ * Each server's messages of two scrapes come in turns, so that no value is that of last time. Last, OTLP messages cut at a
+ * random place, new each time. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +10,19 @@
 #include "base/clock.h"
 #include "edge/edge.h"
 #include "otlp_fleet.h"
+#include "remote_write_fleet.h"
 
 enum { N_WAYS = 2, N_SCRAPES = 2 };
 
 static const char *const ways[N_WAYS] = {"walk", "skeletons"};
+
+/* One scrape of all servers. */
+struct scrape {
+    enum edge_format format;
+    size_t n;
+    struct slice *bodies;
+    unsigned *n_points;
+};
 
 struct bench {
     struct edge *edges[N_WAYS];
@@ -42,16 +52,15 @@ static void open_edges(struct bench *b)
 }
 
 /* CPU-ns; everything must be accepted, or the figures mean nothing. */
-static int64_t judge_all(struct edge *edge, const struct otlp_message *messages, size_t n,
-                         uint64_t *n_samples)
+static int64_t judge_all(struct edge *edge, const struct scrape *s, uint64_t *n_samples)
 {
     int64_t begin = clock_cpu_ns();
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         struct edge_answer answer;
         struct err e = ERR_INIT;
-        if (!edge_judge(edge, SLICE_LITERAL("bench"), EDGE_OTLP, messages[i].bytes, FLEET_NOW_MS,
-                        &answer, &e) ||
-            answer.n_accepted != messages[i].n_points) {
+        if (!edge_judge(edge, SLICE_LITERAL("bench"), s->format, s->bodies[i], FLEET_NOW_MS, &answer,
+                        &e) ||
+            answer.n_accepted != s->n_points[i]) {
             (void)fprintf(stderr, "not all accepted: %s\n", e.text);
             exit(1);
         }
@@ -76,19 +85,55 @@ static void report(const struct bench *b, const char *load, int way, int64_t cpu
     }
 }
 
-static void run_known(const struct bench *b, const char *load, struct otlp_fleet *fleet)
+static struct scrape scrape_otlp(struct otlp_fleet *fleet, unsigned n_servers, unsigned parts)
 {
-    struct otlp_message *scrapes[N_SCRAPES];
+    struct otlp_message *messages = otlp_fleet_messages(fleet, n_servers, parts);
+    struct scrape s = {.format = EDGE_OTLP, .n = (size_t)n_servers * parts};
+    s.bodies = calloc(s.n, sizeof *s.bodies);
+    s.n_points = calloc(s.n, sizeof *s.n_points);
+    if (s.bodies == NULL || s.n_points == NULL) {
+        exit(1);
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        s.bodies[i] = messages[i].bytes;
+        s.n_points[i] = messages[i].n_points;
+    }
+    free(messages);
+    return s;
+}
+
+static struct scrape scrape_remote_write(enum remote_write_version version, unsigned n_servers,
+                                         unsigned salt)
+{
+    struct scrape s = {.format = version == REMOTE_WRITE_1 ? EDGE_REMOTE_WRITE_1 : EDGE_REMOTE_WRITE_2,
+                       .n = n_servers};
+    s.bodies = remote_write_fleet_messages(version, n_servers, salt, FLEET_NOW_MS);
+    s.n_points = calloc(s.n, sizeof *s.n_points);
+    if (s.n_points == NULL) {
+        exit(1);
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        s.n_points[i] = REMOTE_WRITE_FLEET_SERIES;
+    }
+    return s;
+}
+
+static void scrape_free(struct scrape *s)
+{
+    remote_write_fleet_free(s->bodies, (unsigned)s->n);
+    free(s->n_points);
+}
+
+/* Both scrapes are learned first. */
+static void run_known(const struct bench *b, const char *load, struct scrape *scrapes)
+{
     int64_t cpu_ns[N_WAYS] = {0};
     uint64_t n_samples[N_WAYS] = {0};
-    for (int i = 0; i < N_SCRAPES; i++) {
-        scrapes[i] = otlp_fleet_messages(fleet, b->n_servers, 1);
-    }
-    for (unsigned round = 0; round < b->n_rounds + 2; round++) {
+    for (unsigned round = 0; round < b->n_rounds + N_SCRAPES; round++) {
         for (int way = 0; way < N_WAYS; way++) {
             uint64_t n = 0;
-            int64_t ns = judge_all(b->edges[way], scrapes[round % N_SCRAPES], b->n_servers, &n);
-            if (round >= 2) { /* learned */
+            int64_t ns = judge_all(b->edges[way], &scrapes[round % N_SCRAPES], &n);
+            if (round >= N_SCRAPES) {
                 cpu_ns[way] += ns;
                 n_samples[way] += n;
             }
@@ -98,8 +143,27 @@ static void run_known(const struct bench *b, const char *load, struct otlp_fleet
         report(b, load, way, cpu_ns[way], n_samples[way]);
     }
     for (int i = 0; i < N_SCRAPES; i++) {
-        otlp_fleet_free_messages(scrapes[i], b->n_servers);
+        scrape_free(&scrapes[i]);
     }
+}
+
+static void run_otlp(const struct bench *b, const char *load, struct otlp_fleet *fleet)
+{
+    struct scrape scrapes[N_SCRAPES];
+    for (int i = 0; i < N_SCRAPES; i++) {
+        scrapes[i] = scrape_otlp(fleet, b->n_servers, 1);
+    }
+    run_known(b, load, scrapes);
+}
+
+static void run_remote_write(const struct bench *b, const char *load,
+                             enum remote_write_version version)
+{
+    struct scrape scrapes[N_SCRAPES];
+    for (unsigned i = 0; i < N_SCRAPES; i++) {
+        scrapes[i] = scrape_remote_write(version, b->n_servers, i);
+    }
+    run_known(b, load, scrapes);
 }
 
 static void run_cut(const struct bench *b, struct otlp_fleet *fleet)
@@ -107,11 +171,11 @@ static void run_cut(const struct bench *b, struct otlp_fleet *fleet)
     int64_t cpu_ns[N_WAYS] = {0};
     uint64_t n_samples[N_WAYS] = {0};
     for (int round = 0; round < 3; round++) {
-        struct otlp_message *messages = otlp_fleet_messages(fleet, b->n_servers, 2);
+        struct scrape scrape = scrape_otlp(fleet, b->n_servers, 2);
         for (int way = 0; way < N_WAYS; way++) {
-            cpu_ns[way] += judge_all(b->edges[way], messages, (size_t)b->n_servers * 2, &n_samples[way]);
+            cpu_ns[way] += judge_all(b->edges[way], &scrape, &n_samples[way]);
         }
-        otlp_fleet_free_messages(messages, (size_t)b->n_servers * 2);
+        scrape_free(&scrape);
     }
     for (int way = 0; way < N_WAYS; way++) {
         report(b, "cut anew", way, cpu_ns[way], n_samples[way]);
@@ -137,8 +201,10 @@ int main(int argc, char **argv)
     struct otlp_fleet *sums = otlp_fleet_new_sums();
     struct otlp_fleet *mixed = otlp_fleet_new();
     open_edges(&b);
-    run_known(&b, "sums", sums);
-    run_known(&b, "10 % histograms", mixed);
+    run_otlp(&b, "sums", sums);
+    run_otlp(&b, "10 % histograms", mixed);
+    run_remote_write(&b, "remote write 1", REMOTE_WRITE_1);
+    run_remote_write(&b, "remote write 2", REMOTE_WRITE_2);
     run_cut(&b, mixed);
     for (int way = 0; way < N_WAYS; way++) {
         edge_free(b.edges[way]);

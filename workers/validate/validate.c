@@ -27,6 +27,7 @@ struct validate {
     struct series_cache series;
     struct plan_cache plans;
     struct skeletons skeletons;
+    struct lines lines;
     struct groups groups;
     struct rejects rejects;
     struct forward forward;
@@ -44,6 +45,7 @@ static void caches_clear(struct validate *v)
     series_cache_clear(&v->series);
     plan_cache_clear(&v->plans);
     skeletons_clear(&v->skeletons);
+    lines_clear(&v->lines);
 }
 
 static void version_show(struct validate *v, double on)
@@ -81,6 +83,7 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
     series_cache_init(&v->series, o->cache_bytes / 4 * 3);
     plan_cache_init(&v->plans, o->cache_bytes / 4);
     skeletons_init(&v->skeletons, o->cache_bytes / 8);
+    lines_init(&v->lines, o->cache_bytes / 8);
     groups_init(&v->groups, RECORD_BYTES);
     rejects_init(&v->rejects, RECORD_BYTES, (uint32_t)o->dlq_samples_per_minute);
     forward_init(&v->forward, o->cache_bytes / 8);
@@ -111,6 +114,7 @@ void validate_free(struct validate *v)
     series_cache_fini(&v->series);
     plan_cache_fini(&v->plans);
     skeletons_fini(&v->skeletons);
+    lines_fini(&v->lines);
     groups_fini(&v->groups);
     rejects_fini(&v->rejects);
     forward_fini(&v->forward);
@@ -184,13 +188,13 @@ void validate_export(struct validate *v)
 {
     show(v, M_SERIES_CACHE, "hit", v->series.n_hits);
     show(v, M_SERIES_CACHE, "miss", v->series.n_misses);
-    show(v, M_SKELETONS, "hit", v->skeletons.n_hits);
-    show(v, M_SKELETONS, "miss", v->skeletons.n_misses);
+    show(v, M_SKELETONS, "hit", v->skeletons.n_hits + v->lines.n_hits);
+    show(v, M_SKELETONS, "miss", v->skeletons.n_misses + v->lines.n_misses);
     show(v, M_SHAPE_CACHE, "hit", v->plans.n_hits);
     show(v, M_SHAPE_CACHE, "miss", v->plans.n_misses);
     cell_set(metrics_cell(v->metrics, M_SHAPE_CACHE_BYTES, NULL),
              (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series) +
-                      skeletons_bytes(&v->skeletons)));
+                      skeletons_bytes(&v->skeletons) + lines_bytes(&v->lines)));
 }
 
 bool validate_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed,
@@ -276,6 +280,7 @@ static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
         .groups = &v->groups,
         .rejects = &v->rejects,
         .skeletons = &v->skeletons,
+        .lines = &v->lines,
         .walk_arena = &v->walk_arena,
         .judge_arena = &v->judge_arena,
     };
