@@ -139,35 +139,23 @@ static bool record_match(avro_value_t *from, avro_value_t *to)
     return true;
 }
 
-static bool array_match(avro_value_t *from, avro_value_t *to)
+/* Of an array or a map. */
+static bool items_match(avro_value_t *from, avro_value_t *to)
 {
+    bool is_map = avro_value_get_type(to) == AVRO_MAP;
     size_t n;
-    if (avro_value_get_size(from, &n) != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        avro_value_t item;
-        avro_value_t old;
-        if (avro_value_get_by_index(from, i, &old, NULL) != 0 ||
-            avro_value_append(to, &item, NULL) != 0 || !value_match(&old, &item)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool map_match(avro_value_t *from, avro_value_t *to)
-{
-    size_t n;
-    if (avro_value_get_size(from, &n) != 0) {
+    if (avro_value_get_type(from) != avro_value_get_type(to) ||
+        avro_value_get_size(from, &n) != 0) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
         avro_value_t item;
         avro_value_t old;
         const char *key;
-        if (avro_value_get_by_index(from, i, &old, &key) != 0 ||
-            avro_value_add(to, key, &item, NULL, NULL) != 0 || !value_match(&old, &item)) {
+        bool ok = avro_value_get_by_index(from, i, &old, &key) == 0 &&
+                  (is_map ? avro_value_add(to, key, &item, NULL, NULL)
+                          : avro_value_append(to, &item, NULL)) == 0;
+        if (!ok || !value_match(&old, &item)) {
             return false;
         }
     }
@@ -249,12 +237,11 @@ static bool value_match(avro_value_t *from, avro_value_t *to)
         return union_match(from, to);
     }
     switch (avro_value_get_type(to)) {
-    case AVRO_MAP:
-        return map_match(from, to);
     case AVRO_RECORD:
         return record_match(from, to);
     case AVRO_ARRAY:
-        return array_match(from, to);
+    case AVRO_MAP:
+        return items_match(from, to);
     case AVRO_ENUM:
         return enum_match(from, to);
     case AVRO_INT64:
