@@ -419,6 +419,7 @@ static struct letter_target letters_of(const struct validate *v, const struct re
         .output = OUTPUT_DLQ,
         .mask_key = slice_str(v->mask.id),
         .policy_version = slice_str(v->policy->version),
+        .fault_lose = v->options.fault_lose_letters && (in->offset & 1) == 0,
     };
 }
 

@@ -29,6 +29,13 @@
     KEY("cache_mb", INT, "256", 0, 65536,                                                          \
         "ceiling for what is remembered of series and shapes, MiB")
 
+#if SLUICE_FAULTS
+#define VALIDATE_FAULT_CONFIG(KEY)                                                                 \
+    KEY("fault.lose_letters", BOOL, "false", 0, 0, "TEST: records at even offsets get no dead letters")
+#else
+#define VALIDATE_FAULT_CONFIG(KEY)
+#endif
+
 struct validate;
 
 enum validate_output { OUTPUT_VALID, OUTPUT_DLQ };
@@ -42,6 +49,7 @@ struct validate_options {
     size_t n_tenant_schemas;
     uint64_t dlq_samples_per_minute;
     size_t cache_bytes;
+    bool fault_lose_letters;
 };
 
 /* ERR_CONFIG when the policy is refused. */
