@@ -139,17 +139,23 @@ static bool record_match(avro_value_t *from, avro_value_t *to)
     return true;
 }
 
-static bool array_match(avro_value_t *from, avro_value_t *to)
+/* Of an array or a map. */
+static bool items_match(avro_value_t *from, avro_value_t *to)
 {
+    bool is_map = avro_value_get_type(to) == AVRO_MAP;
     size_t n;
-    if (avro_value_get_size(from, &n) != 0) {
+    if (avro_value_get_type(from) != avro_value_get_type(to) ||
+        avro_value_get_size(from, &n) != 0) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
         avro_value_t item;
         avro_value_t old;
-        if (avro_value_get_by_index(from, i, &old, NULL) != 0 ||
-            avro_value_append(to, &item, NULL) != 0 || !value_match(&old, &item)) {
+        const char *key;
+        bool ok = avro_value_get_by_index(from, i, &old, &key) == 0 &&
+                  (is_map ? avro_value_add(to, key, &item, NULL, NULL)
+                          : avro_value_append(to, &item, NULL)) == 0;
+        if (!ok || !value_match(&old, &item)) {
             return false;
         }
     }
@@ -177,6 +183,34 @@ static bool long_match(avro_value_t *from, avro_value_t *to)
     return avro_value_get_long(from, &wide) == 0 && avro_value_set_long(to, wide) == 0;
 }
 
+/* Avro promotes int, long and float to double. */
+static bool double_match(avro_value_t *from, avro_value_t *to)
+{
+    int32_t narrow;
+    int64_t wide;
+    float single;
+    double number;
+    switch (avro_value_get_type(from)) {
+    case AVRO_INT32:
+        return avro_value_get_int(from, &narrow) == 0 && avro_value_set_double(to, narrow) == 0;
+    case AVRO_INT64:
+        return avro_value_get_long(from, &wide) == 0 && avro_value_set_double(to, (double)wide) == 0;
+    case AVRO_FLOAT:
+        return avro_value_get_float(from, &single) == 0 &&
+               avro_value_set_double(to, (double)single) == 0;
+    default:
+        return avro_value_get_double(from, &number) == 0 && avro_value_set_double(to, number) == 0;
+    }
+}
+
+/* What the writer may leave out: its null is a field that it does not have. */
+static bool union_match(avro_value_t *from, avro_value_t *to)
+{
+    avro_value_t branch;
+    return avro_value_get_current_branch(from, &branch) == 0 &&
+           (avro_value_get_type(&branch) == AVRO_NULL ? value_clear(to) : value_match(&branch, to));
+}
+
 static bool bytes_match(avro_value_t *from, avro_value_t *to)
 {
     const void *bytes;
@@ -199,12 +233,15 @@ static bool bytes_match(avro_value_t *from, avro_value_t *to)
 static bool value_match(avro_value_t *from, avro_value_t *to)
 {
     int32_t narrow;
-    double number;
+    if (avro_value_get_type(from) == AVRO_UNION) {
+        return union_match(from, to);
+    }
     switch (avro_value_get_type(to)) {
     case AVRO_RECORD:
         return record_match(from, to);
     case AVRO_ARRAY:
-        return array_match(from, to);
+    case AVRO_MAP:
+        return items_match(from, to);
     case AVRO_ENUM:
         return enum_match(from, to);
     case AVRO_INT64:
@@ -212,7 +249,7 @@ static bool value_match(avro_value_t *from, avro_value_t *to)
     case AVRO_INT32:
         return avro_value_get_int(from, &narrow) == 0 && avro_value_set_int(to, narrow) == 0;
     case AVRO_DOUBLE:
-        return avro_value_get_double(from, &number) == 0 && avro_value_set_double(to, number) == 0;
+        return double_match(from, to);
     case AVRO_STRING:
     case AVRO_BYTES:
     case AVRO_FIXED:

@@ -274,14 +274,16 @@ bool policy_judge(const struct rules *rules, struct slice tenant, const struct r
                   struct arena *a, struct verdict *out, struct err *e)
 {
     struct judgement j = {.rules = rules, .raw = raw, .a = a, .out = out};
-    struct judged_metric metric;
+    struct judged_metric own;
+    const struct judged_metric *metric = raw->metric_judged;
     *out = (struct verdict){.reason = REASON_NONE};
-    if (raw->metric_judged != NULL) {
-        metric = *raw->metric_judged;
-    } else if (!policy_judge_metric(rules, raw, a, &metric, e)) {
-        return false;
+    if (metric == NULL) {
+        if (!policy_judge_metric(rules, raw, a, &own, e)) {
+            return false;
+        }
+        metric = &own;
     }
-    if (!metric_apply(&j, &metric) || !judge_labels(&j) || !judge_source(&j)) {
+    if (!metric_apply(&j, metric) || !judge_labels(&j) || !judge_source(&j)) {
         return !j.no_memory || no_room(e);
     }
     struct series *s = &out->series;

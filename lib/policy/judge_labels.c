@@ -117,7 +117,9 @@ static bool judge_value(struct judgement *j, const struct raw_label *raw, struct
         return judge_decided(j, RULE_LABEL_VALUES, -1, rule->label);
     }
     enum personal_data found = personal_data_find(&rules->detectors, name, raw->value);
-    if (found != PERSONAL_NONE) {
+    /* The identity label names a server, often by a UUID: it is exempt like those listed. */
+    bool is_server = slice_eq(name, rules->identity) && found != PERSONAL_EMAIL;
+    if (found != PERSONAL_NONE && !is_server) {
         (void)judge_refuse(j, REASON_PERSONAL_DATA, raw);
         j->out->detail = personal_data_text(found);
         return judge_decided(j, keys[found], -1, SLICE_NONE);

@@ -149,6 +149,14 @@ def test_the_other_formats(explain):
     assert (code, said["format"]) == (0, "avro")
     code, said = explain((ROOT / "tests/vectors/otlp_json/example.json").read_bytes(), {"tenants": {"t": {"mode": "open"}}})
     assert said["format"] == "otlp-json" and all(s["accepted"] for s in said["series"]) and len(said["series"]) == 4
+    folder = ROOT / "tests/vectors/tenant_schemas"
+    newer = (folder / "newer.bin").read_bytes()
+    schemas = ("--set", f"tenant_schemas={folder / 'older.avsc'},{folder / 'newer.avsc'}")
+    assert explain(newer, {"tenants": {"t": {}}})[1]["reason"] == "malformed"
+    code, said = explain(newer, {"tenants": {"t": {}}}, *schemas)
+    assert (code, len(said["series"])) == (0, 2)
+    code, said = explain((folder / "newer_kind.bin").read_bytes(), {"tenants": {"t": {}}}, *schemas)
+    assert code == 1 and "does not fit the current schema" in said
     assert explain(b"{}", {"tenants": {"t": {}}}, "--format", "otlp")[0] == 1, "a format that is given is not guessed"
 
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "explain_print.h"
+#include "tenant_schemas.h"
 
 enum { FILE_MAX_BYTES = 64 << 20 };
 
@@ -147,15 +148,36 @@ static bool message_explain(struct policy *p, const struct asked *a, struct slic
     return ok;
 }
 
+/* A record of another schema that tenants may write with, in the current one. ERR_BAD_INPUT: it
+ * doesn't fit. */
+static bool schema_apply(const struct config *config, struct arena *a, struct slice *message,
+                         struct err *e)
+{
+    struct tenant_schemas schemas = {0};
+    const char *const *paths = NULL;
+    size_t n = config_list(config, "tenant_schemas", &paths);
+    bool ok = tenant_schemas_open(&schemas, paths, n, e);
+    if (ok && tenant_schemas_have(&schemas, *message)) {
+        ok = tenant_schemas_convert(&schemas, *message, FILE_MAX_BYTES, a, message, e);
+    }
+    tenant_schemas_fini(&schemas);
+    return ok;
+}
+
 static bool file_explain(const struct config *config, const struct asked *a, int *code,
                          struct err *e)
 {
     struct policy *p = NULL;
     struct buf message;
+    struct arena arena;
     buf_init(&message, FILE_MAX_BYTES);
-    bool ok = policy_load(config_str(config, "policy"), &p, e) && file_read(a->file, &message, e) &&
-              message_explain(p, a, buf_slice(&message), code, e);
+    arena_init(&arena, (size_t)FILE_MAX_BYTES * 2);
+    bool ok = policy_load(config_str(config, "policy"), &p, e) && file_read(a->file, &message, e);
+    struct slice record = buf_slice(&message);
+    ok = ok && schema_apply(config, &arena, &record, e) &&
+         message_explain(p, a, record, code, e);
     policy_free(p);
+    arena_fini(&arena);
     buf_fini(&message);
     return ok;
 }
@@ -174,7 +196,7 @@ static int explain_run(const struct config_program *program, struct asked *a)
         code = 0;
     } else if (!file_explain(config, a, &code, &e)) {
         (void)fprintf(stderr, "%s: %s\n", program->name, e.text);
-        code = 2;
+        code = e.kind == ERR_BAD_INPUT ? 1 : 2;
     }
     config_free(config);
     return code;

@@ -25,6 +25,7 @@ struct letter_target {
     int output;
     struct slice mask_key;       /* its id */
     struct slice policy_version;
+    bool fault_lose; /* TEST */
 };
 
 /* Letters and counts of all rejects into the outbox. */

@@ -9,7 +9,8 @@
 
 enum { TICK_MS = 1000 };
 
-static const struct config_key keys[] = {STAGE_CONFIG(CONFIG_ROW) VALIDATE_CONFIG(CONFIG_ROW)};
+static const struct config_key keys[] = {STAGE_CONFIG(CONFIG_ROW) VALIDATE_CONFIG(CONFIG_ROW)
+                                      VALIDATE_FAULT_CONFIG(CONFIG_ROW)};
 
 static void mask_look(struct validate *v)
 {
@@ -65,12 +66,19 @@ static const struct stage_spec spec = {
 
 static int run(const struct config *config, struct metrics *metrics)
 {
+    const char *const *schemas = NULL;
+    size_t n_schemas = config_list(config, "tenant_schemas", &schemas);
     const struct validate_options options = {
         .shared_topic = slice_str(config_str(config, "shared_topic")),
         .policy_path = config_str(config, "policy"),
         .mask_key = slice_str(config_str(config, "mask_key")),
         .mask_key_file = config_str(config, "mask_key_file"),
+        .tenant_schemas = schemas,
+        .n_tenant_schemas = n_schemas,
         .dlq_samples_per_minute = (uint64_t)config_int(config, "dlq_samples_per_minute"),
+#if SLUICE_FAULTS
+        .fault_lose_letters = config_bool(config, "fault.lose_letters"),
+#endif
         .cache_bytes = (size_t)config_int(config, "cache_mb") << 20,
     };
     struct err e = ERR_INIT;

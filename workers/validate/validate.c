@@ -7,13 +7,15 @@
 #include "forward.h"
 #include "stage/ingest.h"
 #include "switches.h"
+#include "tenant_schemas.h"
 #include "wire/inflate.h"
 
 enum {
     CLAMP_AHEAD_MS = 60000,
     WALK_BYTES = 32 << 20,
     JUDGE_BYTES = 16 << 20,
-    RECORD_BYTES = 64 << 20
+    RECORD_BYTES = 64 << 20,
+    SCHEMA_BYTES = 64 << 20
 };
 
 struct validate {
@@ -21,6 +23,8 @@ struct validate {
     struct metrics *metrics;
     struct policy_file file;
     struct mask_source mask;
+    struct tenant_schemas schemas;
+    struct arena schema_arena; /* a record of another schema, in the current one */
     struct policy *policy;
     struct tenants tenants;
     struct tenant_cells *cells; /* owned, by tenant */
@@ -90,12 +94,14 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
     buf_init(&v->unpacked, remote_write_default_caps.max_message_bytes);
     arena_init(&v->walk_arena, WALK_BYTES);
     arena_init(&v->judge_arena, JUDGE_BYTES);
+    arena_init(&v->schema_arena, SCHEMA_BYTES);
     arena_init(&v->name_arena, JUDGE_BYTES);
     if (!switches_init(&v->switches)) {
         validate_free(v);
         return err_set(e, ERR_FATAL, "out of memory");
     }
     if (!mask_source_open(&v->mask, o->mask_key_file, o->mask_key, e) ||
+        !tenant_schemas_open(&v->schemas, o->tenant_schemas, o->n_tenant_schemas, e) ||
         !policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
         !tenants_open(v->policy, m, &v->tenants, &v->cells, e)) {
         validate_free(v);
@@ -126,6 +132,8 @@ void validate_free(struct validate *v)
     tenants_close(&v->tenants, v->cells);
     policy_free(v->policy);
     mask_source_fini(&v->mask);
+    tenant_schemas_fini(&v->schemas);
+    arena_fini(&v->schema_arena);
     free(v);
 }
 
@@ -294,12 +302,23 @@ static bool remote_write_read(struct validate *v, struct pass *p, enum remote_wr
            remote_write_points(p, version, buf_slice(&v->unpacked), e);
 }
 
+static bool avro_read(struct validate *v, struct pass *p, struct slice value, struct err *e)
+{
+    if (!tenant_schemas_have(&v->schemas, value)) {
+        return tenant_points(p, value, e);
+    }
+    struct slice current;
+    arena_reset(&v->schema_arena);
+    return tenant_schemas_convert(&v->schemas, value, SCHEMA_BYTES / 4, &v->schema_arena, &current, e) &&
+           tenant_points(p, current, e);
+}
+
 static bool points_read(struct validate *v, struct pass *p, enum ingest_format format, struct slice value,
                         struct err *e)
 {
     switch (format) {
     case INGEST_TENANT_AVRO:
-        return tenant_points(p, value, e);
+        return avro_read(v, p, value, e);
     case INGEST_REMOTE_WRITE_1:
         return remote_write_read(v, p, REMOTE_WRITE_1, value, e);
     case INGEST_REMOTE_WRITE_2:
@@ -413,6 +432,7 @@ static struct letter_target letters_of(const struct validate *v, const struct re
         .output = OUTPUT_DLQ,
         .mask_key = slice_str(v->mask.id),
         .policy_version = slice_str(v->policy->version),
+        .fault_lose = v->options.fault_lose_letters && (in->offset & 1) == 0,
     };
 }
 

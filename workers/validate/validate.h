@@ -22,10 +22,19 @@
         "key of the HMAC that masks label values in dead letters; empty = left out")               \
     KEY("mask_key_file", STRING, "", 0, 0,                                                         \
         "the same from a file of 16 bytes and more, read again when it changes")                   \
+    KEY("tenant_schemas", LIST, "", 0, 0,                                                          \
+        "files of the other Avro schemas that tenants write with: older or newer tenant_metrics.avsc") \
     KEY("dlq_samples_per_minute", INT, "10000", 0, 1000000,                                        \
         "dead letters for at most this many samples of a tenant, reason, partition and minute")    \
     KEY("cache_mb", INT, "256", 0, 65536,                                                          \
         "ceiling for what is remembered of series and shapes, MiB")
+
+#if SLUICE_FAULTS
+#define VALIDATE_FAULT_CONFIG(KEY)                                                                 \
+    KEY("fault.lose_letters", BOOL, "false", 0, 0, "TEST: records at even offsets get no dead letters")
+#else
+#define VALIDATE_FAULT_CONFIG(KEY)
+#endif
 
 struct validate;
 
@@ -36,8 +45,11 @@ struct validate_options {
     const char *policy_path;
     struct slice mask_key;
     const char *mask_key_file; /* "" = none */
+    const char *const *tenant_schemas; /* paths */
+    size_t n_tenant_schemas;
     uint64_t dlq_samples_per_minute;
     size_t cache_bytes;
+    bool fault_lose_letters;
 };
 
 /* ERR_CONFIG when the policy is refused. */

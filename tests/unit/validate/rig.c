@@ -36,6 +36,8 @@ void rig_open(struct rig *r, const struct rig_options *o)
     const struct validate_options options = {
         .shared_topic = SLICE_LITERAL("metrics.ingest"),
         .policy_path = r->policy_path,
+        .tenant_schemas = o->tenant_schemas,
+        .n_tenant_schemas = o->n_tenant_schemas,
         .mask_key_file = o->mask_key_file == NULL ? "" : o->mask_key_file,
         .mask_key = slice_str(o->mask_key == NULL ? "" : o->mask_key),
         .dlq_samples_per_minute = o->dlq_cap == 0  ? 1000

@@ -26,6 +26,8 @@ struct rig_options {
     const char *policy; /* NULL: {"tenants": {"t": {}}} */
     const char *mask_key;
     const char *mask_key_file;
+    const char *const *tenant_schemas;
+    size_t n_tenant_schemas;
     int64_t dlq_cap;    /* 0: 1,000; -1: none */
     size_t cache_bytes; /* 0: 64 MiB */
 };
