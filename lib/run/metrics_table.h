@@ -90,7 +90,7 @@ METRIC_ENUM(M_ROLLUP_FORGOTTEN, "sluice_rollup_forgotten_streams_total", COUNTER
 METRIC_ENUM(M_ROLLUP_STREAMS, "sluice_rollup_streams", GAUGE, "", "Sources (by class) that this process knows.")
 METRIC_ENUM(M_ROLLUP_BYTES, "sluice_rollup_state_bytes", GAUGE, "", "Memory that streams, their series and open windows take.")
 METRIC_ENUM(M_ROLLUP_QUEUED_BYTES, "sluice_rollup_queued_bytes", GAUGE, "", "Rows that wait for a transaction.")
-METRIC_ENUM(M_ROLLUP_OLDEST, "sluice_rollup_oldest_window_seconds", GAUGE, "partition", "Log time since the end of the oldest open window of 1 m; above lateness and idle time together something is wrong.")
+METRIC_ENUM(M_ROLLUP_OLDEST, "sluice_rollup_oldest_window_seconds", GAUGE, "partition", "Log time since the end of the oldest open window; above lateness and idle time together something is wrong.")
 METRIC_ENUM(M_ROLLUP_WINDOW_SOURCES, "sluice_rollup_window_sources", GAUGE, "tenant,state", "Of the newest window that must have closed by log time (window, lateness and idle time ago): sources (by class) expected, as one of the five windows before has a row of theirs, and those that closed it with a row.")
 METRIC_ENUM(M_ROLLUP_RESTORE_SECONDS, "sluice_rollup_restore_seconds", GAUGE, "", "How long the last read of a partition's own rows took.")
 METRIC_ENUM(M_ROLLUP_RESTORE_RECORDS, "sluice_rollup_restored_records_total", COUNTER, "", "Own rows read back.")

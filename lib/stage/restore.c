@@ -37,7 +37,9 @@ static bool restore_message(const rd_kafka_message_t *m, struct partition *p, in
 static bool restore_read(struct stage *s, struct partition *p, int64_t from_offset, int64_t end,
                          restore_fn each, void *ctx, struct err *e)
 {
-    int64_t deadline = clock_mono_ms() + s->kafka.max_poll_interval_ms / 4;
+    /* With what the loop allows itself before the next poll (assignment.c), within the interval. */
+    int64_t limit_ms = s->kafka.max_poll_interval_ms / 2;
+    int64_t deadline = clock_mono_ms() + limit_ms;
     int64_t position = from_offset;
     while (position < end) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(s->reader, 200);
@@ -50,7 +52,10 @@ static bool restore_read(struct stage *s, struct partition *p, int64_t from_offs
             return false;
         }
         if (clock_mono_ms() > deadline) {
-            return err_set(e, ERR_RETRY, "stands at %lld of %lld", (long long)position, (long long)end);
+            return err_set(e, ERR_RETRY,
+                           "stands at %lld of %lld after %lld ms, half of max_poll_interval_ms: if it gets no "
+                           "further, raise that",
+                           (long long)position, (long long)end, (long long)limit_ms);
         }
     }
     return true;

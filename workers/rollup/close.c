@@ -26,11 +26,6 @@ bool row_apply(struct minute *m, struct stream *s, const struct row_plan *plan,
 
 /* ---- 5 m ---- */
 
-static int64_t five_end(int64_t end_ms)
-{
-    return window_start(end_ms - 1, FIVE_MS) + FIVE_MS;
-}
-
 static void five_drop(struct stream *s)
 {
     if (s->five_shape != NULL) {

@@ -92,24 +92,15 @@ static bool explaining_begin(struct explaining *x, const struct explain_request 
     return true;
 }
 
-static int64_t five_end(int64_t end_ms)
-{
-    return window_start(end_ms - 1, FIVE_MS) + FIVE_MS;
-}
-
-/* Of a 5 m row only what is before its first row of 1 m may be known. *first_ms: that row's log
- * time. */
-static bool rows_of_five_drop(const struct explaining *x, struct kept_rows *rows, int64_t *first_ms,
-                              struct err *e)
+/* Of a 5 m row only what is before its first row of 1 m may be known. */
+static bool rows_of_five_drop(const struct explaining *x, struct kept_rows *rows, struct err *e)
 {
     size_t n = rows->n;
-    *first_ms = x->row.log_ms;
     for (size_t i = rows->n; i > 0; i--) {
         const struct kept_row *r = &rows->items[i - 1];
         bool is_of = r->kind == ROLLUP_ROW && five_end(r->end_ms) == x->row.end_ms;
-        if (is_of && (r->closed_at <= x->row.closed_at)) {
+        if (is_of && r->closed_at <= x->row.closed_at) {
             n = i - 1;
-            *first_ms = r->log_ms;
         }
     }
     if (n == rows->n) {
@@ -132,9 +123,8 @@ static bool state_read(struct explaining *x, int64_t distance, struct kept_rows 
                              .before_ms = x->row.log_ms,
                              .forget_ms = rules_forget_ms(&x->rules)};
     q.begin_ms = distance == 0 ? NEVER : x->row.log_ms - distance * 2 * x->max_open_ms;
-    int64_t first_ms;
     return rows_read(x->reader, &x->stream, &q, rows, begin, e) &&
-           (!is_five || rows_of_five_drop(x, rows, &first_ms, e));
+           (!is_five || rows_of_five_drop(x, rows, e));
 }
 
 static bool is_over(const struct explaining *x, const struct story *s)

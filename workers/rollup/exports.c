@@ -86,19 +86,9 @@ bool exports_tell(struct rollup_worker *w, struct owned_rows *o, struct outbox *
 /* Log time that has passed the end of the oldest window that is open, in seconds; 0 = none has. */
 static double oldest_open(const struct owned_rows *o)
 {
-    const struct minute *m = o->minute;
-    size_t at = 0;
-    int64_t oldest_ms = INT64_MAX;
-    if (m == NULL) {
-        return 0;
-    }
-    for (const struct stream *s; (s = table_next(&m->streams, &at)) != NULL;) {
-        if (s->n_windows > 0 && s->windows[0].start_ms < oldest_ms) {
-            oldest_ms = s->windows[0].start_ms;
-        }
-    }
-    int64_t late_ms = m->log_ms - MINUTE_MS - oldest_ms;
-    return oldest_ms == INT64_MAX || late_ms < 0 ? 0 : (double)late_ms / 1000;
+    int64_t end_ms = o->minute != NULL ? minute_oldest_end(o->minute) : hour_oldest_end(o->hour);
+    int64_t log_ms = o->minute != NULL ? o->minute->log_ms : o->hour->log_ms;
+    return end_ms >= log_ms ? 0 : (double)(log_ms - end_ms) / 1000;
 }
 
 static struct cell *partition_cell(struct rollup_worker *w, const struct owned_rows *o)

@@ -423,6 +423,18 @@ struct place hour_needs(const struct hour *h, struct place position)
     return position;
 }
 
+int64_t hour_oldest_end(const struct hour *h)
+{
+    int64_t end_ms = INT64_MAX;
+    size_t at = 0;
+    for (const struct hour_stream *s; (s = table_next(&h->streams, &at)) != NULL;) {
+        if (s->n_windows > 0 && s->windows[0].start_ms + h->rules.window_ms < end_ms) {
+            end_ms = s->windows[0].start_ms + h->rules.window_ms;
+        }
+    }
+    return end_ms;
+}
+
 void hour_count(const struct hour *h, struct completeness *c)
 {
     int64_t settled_ms = h->log_ms - rules_max_open_ms(&h->rules, h->rules.window_ms);

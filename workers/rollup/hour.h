@@ -32,6 +32,7 @@ bool hour_take(struct hour *h, int64_t offset, int64_t log_ms, struct slice row,
 bool hour_restore(struct hour *h, struct slice row, int64_t log_ms, struct err *e) MUST_CHECK;
 void hour_restored(struct hour *h, int64_t log_ms);
 struct place hour_needs(const struct hour *h, struct place position);
+int64_t hour_oldest_end(const struct hour *h);
 /* Its sources' part in the completeness of windows. */
 void hour_count(const struct hour *h, struct completeness *c);
 size_t hour_bytes(const struct hour *h);

@@ -61,6 +61,18 @@ size_t minute_bytes(const struct minute *m)
     return n;
 }
 
+int64_t minute_oldest_end(const struct minute *m)
+{
+    int64_t end_ms = INT64_MAX;
+    size_t at = 0;
+    for (const struct stream *s; (s = table_next(&m->streams, &at)) != NULL;) {
+        if (s->n_windows > 0 && s->windows[0].start_ms + m->rules.window_ms < end_ms) {
+            end_ms = s->windows[0].start_ms + m->rules.window_ms;
+        }
+    }
+    return end_ms;
+}
+
 void minute_count(const struct minute *m, struct completeness *c)
 {
     int64_t settled_ms = m->log_ms - rules_max_open_ms(&m->rules, m->rules.window_ms);

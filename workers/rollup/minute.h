@@ -50,6 +50,8 @@ void minute_restored(struct minute *m, int64_t log_ms);
 /* The first record that is still needed; position when none is. */
 struct place minute_needs(const struct minute *m, struct place position);
 
+/* Where the oldest window that is open ends; INT64_MAX: none is. */
+int64_t minute_oldest_end(const struct minute *m);
 /* Its sources' part in the completeness of windows. */
 void minute_count(const struct minute *m, struct completeness *c);
 /* Bytes held for streams. */

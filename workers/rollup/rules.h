@@ -40,6 +40,12 @@ static inline int64_t window_start(int64_t ms, int64_t window_ms)
     return ms - (rest < 0 ? rest + window_ms : rest);
 }
 
+/* The end of the 5 m window that a 1 m window with this end lies in. */
+static inline int64_t five_end(int64_t end_ms)
+{
+    return window_start(end_ms - 1, FIVE_MS) + FIVE_MS;
+}
+
 /* What a record of the log needs to be read again: its offset, and log time before it. */
 struct place {
     int64_t offset;

@@ -245,6 +245,28 @@ START_TEST(a_windows_completeness)
 }
 END_TEST
 
+START_TEST(how_long_the_oldest_window_is_open)
+{
+    static const struct {
+        int64_t log_s;
+        int overdue_s;
+    } rows[] = {{50, 0}, {100, 40}, {120, 60}, {123, 0}}; /* silent from 2 s on: closed at 123 */
+    struct rig r;
+    struct err e = ERR_INIT;
+    const struct slice partition = SLICE_LITERAL("0");
+    rig_open(&r, OUTBOX_BYTES);
+    begin(&r, -1, "");
+    batch(&r, 0, t0_ms + 2000, false);
+    for (int i = 0; i < 4; i++) {
+        batch(&r, i + 1, t0_ms + rows[i].log_s * 1000, true);
+        ck_assert(rollup_tick(r.worker, NULL, t0_ms + i * 2000, &e));
+        ck_assert_int_eq((int)cell_get(metrics_cell(r.metrics, M_ROLLUP_OLDEST, &partition)),
+                         rows[i].overdue_s);
+    }
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rollup_worker");
@@ -257,6 +279,7 @@ int main(void)
                         (int)(sizeof foreign / sizeof foreign[0]));
     tcase_add_test(t, a_record_that_comes_twice_counts_once);
     tcase_add_test(t, a_windows_completeness);
+    tcase_add_test(t, how_long_the_oldest_window_is_open);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
