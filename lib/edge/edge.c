@@ -22,6 +22,8 @@ struct edge {
     struct tenants tenants;
     struct series_cache series;
     struct plan_cache plans;
+    struct skeletons skeletons;
+    bool has_skeletons;
     struct groups groups;
     struct rejects rejects;
     struct kills kills;
@@ -39,6 +41,8 @@ bool edge_new(const struct edge_options *o, struct edge **out, struct err *e)
     }
     series_cache_init(&edge->series, o->cache_bytes / 4 * 3);
     plan_cache_init(&edge->plans, o->cache_bytes / 4);
+    skeletons_init(&edge->skeletons, o->cache_bytes / 8);
+    edge->has_skeletons = !o->no_skeletons;
     groups_init(&edge->groups, MESSAGE_BYTES);
     rejects_init(&edge->rejects, MESSAGE_BYTES, REJECT_POINTS);
     kills_init(&edge->kills);
@@ -62,6 +66,7 @@ void edge_free(struct edge *edge)
     }
     series_cache_fini(&edge->series);
     plan_cache_fini(&edge->plans);
+    skeletons_fini(&edge->skeletons);
     groups_fini(&edge->groups);
     rejects_fini(&edge->rejects);
     kills_fini(&edge->kills);
@@ -79,6 +84,7 @@ static void caches_clear(struct edge *edge)
 {
     series_cache_clear(&edge->series);
     plan_cache_clear(&edge->plans);
+    skeletons_clear(&edge->skeletons);
     kills_forget(&edge->kills);
 }
 
@@ -120,7 +126,10 @@ struct edge_stats edge_stats(const struct edge *edge)
         .n_series_misses = edge->series.n_misses,
         .n_shape_hits = edge->plans.n_hits,
         .n_shape_misses = edge->plans.n_misses,
-        .cache_bytes = series_cache_bytes(&edge->series) + plan_cache_bytes(&edge->plans),
+        .n_skeleton_hits = edge->skeletons.n_hits,
+        .n_skeleton_misses = edge->skeletons.n_misses,
+        .cache_bytes = series_cache_bytes(&edge->series) + plan_cache_bytes(&edge->plans) +
+                       skeletons_bytes(&edge->skeletons),
     };
 }
 
@@ -137,6 +146,7 @@ static struct pass pass_begin(struct edge *edge, const struct tenant *tenant, in
         .series = &edge->series,
         .groups = &edge->groups,
         .rejects = &edge->rejects,
+        .skeletons = edge->has_skeletons ? &edge->skeletons : NULL,
         .walk_arena = &edge->walk_arena,
         .judge_arena = &edge->judge_arena,
     };

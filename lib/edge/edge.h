@@ -20,6 +20,7 @@ enum { EDGE_TEXT_BYTES = 1024 };
 struct edge_options {
     const char *policy_path; /* borrowed for the edge's life */
     size_t cache_bytes;      /* ceiling of what is remembered of series, shapes and messages */
+    bool no_skeletons;       /* each message is walked: for comparison */
 };
 
 struct edge_batch {
@@ -79,6 +80,8 @@ struct edge_stats {
     uint64_t n_series_misses;
     uint64_t n_shape_hits;
     uint64_t n_shape_misses;
+    uint64_t n_skeleton_hits; /* samples read out of a known message's holes */
+    uint64_t n_skeleton_misses;
     size_t cache_bytes;
 };
 struct edge_stats edge_stats(const struct edge *edge);

@@ -80,6 +80,40 @@ struct group *group_room(struct groups *g, struct stream *s)
     return group_alloc(&g->arena, s->group, s->group->cap * 2) ? s->group : NULL;
 }
 
+/* Room for n more. */
+static struct group *group_reserve(struct groups *g, struct stream *s, uint32_t n)
+{
+    struct group *group = s->pass == g->pass ? s->group : group_open(g, s);
+    if (group == NULL || group->cap - group->n >= n) {
+        return group;
+    }
+    uint32_t cap = group->cap * 2;
+    while (cap - group->n < n) {
+        cap *= 2;
+    }
+    return group_alloc(&g->arena, group, cap) ? group : NULL;
+}
+
+bool group_add_all(struct groups *g, struct stream *s, uint32_t n, const struct entry *const *entries,
+                   const struct group_columns *c)
+{
+    struct group *group = group_reserve(g, s, n);
+    if (group == NULL) {
+        return false;
+    }
+    uint32_t at = group->n;
+    memcpy(group->entries + at, entries, n * sizeof *entries);
+    memcpy(group->times_ms + at, c->times_ms, n * sizeof *c->times_ms);
+    memcpy(group->starts_ms + at, c->starts_ms, n * sizeof *c->starts_ms);
+    memcpy(group->values + at, c->values, n * sizeof *c->values);
+    for (uint32_t i = 0; i < n; i++) {
+        group->time_diff |= (uint64_t)(c->times_ms[i] ^ group->times_ms[0]);
+        group->start_diff |= (uint64_t)(c->starts_ms[i] ^ group->starts_ms[0]);
+    }
+    group->n += n;
+    return true;
+}
+
 /* n times into the batch's form: one value, or a delta for each in the shape's order. */
 static bool times_fill(struct arena *a, const int64_t *times_ms, bool all_equal,
                        const struct plan *plan, uint32_t n, struct batch_times *out)

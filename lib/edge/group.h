@@ -22,6 +22,13 @@ struct group {
     struct group *next;
 };
 
+/* Columns of points on their way into a group. */
+struct group_columns {
+    const int64_t *times_ms;
+    const int64_t *starts_ms;
+    const uint64_t *values;
+};
+
 struct groups {
     struct arena arena; /* one message's */
     struct buf packed;  /* its histograms' bytes, exponential and classic */
@@ -78,6 +85,10 @@ static inline void group_add(struct group *group, const struct entry *entry, int
     group->time_diff |= (uint64_t)(time_ms ^ group->times_ms[0]);
     group->start_diff |= (uint64_t)(start_ms ^ group->starts_ms[0]);
 }
+
+/* Adds n points of a stream. False: no memory for this message. */
+bool group_add_all(struct groups *g, struct stream *s, uint32_t n, const struct entry *const *entries,
+                   const struct group_columns *c) MUST_CHECK;
 
 /* All groups become batches. Points that can't go along (twice, colliding, too many) are added to
  * the rejects. ERR_BAD_INPUT with code REASON_TOO_LARGE: the message as a whole must be refused. */

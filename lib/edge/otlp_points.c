@@ -5,7 +5,20 @@
 #include "edge/pass.h"
 #include "wire/otlp.h"
 
-enum { NUMBER_TEXT_BYTES = 32, NS_PER_MS = 1000000 };
+enum { NUMBER_TEXT_BYTES = 32, SHARED_BYTES = 16 << 20 };
+
+/* What the series of one resource, and of one metric, have in common when they are judged. */
+struct shared {
+    struct arena resource_arena;
+    struct arena metric_arena;
+    bool has_resource;
+    bool has_metric;
+    uint64_t resource_key;
+    uint32_t resource_index;
+    struct raw_labels attributes;
+    struct judged_attributes judged;
+    struct judged_metric metric;
+};
 
 struct otlp_points_walk {
     struct pass *pass;
@@ -13,14 +26,33 @@ struct otlp_points_walk {
     enum series_kind kind;
     bool delta;
     enum reason refused; /* the metric as a whole, whatever its labels */
+    struct shared shared;
 };
+
+static void on_scope(void *ctx, const struct otlp_resource *r)
+{
+    const struct otlp_points_walk *w = ctx;
+    skeleton_keep(w->pass->skeletons); /* the metric before it, of the scope before it */
+    skeleton_scope(w->pass->skeletons, r, w->pass->tenant->salt.lo);
+}
+
+static uint32_t on_known(void *ctx, const struct otlp_metric *m)
+{
+    const struct otlp_points_walk *w = ctx;
+    skeleton_keep(w->pass->skeletons);
+    return skeleton_take(w->pass->skeletons, w->pass, m);
+}
 
 /* What the metric is here, before the policy is asked. */
 static bool on_metric(void *ctx, const struct otlp_metric *m, struct err *e)
 {
     struct otlp_points_walk *w = ctx;
     (void)e;
+    if (w->pass->skeletons != NULL) {
+        skeleton_learn(w->pass->skeletons, m);
+    }
     w->metric = m;
+    w->shared.has_metric = false;
     w->delta = m->temporality == OTLP_DELTA;
     w->refused = REASON_NONE;
     switch (m->kind) {
@@ -85,7 +117,42 @@ struct series_part {
     enum series_kind kind;
 };
 
-static bool learn(const struct otlp_points_walk *w, const struct otlp_point *p,
+static bool share_resource(struct otlp_points_walk *w, struct raw_series *raw, struct err *e)
+{
+    struct shared *s = &w->shared;
+    const struct otlp_resource *r = w->metric->resource;
+    if (!s->has_resource || s->resource_key != r->key || s->resource_index != r->index) {
+        arena_reset(&s->resource_arena);
+        s->has_resource = false;
+        if (!attributes_read(&s->resource_arena, r->attributes, &raw->attributes) ||
+            !policy_judge_attributes(w->pass->tenant->rules, raw, &s->resource_arena, &s->judged, e)) {
+            return pass_no_room(e);
+        }
+        s->attributes = raw->attributes;
+        s->resource_key = r->key;
+        s->resource_index = r->index;
+        s->has_resource = true;
+    }
+    raw->attributes = s->attributes;
+    raw->judged = &s->judged;
+    return true;
+}
+
+static bool share_metric(struct otlp_points_walk *w, struct raw_series *raw, struct err *e)
+{
+    struct shared *s = &w->shared;
+    if (!s->has_metric) {
+        arena_reset(&s->metric_arena);
+        if (!policy_judge_metric(w->pass->tenant->rules, raw, &s->metric_arena, &s->metric, e)) {
+            return pass_no_room(e);
+        }
+        s->has_metric = true;
+    }
+    raw->metric_judged = &s->metric;
+    return true;
+}
+
+static bool learn(struct otlp_points_walk *w, const struct otlp_point *p,
                   const struct series_part *part, struct hash128 key, struct entry **out,
                   struct err *e)
 {
@@ -101,26 +168,23 @@ static bool learn(const struct otlp_points_walk *w, const struct otlp_point *p,
         .bounds = p->bounds,
         .n_bounds = p->n_bounds,
     };
+    bool is_part = part->suffix.len > 0 || part->extra.name.len > 0;
     arena_reset(a);
-    if (!attributes_read(a, w->metric->resource->attributes, &raw.attributes) ||
-        !attributes_read(a, p->attributes, &raw.labels)) {
+    if (!share_resource(w, &raw, e) || (!is_part && !share_metric(w, &raw, e))) {
+        return false;
+    }
+    if (!attributes_read(a, p->attributes, &raw.labels)) {
         return pass_no_room(e);
     }
     return pass_learn(w->pass, key, &raw, w->refused, out, e);
 }
 
-static int64_t ms_of(struct pass *p, uint64_t ns)
-{
-    if (ns != p->time_ns_last) {
-        p->time_ns_last = ns;
-        p->time_ms_last = (int64_t)(ns / NS_PER_MS);
-    }
-    return p->time_ms_last;
-}
-
 static bool reject(const struct otlp_points_walk *w, const struct otlp_point *p,
                    const struct entry *entry, enum reason reason, const char *detail, struct err *e)
 {
+    if (w->pass->skeletons != NULL) {
+        skeleton_spoil(w->pass->skeletons);
+    }
     const struct pass_point point = {w->metric->name,
                                      (int64_t)(p->time_ns / NS_PER_MS),
                                      0,
@@ -216,6 +280,9 @@ static bool add_scalar(struct otlp_points_walk *w, const struct otlp_point *p,
     } else if (!p->has_value) {
         return reject(w, p, entry, REASON_POINT_INVALID, "the point has no value", e);
     }
+    if (w->pass->skeletons != NULL) {
+        skeleton_note(w->pass->skeletons, p, entry);
+    }
     return pass_add(w->pass, entry, time_ms, start_ms, bits, e);
 }
 
@@ -231,7 +298,7 @@ static bool add_part(struct otlp_points_walk *w, const struct otlp_point *p,
     if (entry == NULL && !learn(w, p, part, key, &entry, e)) {
         return false;
     }
-    int64_t time_ms = ms_of(pass, p->time_ns);
+    int64_t time_ms = pass_ms_of(pass, p->time_ns);
     int64_t start_ms = (int64_t)(p->start_ns / NS_PER_MS);
     enum reason reason = entry->reason != REASON_NONE ? (enum reason)entry->reason
                                                       : pass_check_times(pass, time_ms, start_ms);
@@ -286,7 +353,7 @@ static bool on_point(void *ctx, const struct otlp_metric *m, const struct otlp_p
     if (entry == NULL && !learn(w, p, &(struct series_part){.kind = w->kind}, key, &entry, e)) {
         return false;
     }
-    int64_t time_ms = ms_of(pass, p->time_ns);
+    int64_t time_ms = pass_ms_of(pass, p->time_ns);
     int64_t start_ms = p->start_ns == 0 ? 0 : (int64_t)(p->start_ns / NS_PER_MS);
     if (entry->reason != REASON_NONE || !pass_times_ok(pass, time_ms, start_ms)) {
         enum reason reason = entry->reason != REASON_NONE
@@ -303,6 +370,19 @@ bool otlp_points(struct pass *p, struct slice message, struct err *e)
     struct otlp_points_walk w = {.pass = p};
     struct otlp_caps caps = otlp_default_caps;
     caps.max_points = MAX_RECORD_POINTS;
-    const struct otlp_sink sink = {.ctx = &w, .metric = on_metric, .point = on_point};
-    return otlp_walk(message, &caps, p->walk_arena, &sink, e);
+    struct otlp_sink sink = {.ctx = &w, .metric = on_metric, .point = on_point};
+    if (p->skeletons != NULL) {
+        sink.scope = on_scope;
+        sink.known = on_known;
+        skeletons_begin(p->skeletons);
+    }
+    arena_init(&w.shared.resource_arena, SHARED_BYTES);
+    arena_init(&w.shared.metric_arena, SHARED_BYTES);
+    bool ok = otlp_walk(message, &caps, p->walk_arena, &sink, e);
+    if (ok && p->skeletons != NULL) {
+        skeleton_keep(p->skeletons);
+    }
+    arena_fini(&w.shared.resource_arena);
+    arena_fini(&w.shared.metric_arena);
+    return ok;
 }

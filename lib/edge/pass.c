@@ -45,7 +45,11 @@ bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw
         !policy_judge(p->tenant->rules, p->tenant->name, raw, p->judge_arena, &verdict, e)) {
         return pass_no_room(e);
     }
+    if (p->watch != NULL) {
+        p->watch->series(p->watch->ctx, raw, &verdict);
+    }
     culprit.label = verdict.label;
+    culprit.detail = verdict.detail;
     culprit.is_masked =
         verdict.value.len > 0 && mask_value(p->mask_key, verdict.value, culprit.mask);
     return series_cache_learn(p->series, key, p->tenant->name, &verdict, &culprit, out, e);

@@ -5,12 +5,19 @@
 #include "edge/group.h"
 #include "edge/rejects.h"
 #include "edge/series_cache.h"
+#include "edge/skeleton.h"
 #include "edge/tenants.h"
 #include "policy/judge.h"
 #include "wire/remote_write.h"
 
 /* 20,000 series of one source, ten times over. */
-enum { MAX_RECORD_POINTS = 200000 };
+enum { MAX_RECORD_POINTS = 200000, NS_PER_MS = 1000000 };
+
+/* Told of each series that is judged, for explanations; what it is given is borrowed for the call. */
+struct pass_watch {
+    void *ctx;
+    void (*series)(void *ctx, const struct raw_series *raw, const struct verdict *v);
+};
 
 struct pass {
     /* the message's */
@@ -18,13 +25,15 @@ struct pass {
     int64_t min_ms; /* bounds of the points' times */
     int64_t max_ms;
     uint64_t n_in;         /* samples */
-    uint64_t time_ns_last; /* OTLP: the last conversion */
+    uint64_t time_ns_last; /* OTLP: pass_ms_of's last */
     int64_t time_ms_last;
     /* kept from message to message */
     struct slice mask_key;
+    const struct pass_watch *watch; /* NULL = nobody */
     struct series_cache *series;
     struct groups *groups;
     struct rejects *rejects;
+    struct skeletons *skeletons; /* NULL = none */
     struct arena *walk_arena;  /* the decoder's */
     struct arena *judge_arena; /* one series' judgement; then one histogram */
 };
@@ -49,6 +58,16 @@ bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw
 static inline bool pass_times_ok(const struct pass *p, int64_t time_ms, int64_t start_ms)
 {
     return time_ms >= p->min_ms && time_ms <= p->max_ms && start_ms <= time_ms && time_ms != 0;
+}
+
+/* The points of a message mostly have one time. */
+static inline int64_t pass_ms_of(struct pass *p, uint64_t ns)
+{
+    if (ns != p->time_ns_last) {
+        p->time_ns_last = ns;
+        p->time_ms_last = (int64_t)(ns / NS_PER_MS);
+    }
+    return p->time_ms_last;
 }
 
 bool pass_no_room(struct err *e);

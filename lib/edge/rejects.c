@@ -1,8 +1,10 @@
 #include "edge/rejects.h"
 
+#include <stdio.h>
+
 #include "base/utf8.h"
 
-enum { MAX_NAME_BYTES = 256, FIRST_POINTS = 8 };
+enum { MAX_NAME_BYTES = 256, FIRST_POINTS = 8, TEXT_BYTES = 512 };
 
 void rejects_init(struct rejects *r, size_t max_bytes, uint32_t max_points)
 {
@@ -51,6 +53,17 @@ struct slice printable_name(struct arena *a, struct slice name)
     return s;
 }
 
+static struct slice what_of(struct arena *a, const struct rejected_point *p)
+{
+    char text[TEXT_BYTES];
+    const char *help = reason_info(p->reason)->help;
+    bool said = p->detail == NULL && p->culprit != NULL && p->culprit->detail != NULL;
+    if (said) {
+        (void)snprintf(text, sizeof text, "%s. %s", p->culprit->detail, help);
+    }
+    return arena_copy(a, slice_str(said ? text : p->detail != NULL ? p->detail : help));
+}
+
 static struct reject *reject_new(struct rejects *r, const struct rejected_point *p)
 {
     struct reject *reject = arena_calloc(&r->arena, 1, sizeof *reject);
@@ -60,8 +73,7 @@ static struct reject *reject_new(struct rejects *r, const struct rejected_point 
     }
     reject->reason = p->reason;
     reject->metric = printable_name(&r->arena, p->metric);
-    reject->what =
-        arena_copy(&r->arena, slice_str(p->detail != NULL ? p->detail : reason_info(p->reason)->help));
+    reject->what = what_of(&r->arena, p);
     if (p->place != NULL) {
         reject->place = *p->place;
         reject->has_place = true;

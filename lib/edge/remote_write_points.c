@@ -52,6 +52,7 @@ static bool learn(const struct remote_write_points_walk *w, const struct remote_
         .metric = s->metric,
         .unit = s->unit,
         .kind = kind,
+        .kind_is_guess = kind != SERIES_EXP_HISTOGRAM,
         .is_final = true,
         .labels = {s->n_labels, labels},
     };

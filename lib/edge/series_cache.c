@@ -204,7 +204,7 @@ bool series_cache_learn(struct series_cache *c, struct hash128 key, struct slice
         if (stream == NULL || known == NULL) {
             return no_memory(e);
         }
-    } else if (culprit->label.len > 0) {
+    } else if (culprit->label.len > 0 || culprit->detail != NULL) {
         kept = culprit_new(c, culprit);
         if (kept == NULL) {
             return no_memory(e);

@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "edge/mask.h"
 #include "policy/judge.h"
+#include "policy/mask.h"
 
 struct group;
 
@@ -39,7 +40,8 @@ struct known_series {
 
 /* What a refused series' dead letters say. */
 struct culprit {
-    struct slice label;
+    struct slice label; /* empty = no label is to blame */
+    const char *detail; /* a static text that says more than the reason, or NULL */
     uint8_t mask[MASK_BYTES];
     bool is_masked;
 };
@@ -88,6 +90,12 @@ static inline struct entry *series_cache_find(struct series_cache *c, struct has
         return ++c->last;
     }
     return series_cache_seek(c, key);
+}
+
+/* The look-up goes on behind this entry. */
+static inline void series_cache_expect(struct series_cache *c, const struct entry *entry)
+{
+    c->last = (struct entry *)(uintptr_t)entry;
 }
 
 /* Keeps the verdict (copied). *out lives until the cache is emptied. */

@@ -31,7 +31,14 @@ static const struct rules default_rules = {
                                TEXT("trace_id"), TEXT("span_id")),
                .max_name_bytes = 128,
                .max_value_bytes = 1024,
-               .identity = TEXT("shard_id")},
+               .identity = TEXT("shard_id"),
+               .detectors = {.on = {[PERSONAL_EMAIL] = true,
+                                    [PERSONAL_UUID] = true,
+                                    [PERSONAL_IPV6] = true,
+                                    [PERSONAL_IPV4] = true,
+                                    [PERSONAL_DIGITS] = true},
+                             .digit_run = 10,
+                             .exempt = TEXTS(TEXT("build_id"), TEXT("*version*"))}},
     .names = TEXTS(TEXT("*")),
     .max_name_bytes = 255,
     .kinds = {.allowed = {[SERIES_COUNTER] = true, [SERIES_EXP_HISTOGRAM] = true}},
@@ -128,14 +135,15 @@ static bool version_read(struct policy *p, struct slice json, json_t *version, s
 static bool policy_read(struct policy *p, struct slice json, json_t *root, struct err *e)
 {
     static const char *const also[] = {"$schema", "version", "tenants", NULL};
-    const struct policy_reader r = {&p->arena, e};
+    const struct policy_reader r = {&p->arena, LEVEL_TOP, e};
+    const struct policy_reader of_tenants = {&p->arena, LEVEL_TENANT, e};
     p->rules = default_rules;
     if (!policy_read_rules(&r, root, "", also, &p->rules) ||
         !version_read(p, json, json_object_get(root, "version"), e)) {
         return false;
     }
     json_t *tenants = json_object_get(root, "tenants");
-    return tenants == NULL || tenants_read(p, &r, tenants);
+    return tenants == NULL || tenants_read(p, &of_tenants, tenants);
 }
 
 bool policy_parse(struct slice json, struct policy **out, struct err *e)

@@ -141,7 +141,7 @@ static bool conf_set_defaults(rd_kafka_conf_t *conf, enum kafka_role role, const
         !conf_set(conf, "topic.metadata.refresh.interval.ms", "30000", e)) {
         return false;
     }
-    if (role == KAFKA_CONSUMER || role == KAFKA_READER) {
+    if (role == KAFKA_CONSUMER || role == KAFKA_READER || role == KAFKA_READER_UNCOMMITTED) {
         return conf_set(conf, "fetch.max.bytes", "16777216", e) &&
                conf_set(conf, "fetch.queue.backoff.ms", "20", e) &&
                conf_set(conf, "fetch.error.backoff.ms", "100", e) &&
@@ -169,13 +169,15 @@ static bool conf_build(rd_kafka_conf_t *conf, enum kafka_role role, const struct
     case KAFKA_CONSUMER:
         return conf_set_reading(conf, s, e) && conf_set_consumer(conf, s, e);
     case KAFKA_READER:
+    case KAFKA_READER_UNCOMMITTED:
         /* Reads by assignment; the group is named, but nothing is ever committed. */
         /* A fetch that waits at a partition's end would hold up the questions about the next partition,
          * which go through the same connection. */
         return conf_set_reading(conf, s, e) && conf_set(conf, "group.id", s->group, e) &&
                conf_set(conf, "fetch.wait.max.ms", "10", e) &&
                conf_set(conf, "enable.auto.commit", "false", e) &&
-               conf_set(conf, "auto.offset.reset", "earliest", e);
+               conf_set(conf, "auto.offset.reset", "earliest", e) &&
+               (role == KAFKA_READER || conf_set(conf, "isolation.level", "read_uncommitted", e));
     case KAFKA_TRANSACTIONAL_PRODUCER:
     case KAFKA_PLAIN_PRODUCER:
         return conf_set_producer(conf, role, s, e);
@@ -219,7 +221,7 @@ bool kafka_open(enum kafka_role role, const struct kafka_settings *s, const stru
     }
     conf_set_callbacks(conf, callbacks);
 
-    bool consumes = role == KAFKA_CONSUMER || role == KAFKA_READER;
+    bool consumes = role == KAFKA_CONSUMER || role == KAFKA_READER || role == KAFKA_READER_UNCOMMITTED;
     char text[200];
     rd_kafka_t *rk = rd_kafka_new(consumes ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, text, sizeof text);
     if (rk == NULL) {

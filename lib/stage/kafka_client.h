@@ -6,7 +6,15 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum kafka_role { KAFKA_CONSUMER, KAFKA_TRANSACTIONAL_PRODUCER, KAFKA_PLAIN_PRODUCER, KAFKA_READER };
+/* A reader reads by assignment and commits nothing. Uncommitted: it sees what is in open transactions, to tell since
+ * when they are; no stage may. */
+enum kafka_role {
+    KAFKA_CONSUMER,
+    KAFKA_TRANSACTIONAL_PRODUCER,
+    KAFKA_PLAIN_PRODUCER,
+    KAFKA_READER,
+    KAFKA_READER_UNCOMMITTED
+};
 
 struct kafka_settings {
     const struct config *config;

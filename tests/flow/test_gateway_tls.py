@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.places import HOST, free_ports
 from tests.flow import otlp
-from tests.flow.certificates import Authority
+from deploy.local.certificates import Authority
 from tests.flow.gateway import Gateway, exchange, now_ms
 from tests.flow.stack import StackUnderTest, wait_for
 

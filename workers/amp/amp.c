@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "letter.h"
+#include "policy/glob.h"
 #include "template.h"
 
 enum { MAX_ARENA_BYTES = 256 << 20, MAX_LABEL_BYTES = 64 << 20 };
@@ -15,6 +16,7 @@ struct amp {
     const char *tenant_label;
     bool templates;
     struct amp_route route;
+    struct slice metric;
     struct metadata metadata;
     struct arena arena;  /* of one record */
     struct table shapes; /* struct wire_shape by (tenant, shape) */
@@ -47,6 +49,7 @@ bool amp_new(const struct amp_options *o, const struct sender_hooks *hooks, amp_
     a->tenant_label = o->tenant_label;
     a->templates = o->templates;
     a->route = o->route;
+    a->metric = slice_str(o->metric == NULL ? "" : o->metric);
     arena_init(&a->arena, MAX_ARENA_BYTES);
     table_init(&a->shapes, o->max_shapes_bytes, wire_shape_unref);
     rows_init(&a->rows, &o->rows);
@@ -114,6 +117,15 @@ static struct wire_shape *shape_find(struct amp *a, struct hash128 key, const st
     return found;
 }
 
+/* Marks what a replay of some metrics is not for. The wire form has the shape's order. */
+static void unwanted_mark(const struct amp *a, const struct shape *shape, struct wire_shape *w)
+{
+    for (uint32_t i = 0; a->metric.len > 0 && i < w->n_series; i++) {
+        w->series[i].unwanted = !glob_match(a->metric, shape->series[i].metric);
+        w->n_unwanted += w->series[i].unwanted ? 1 : 0;
+    }
+}
+
 /* A new one for the cache; NULL: e says why. */
 static struct wire_shape *shape_add(struct amp *a, struct hash128 key, const struct shape *shape,
                                     struct slice tenant, struct slice part_suffix, struct err *e)
@@ -124,6 +136,7 @@ static struct wire_shape *shape_add(struct amp *a, struct hash128 key, const str
         return NULL;
     }
     metadata_learn(&a->metadata, shape);
+    unwanted_mark(a, shape, made);
     made->key = key;
     made->cells = cells_of(a->metrics, made->tenant);
     if (!table_put(&a->shapes, key, made, wire_shape_cost(made))) {
@@ -257,12 +270,38 @@ static bool reject(struct amp *a, const struct record *r, struct err *e)
     return true;
 }
 
-static void scrape_hand(struct amp *a, const struct record *r, struct scrape *scrape,
-                        bool redelivered, struct moment now)
+static bool record_take(struct amp *a, const struct record *r, struct scrapes *out, struct err *e)
+{
+    arena_reset(&a->arena);
+    if (r->value.ptr != NULL && !(rows_are(r->value) ? row_take : batch_take)(a, r, out, e)) {
+        scrape_free(out->first);
+        scrape_free(out->behind);
+        *out = (struct scrapes){NULL, NULL};
+        return false;
+    }
+    struct scrape *const both[2] = {out->first, out->behind};
+    for (size_t i = 0; i < 2; i++) {
+        if (both[i] != NULL) {
+            both[i]->partition = r->partition;
+            both[i]->offset = r->offset;
+        }
+    }
+    return true;
+}
+
+bool amp_look(struct amp *a, const struct record *r, struct scrape **first, struct scrape **behind,
+              struct err *e)
+{
+    struct scrapes scrapes = {NULL, NULL};
+    bool ok = record_take(a, r, &scrapes, e);
+    *first = scrapes.first;
+    *behind = scrapes.behind;
+    return ok;
+}
+
+static void scrape_hand(struct amp *a, struct scrape *scrape, bool redelivered, struct moment now)
 {
     if (scrape != NULL) {
-        scrape->partition = r->partition;
-        scrape->offset = r->offset;
         scrape->redelivered = redelivered;
         sender_take(a->sender, scrape, now);
     }
@@ -272,17 +311,14 @@ bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct mo
               struct err *e)
 {
     struct scrapes scrapes = {NULL, NULL};
-    arena_reset(&a->arena);
-    if (r->value.ptr != NULL && !(rows_are(r->value) ? row_take : batch_take)(a, r, &scrapes, e)) {
-        scrape_free(scrapes.first);
-        scrape_free(scrapes.behind);
+    if (!record_take(a, r, &scrapes, e)) {
         return e->kind == ERR_BAD_INPUT && reject(a, r, e);
     }
     if (scrapes.first != NULL && scrapes.behind != NULL) {
         a->hooks.hold(a->hooks.ctx, r->partition, r->offset); /* each releases it */
     }
-    scrape_hand(a, r, scrapes.first, redelivered, now);
-    scrape_hand(a, r, scrapes.behind, redelivered, now);
+    scrape_hand(a, scrapes.first, redelivered, now);
+    scrape_hand(a, scrapes.behind, redelivered, now);
     if (scrapes.first == NULL && scrapes.behind == NULL) {
         a->hooks.release(a->hooks.ctx, r->partition, r->offset);
     }

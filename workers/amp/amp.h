@@ -25,6 +25,7 @@ struct amp_options {
     int64_t metadata_interval_ms; /* 0 = none is sent */
     size_t max_metadata_bytes;
     struct amp_route route; /* lives as long as amp */
+    const char *metric; /* a glob: of series of other names nothing is sent; "" = all; lives as long */
     bool templates;         /* compressed once (template.h) */
     struct rows_options rows;
     const char *repeat_topic; /* its rows are sent again (repeats.h); "" = none; lives as long */
@@ -42,6 +43,10 @@ void amp_free(struct amp *a);
 struct sender *amp_sender(struct amp *a);
 /* redelivered: it may have been sent before this assignment. */
 bool amp_take(struct amp *a, const struct record *r, bool redelivered, struct moment now,
+              struct err *e) MUST_CHECK;
+/* What would be sent of a record, without sending it: in order of time, NULL where there is nothing; the
+ * caller's (scrape_free), with partition and offset. ERR_BAD_INPUT: it can't be read. */
+bool amp_look(struct amp *a, const struct record *r, struct scrape **first, struct scrape **behind,
               struct err *e) MUST_CHECK;
 /* A record that was delivered before the assignment, for what is still to be repeated of it. */
 bool amp_restore(struct amp *a, const struct record *r, struct partition *p,

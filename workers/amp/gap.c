@@ -2,9 +2,7 @@
 
 #include <stdlib.h>
 
-#include "gap_avsc.h"
-
-enum { HEAD_BYTES = 10, MAX_ROWS = 8192, GATHER_MS = 3000, IDLE_MS = 200 };
+enum { MAX_ROWS = 8192, GATHER_MS = 3000, IDLE_MS = 200 };
 
 void gaps_init(struct gaps *g)
 {
@@ -71,21 +69,4 @@ bool gaps_due(const struct gaps *g, int64_t now_ms, bool idle)
     int64_t age_ms = now_ms - g->since_ms;
     return g->rows.n > 0 &&
            (g->rows.n >= MAX_ROWS || age_ms >= GATHER_MS || (idle && age_ms >= IDLE_MS));
-}
-
-void gap_encode(const struct gap *g, const char *sink, struct buf *out)
-{
-    buf_put(out, GAP_HEAD, HEAD_BYTES);
-    buf_zigzag_bytes(out, slice_str(sink));
-    buf_zigzag_bytes(out, g->tenant);
-    buf_zigzag(out, (int64_t)g->source);
-    buf_zigzag(out, g->from_ms);
-    buf_zigzag(out, g->to_ms);
-    buf_zigzag_bytes(out, slice_str(g->reason));
-    buf_zigzag(out, g->n_samples);
-    buf_zigzag_bytes(out, g->partition->topic);
-    buf_put(out, g->partition->topic_id, TOPIC_ID_BYTES);
-    buf_zigzag(out, g->partition->number);
-    buf_zigzag(out, g->first_offset);
-    buf_zigzag(out, g->last_offset);
 }

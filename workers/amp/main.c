@@ -3,12 +3,14 @@
  *   metrics.admitted, metrics.rollup.* ──► shards by source ──► POST, snappy, Remote Write 1.0
  *                                             └──► metrics.dlq: what the store will never take */
 #include "base/hash.h"
+#include "replay.h"
 #include "run/log.h"
 #include "run/program.h"
 #include "stage/kafka_client.h"
 #include "worker.h"
 
-static const struct config_key keys[] = {AMP_CONFIG(CONFIG_ROW) STAGE_CONFIG(CONFIG_ROW)};
+static const struct config_key keys[] = {
+    AMP_CONFIG(CONFIG_ROW) STAGE_CONFIG(CONFIG_ROW) REPLAY_CONFIG(CONFIG_ROW)};
 
 static bool check(const struct config *c, struct err *e)
 {
@@ -56,5 +58,8 @@ int main(int argc, char **argv)
         .n_keys = sizeof keys / sizeof keys[0],
         .check = check,
     };
-    return program_main(&program, argc, argv, run);
+    const struct replay_command replay = {
+        .program = &program, .stage = "amp", .plan = amp_replay_plan, .apply = amp_replay_apply};
+    return replay_is_asked(argc, argv) ? replay_main(&replay, argc, argv)
+                                       : program_main(&program, argc, argv, run);
 }

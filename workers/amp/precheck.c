@@ -6,10 +6,11 @@
 
 #define REASON_TOO_OLD "too_old_to_send"
 #define REASON_DUPLICATE "duplicate"
+#define REASON_UNWANTED "not_planned"
 
 enum { MARGIN_REQUESTS = 2, MAX_MARGIN_PART = 10 };
 
-enum finding { FIND_FIT, FIND_OLD, FIND_DUPLICATE, FIND_LATE, FIND_NAME };
+enum finding { FIND_FIT, FIND_OLD, FIND_DUPLICATE, FIND_LATE, FIND_NAME, FIND_UNWANTED };
 
 /* Samples from before are too old when they arrive. */
 static int64_t age_limit_ms(const struct sender *s)
@@ -37,7 +38,7 @@ bool precheck_finds_old(const struct sender *s, const struct work *w)
  * store has of its series is not the work's own. (Of what was redelivered the store says more.) */
 static bool is_suspect(struct sender *s, const struct piece *p, int64_t limit_ms, bool in_order)
 {
-    return p->scrape->min_ms < limit_ms ||
+    return p->scrape->min_ms < limit_ms || p->scrape->shape->n_unwanted > 0 ||
            (s->o.check_names && p->scrape->shape->n_bad_names > 0) ||
            (in_order && !p->scrape->redelivered && newest_is_behind(&s->newest, p->scrape));
 }
@@ -47,6 +48,9 @@ static enum finding judge(struct sender *s, const struct scrape *scrape, uint32_
 {
     const struct wire_series *series = &scrape->shape->series[point];
     int64_t t_ms = scrape_time_ms(scrape, point);
+    if (series->unwanted) {
+        return FIND_UNWANTED;
+    }
     if (series->delta) {
         return FIND_FIT; /* never sent, counted elsewhere */
     }
@@ -58,7 +62,7 @@ static enum finding judge(struct sender *s, const struct scrape *scrape, uint32_
     }
     bool known = in_order && !scrape->redelivered;
     int64_t newest_ms = known ? newest_of(&s->newest, series->id) : INT64_MIN;
-    if (t_ms == newest_ms) {
+    if (known && newest_has(&s->newest, series->id, t_ms)) {
         return FIND_DUPLICATE;
     }
     bool late = s->o.out_of_order_ms > 0 && newest_ms != INT64_MIN &&
@@ -95,8 +99,8 @@ static bool drop(struct sender *s, const struct piece *p, enum finding finding, 
             s, p, refusal_reason(REFUSAL_OWN),
             "not sent: the name of the metric or of a label is not one of Prometheus's", e);
     }
-    if (finding == FIND_DUPLICATE) {
-        settle_skipped(s, p, REASON_DUPLICATE);
+    if (finding == FIND_DUPLICATE || finding == FIND_UNWANTED) {
+        settle_skipped(s, p, finding == FIND_DUPLICATE ? REASON_DUPLICATE : REASON_UNWANTED);
         return true;
     }
     return settle_dead(s, p, refusal_reason(REFUSAL_OLD),
@@ -109,7 +113,8 @@ static bool drop(struct sender *s, const struct piece *p, enum finding finding, 
 static bool sift(struct sender *s, const struct piece *p, bool in_order, int64_t limit_ms,
                  int64_t now_ms, struct work *made, struct err *e)
 {
-    if (p->scrape->max_ms < limit_ms && p->scrape->shape->n_delta == 0) {
+    const struct wire_shape *shape = p->scrape->shape;
+    if (p->scrape->max_ms < limit_ms && shape->n_delta == 0 && shape->n_unwanted == 0) {
         return skip_old(s, p, now_ms, e);
     }
     struct piece run = *p;

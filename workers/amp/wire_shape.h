@@ -21,6 +21,7 @@ struct wire_series {
     uint8_t kind;  /* enum series_kind */
     bool delta;    /* not for a store: skipped */
     bool bad_name; /* the metric's or a label's, by Prometheus's classic rules */
+    bool unwanted; /* of another metric than a replay is for; the caller's to set */
 };
 
 /* The cells of one tenant that each scrape touches. */
@@ -41,6 +42,7 @@ struct wire_shape {
     uint32_t n_classic;
     uint32_t n_delta;
     uint32_t n_bad_names;
+    uint32_t n_unwanted;
     uint32_t n_wire; /* samples on the wire: a classic histogram is several */
     bool known;      /* all its series have been taken by the store before */
     struct wire_series *series;

@@ -5,13 +5,15 @@
  *
  * And a tool for such files: sluice-parquet inspect|verify FILE|s3://… */
 #include "base/hash.h"
+#include "replay.h"
 #include "run/log.h"
 #include "run/program.h"
 #include "stage/kafka_client.h"
 #include "tool.h"
 #include "worker.h"
 
-static const struct config_key keys[] = {PARQUET_CONFIG(CONFIG_ROW) STAGE_CONFIG(CONFIG_ROW)};
+static const struct config_key keys[] = {
+    PARQUET_CONFIG(CONFIG_ROW) STAGE_CONFIG(CONFIG_ROW) REPLAY_CONFIG(CONFIG_ROW)};
 
 static int run(const struct config *config, struct metrics *metrics)
 {
@@ -38,6 +40,13 @@ int main(int argc, char **argv)
         .n_keys = sizeof keys / sizeof keys[0],
         .check = worker_check,
     };
-    return tool_is_asked(argc, argv) ? tool_main(argc, argv)
-                                     : program_main(&program, argc, argv, run);
+    const struct replay_command replay = {.program = &program,
+                                          .stage = "parquet",
+                                          .plan = parquet_replay_plan,
+                                          .apply = parquet_replay_apply};
+    if (tool_is_asked(argc, argv)) {
+        return tool_main(argc, argv);
+    }
+    return replay_is_asked(argc, argv) ? replay_main(&replay, argc, argv)
+                                       : program_main(&program, argc, argv, run);
 }

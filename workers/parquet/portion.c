@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "run/log.h"
+#include "stage/topics.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 enum { IDLE_MS = 1000, METADATA_MAX_BYTES = 4000 };
@@ -44,18 +44,6 @@ static void stop(struct portion *p, struct stage *s, enum stop_reason reason, co
 }
 
 /* --- begin --- */
-
-/* As Kafka's tools show it: base64 for URLs, without padding. */
-static void print_topic_id(const uint8_t id[16], char out[INTENT_MAX_TOPIC_ID])
-{
-    unsigned char text[32];
-    (void)EVP_EncodeBlock(text, id, 16);
-    size_t n = 0;
-    for (; n < 22; n++) {
-        out[n] = (char)(text[n] == '+' ? '-' : text[n] == '/' ? '_' : text[n]);
-    }
-    out[n] = '\0';
-}
 
 static bool begin_at_intent(struct portion *p, struct stage *s, int64_t committed,
                             struct slice metadata)
@@ -106,7 +94,7 @@ bool portion_new(const struct portion_options *o, struct stage *s, struct partit
     while (metadata.len > 0 && metadata.ptr[metadata.len - 1] == '\0') {
         metadata.len--; /* some clients commit the end of a C string, too */
     }
-    print_topic_id(partition->topic_id, p->topic_id);
+    topic_id_text(partition->topic_id, p->topic_id);
     *out = p;
     if (committed < 0) {
         return begin_without_offset(p, s, e);
@@ -169,12 +157,6 @@ static void note_rows(struct portion *p, const struct record *r, uint64_t n_rows
     p->sum_ts_ms += (double)r->timestamp_ms * (double)n_rows;
 }
 
-static bool record_take(struct portion *p, int64_t offset, struct record_rows rows, struct err *e)
-{
-    return rows.batch != NULL ? range_add(p->range, rows.batch, offset, e)
-                              : range_add_rollup(p->range, rows.rollup, offset, e);
-}
-
 bool portion_take(struct portion *p, const struct record *r, struct record_rows rows, struct err *e)
 {
     bool any = rows.batch != NULL || rows.rollup != NULL;
@@ -182,11 +164,13 @@ bool portion_take(struct portion *p, const struct record *r, struct record_rows 
         return err_set(e, ERR_WAIT, "a range is being stored");
     }
     if (any && p->range == NULL && !open_range(p, e)) {
-        e->kind = e->kind == ERR_RETRY ? ERR_WAIT : ERR_FATAL;
+        /* The options were good at the start: then it is the scratch directory that went. */
+        p->scratch_full = e->kind == ERR_CONFIG;
+        e->kind = e->kind == ERR_RETRY || e->kind == ERR_CONFIG ? ERR_WAIT : ERR_FATAL;
         return false;
     }
     uint64_t before = p->range == NULL ? 0 : range_n_rows(p->range);
-    if (any && !record_take(p, r->offset, rows, e)) {
+    if (any && !decoded_add(p->range, &rows, r->offset, e)) {
         p->scratch_full = e->kind == ERR_RETRY;
         e->kind = e->kind == ERR_RETRY ? ERR_WAIT : e->kind;
         return false;
@@ -200,18 +184,25 @@ bool portion_take(struct portion *p, const struct record *r, struct record_rows 
 
 /* --- the protocol's moves --- */
 
+bool portion_is_full(const struct portion_options *o, const struct range *r, bool has_samples,
+                     int64_t age_ms)
+{
+    int64_t max_age_ms = has_samples ? o->raw_max_age_ms : o->rollup_max_age_ms;
+    return range_n_bytes(r) >= o->max_bytes || range_n_rows(r) >= o->max_rows ||
+           age_ms >= max_age_ms;
+}
+
 static bool is_due(const struct portion *p)
 {
-    const struct portion_options *o = p->options;
     if (p->range == NULL || p->opened_mono_ms == 0) {
         return false;
     }
-    int64_t max_age_ms = p->has_samples ? o->raw_max_age_ms : o->rollup_max_age_ms;
     /* By log time, so that a backlog is cut as it would have been; by our own clock where the log
      * stands still. */
-    return range_n_bytes(p->range) >= o->max_bytes || p->log.n_rows >= o->max_rows ||
-           p->last_ts_ms - p->first_ts_ms >= max_age_ms ||
-           clock_mono_ms() - p->opened_mono_ms >= max_age_ms;
+    int64_t by_log_ms = p->last_ts_ms - p->first_ts_ms;
+    int64_t by_clock_ms = clock_mono_ms() - p->opened_mono_ms;
+    return portion_is_full(p->options, p->range, p->has_samples,
+                           by_log_ms > by_clock_ms ? by_log_ms : by_clock_ms);
 }
 
 static bool store(struct portion *p, struct err *e)

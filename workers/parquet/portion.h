@@ -3,7 +3,8 @@
 #pragma once
 
 #include "base/arena.h"
-#include "intent.h"
+#include "decoded.h"
+#include "ledger/intent.h"
 #include "layout.h"
 #include "range.h"
 #include "run/metrics.h"
@@ -67,11 +68,6 @@ bool portion_new(const struct portion_options *o, struct stage *s, struct partit
                  int64_t committed, struct slice metadata, struct portion **out,
                  struct err *e) MUST_CHECK;
 void portion_free(struct portion *p);
-/* What a record has of rows: one of the two, or none. */
-struct record_rows {
-    const struct batch *batch;
-    const struct rollup *rollup;
-};
 /* ERR_WAIT: not now. */
 bool portion_take(struct portion *p, const struct record *r, struct record_rows rows,
                   struct err *e) MUST_CHECK;
@@ -80,4 +76,7 @@ bool portion_turn(struct portion *p, struct stage *s, bool is_ending, struct err
 bool portion_committed(struct portion *p, struct stage *s, struct err *e) MUST_CHECK;
 /* Between an intent and its end? */
 bool portion_is_busy(const struct portion *p);
+/* Is a range of so many rows and of such an age a file's? */
+bool portion_is_full(const struct portion_options *o, const struct range *r, bool has_samples,
+                     int64_t age_ms);
 void portion_status(const struct portion *p, struct upload_status *out);

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "aws/s3.h"
-#include "intent.h"
+#include "ledger/intent.h"
 #include "range.h"
 
 struct uploader;
@@ -57,7 +57,8 @@ enum upload_state {
 struct upload_counts {
     size_t n_stored;
     size_t n_existed;
-    uint64_t n_rows;
+    uint64_t n_rows; /* of both */
+    uint64_t n_rows_existed;
     uint64_t n_bytes;
 };
 
@@ -74,5 +75,5 @@ struct upload_status {
 };
 
 void upload_status(struct upload *j, struct upload_status *out);
-/* Ends the caller's interest; a job that runs is given up at its next step. NULL is fine. */
+/* Ends the caller's interest; a job that a thread has is given up at its next step. NULL is fine. */
 void upload_release(struct upload *j);

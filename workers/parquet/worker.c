@@ -27,6 +27,7 @@ struct worker {
     struct metrics *metrics;
     struct credentials *credentials;
     struct uploader *uploader;
+    struct s3_options s3;
     struct arena arena; /* of one record */
     int wake_fd;
     char region[REGION_MAX_CHARS + 1];
@@ -75,26 +76,6 @@ static void reject(struct worker *w, const struct record *r, const struct err *w
                         LOG_STR("error", why->text)));
 }
 
-struct decoded {
-    struct batch batch;
-    struct rollup rollup;
-};
-
-/* Heartbeats have none, and amend records without amends. */
-static bool rows_decode(struct worker *w, struct slice bytes, struct decoded *d,
-                        struct record_rows *rows, struct err *e)
-{
-    if (rollup_is(bytes)) {
-        bool ok = rollup_decode(bytes, &w->arena, &d->rollup, e);
-        bool any = ok && d->rollup.kind != ROLLUP_HEARTBEAT;
-        rows->rollup = any ? &d->rollup : NULL;
-        return ok;
-    }
-    bool ok = batch_decode(bytes, &batch_default_caps, &w->arena, &d->batch, e);
-    rows->batch = ok && d->batch.shape.len > 0 ? &d->batch : NULL;
-    return ok;
-}
-
 static bool worker_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                         struct outbox *out, struct err *e)
 {
@@ -105,7 +86,7 @@ static bool worker_step(void *ctx, struct stage *s, const struct record *in, int
     (void)now_ms;
     (void)out;
     arena_reset(&w->arena);
-    bool ok = in->value.ptr == NULL || rows_decode(w, in->value, &d, &rows, e);
+    bool ok = in->value.ptr == NULL || decoded_rows(in->value, &w->arena, &d, &rows, e);
     ok = ok && portion_take(p, in, rows, e);
     if (!ok && e->kind == ERR_BAD_INPUT) {
         struct err why = *e;
@@ -332,6 +313,7 @@ static bool open_uploader(struct worker *w, const struct config *c, struct err *
         .max_answer_bytes = MAX_ANSWER_BYTES,
         .credentials = w->credentials,
     };
+    w->s3 = o.s3;
     return uploader_open(&o, &w->uploader, e);
 }
 
@@ -374,6 +356,16 @@ bool worker_new(const struct config *c, struct metrics *m, struct worker **out, 
     set_portion_options(w, c);
     *out = w;
     return true;
+}
+
+const struct portion_options *worker_portions(const struct worker *w)
+{
+    return &w->portions_have;
+}
+
+bool worker_s3(const struct worker *w, struct s3 **out, struct err *e)
+{
+    return s3_open(&w->s3, out, e);
 }
 
 void worker_free(struct worker *w)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "layout.h"
+#include "portion.h"
 #include "stage/stage.h"
 #include "stage/stage_config.h"
 
@@ -65,3 +66,7 @@ bool worker_check(const struct config *c, struct err *e);
 bool worker_new(const struct config *c, struct metrics *m, struct worker **out,
                 struct err *e) MUST_CHECK;
 void worker_free(struct worker *w);
+/* What it would write ranges with, and a connection to its bucket, of the caller's own: for replays
+ * (replay.h), which then write what it would have written. Both live no longer than the worker. */
+const struct portion_options *worker_portions(const struct worker *w);
+bool worker_s3(const struct worker *w, struct s3 **out, struct err *e) MUST_CHECK;

@@ -17,12 +17,15 @@ struct letter {
     int32_t index;
     uint64_t n_samples;
     uint64_t n_points;
+    uint64_t n_suppressed;
     const struct dead_letter_point *points;
 };
 
-static void letter_encode(const struct letter_origin *o, const struct letter *l, struct buf *b)
+static void letter_encode(const struct letter_origin *o, const struct letter *l,
+                          const struct letter_target *t, struct buf *b)
 {
     const struct culprit *culprit = l->culprit;
+    bool is_masked = culprit != NULL && culprit->is_masked;
     const struct dead_letter letter = {
         .tenant = o->tenant_name,
         .stage = "validate",
@@ -38,9 +41,11 @@ static void letter_encode(const struct letter_origin *o, const struct letter *l,
         .n_points = (uint32_t)l->n_points,
         .points = l->points,
         .label = culprit == NULL ? SLICE_NONE : culprit->label,
-        .masked_value = culprit != NULL && culprit->is_masked ? slice_of(culprit->mask, MASK_BYTES)
-                                                              : SLICE_NONE,
+        .masked_value = is_masked ? slice_of(culprit->mask, MASK_BYTES) : SLICE_NONE,
         .text = l->text,
+        .mask_key = is_masked ? t->mask_key : SLICE_NONE,
+        .policy_version = t->policy_version,
+        .n_suppressed = l->n_suppressed,
     };
     dead_letter_encode(&letter, b);
 }
@@ -56,7 +61,7 @@ static bool letter_put(const struct letter_origin *o, const struct letter *l,
 {
     struct buf b;
     buf_init(&b, LETTER_BYTES);
-    letter_encode(o, l, &b);
+    letter_encode(o, l, t, &b);
     const struct outgoing r = {.output = t->output,
                                .partition = -1,
                                .key = o->tenant_name.len > 0 ? o->tenant_name : SLICE_NONE,
@@ -105,14 +110,14 @@ static bool reject_put(struct arena *a, const struct reject *reject, const struc
     if (!reason_info(reject->reason)->redrivable) {
         return true;
     }
-    uint64_t granted = 0;
-    if (!caps_take(t->caps, c->label, reject->reason, o->received_ms, reject->n_samples, &granted,
+    struct cap_grant grant;
+    if (!caps_take(t->caps, c->label, reject->reason, o->received_ms, reject->n_samples, &grant,
                    e) ||
         !count(t->out, tenant_cell(t->metrics, c, c->suppressed, M_DLQ_SUPPRESSED, reject->reason),
-               reject->n_samples - granted, e)) {
+               reject->n_samples - grant.n, e)) {
         return false;
     }
-    if (granted == 0) {
+    if (grant.n == 0) {
         return true;
     }
     char text[TEXT_BYTES];
@@ -123,7 +128,8 @@ static bool reject_put(struct arena *a, const struct reject *reject, const struc
         .culprit = reject->culprit,
         .index = (*n_letters)++,
         .n_samples = reject->n_samples,
-        .n_points = granted < reject->n_points ? granted : reject->n_points,
+        .n_points = grant.n < reject->n_points ? grant.n : reject->n_points,
+        .n_suppressed = grant.n_suppressed,
     };
     l.points = points_of(a, reject, l.n_points);
     if (l.points == NULL) {
@@ -156,16 +162,17 @@ bool reject_record(const struct letter_origin *o, enum reason reason, const char
     if (!reason_info(reason)->redrivable) {
         return true;
     }
-    uint64_t granted = 0;
-    if (!caps_take(t->caps, c->label, reason, o->received_ms, 1, &granted, e)) {
+    struct cap_grant grant;
+    if (!caps_take(t->caps, c->label, reason, o->received_ms, 1, &grant, e)) {
         return false;
     }
-    if (granted == 0) {
+    if (grant.n == 0) {
         return true;
     }
     char text[TEXT_BYTES];
     (void)snprintf(text, sizeof text, "%s%s%s", detail == NULL ? "" : detail,
                    detail == NULL ? "" : " | ", reason_info(reason)->help);
-    const struct letter l = {.reason = reason, .text = slice_str(text)};
+    const struct letter l = {
+        .reason = reason, .text = slice_str(text), .n_suppressed = grant.n_suppressed};
     return letter_put(o, &l, t, e);
 }

@@ -23,6 +23,8 @@ struct letter_target {
     struct caps *caps; /* the ingest partition's */
     struct outbox *out;
     int output;
+    struct slice mask_key;       /* its id */
+    struct slice policy_version;
 };
 
 /* Letters and counts of all rejects into the outbox. */

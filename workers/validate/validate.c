@@ -5,7 +5,7 @@
 
 #include "edge/pass.h"
 #include "forward.h"
-#include "ingest.h"
+#include "stage/ingest.h"
 #include "switches.h"
 #include "wire/inflate.h"
 
@@ -20,11 +20,13 @@ struct validate {
     struct validate_options options;
     struct metrics *metrics;
     struct policy_file file;
+    struct mask_source mask;
     struct policy *policy;
     struct tenants tenants;
     struct tenant_cells *cells; /* owned, by tenant */
     struct series_cache series;
     struct plan_cache plans;
+    struct skeletons skeletons;
     struct groups groups;
     struct rejects rejects;
     struct forward forward;
@@ -41,6 +43,7 @@ static void caches_clear(struct validate *v)
 {
     series_cache_clear(&v->series);
     plan_cache_clear(&v->plans);
+    skeletons_clear(&v->skeletons);
 }
 
 static void version_show(struct validate *v, double on)
@@ -77,6 +80,7 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
     v->clamped = metrics_cell(m, M_CLAMPED, NULL);
     series_cache_init(&v->series, o->cache_bytes / 4 * 3);
     plan_cache_init(&v->plans, o->cache_bytes / 4);
+    skeletons_init(&v->skeletons, o->cache_bytes / 8);
     groups_init(&v->groups, RECORD_BYTES);
     rejects_init(&v->rejects, RECORD_BYTES, (uint32_t)o->dlq_samples_per_minute);
     forward_init(&v->forward, o->cache_bytes / 8);
@@ -88,7 +92,8 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
         validate_free(v);
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    if (!policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
+    if (!mask_source_open(&v->mask, o->mask_key_file, o->mask_key, e) ||
+        !policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
         !tenants_open(v->policy, m, &v->tenants, &v->cells, e)) {
         validate_free(v);
         return false;
@@ -105,6 +110,7 @@ void validate_free(struct validate *v)
     }
     series_cache_fini(&v->series);
     plan_cache_fini(&v->plans);
+    skeletons_fini(&v->skeletons);
     groups_fini(&v->groups);
     rejects_fini(&v->rejects);
     forward_fini(&v->forward);
@@ -115,6 +121,7 @@ void validate_free(struct validate *v)
     arena_fini(&v->name_arena);
     tenants_close(&v->tenants, v->cells);
     policy_free(v->policy);
+    mask_source_fini(&v->mask);
     free(v);
 }
 
@@ -146,6 +153,22 @@ enum policy_change validate_reload(struct validate *v, struct err *e)
     return POLICY_NEW;
 }
 
+enum mask_change validate_reload_mask(struct validate *v, struct err *e)
+{
+    enum mask_change change = mask_source_poll(&v->mask, e);
+    if (change == MASK_REFUSED) {
+        cell_add(metrics_cell(v->metrics, M_MASK_ERRORS, NULL), 1);
+    } else if (change == MASK_NEW) {
+        caches_clear(v); /* they hold masks */
+    }
+    return change;
+}
+
+const char *validate_mask_key_id(const struct validate *v)
+{
+    return v->mask.id;
+}
+
 const char *validate_policy_version(const struct validate *v)
 {
     return v->policy->version;
@@ -161,10 +184,13 @@ void validate_export(struct validate *v)
 {
     show(v, M_SERIES_CACHE, "hit", v->series.n_hits);
     show(v, M_SERIES_CACHE, "miss", v->series.n_misses);
+    show(v, M_SKELETONS, "hit", v->skeletons.n_hits);
+    show(v, M_SKELETONS, "miss", v->skeletons.n_misses);
     show(v, M_SHAPE_CACHE, "hit", v->plans.n_hits);
     show(v, M_SHAPE_CACHE, "miss", v->plans.n_misses);
     cell_set(metrics_cell(v->metrics, M_SHAPE_CACHE_BYTES, NULL),
-             (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series)));
+             (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series) +
+                      skeletons_bytes(&v->skeletons)));
 }
 
 bool validate_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed,
@@ -245,10 +271,11 @@ static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
         .tenant = o->tenant,
         .min_ms = o->received_ms - rules->max_age_ms,
         .max_ms = o->received_ms + rules->max_future_ms,
-        .mask_key = v->options.mask_key,
+        .mask_key = buf_slice(&v->mask.key),
         .series = &v->series,
         .groups = &v->groups,
         .rejects = &v->rejects,
+        .skeletons = &v->skeletons,
         .walk_arena = &v->walk_arena,
         .judge_arena = &v->judge_arena,
     };
@@ -374,7 +401,14 @@ static bool origin_of(struct validate *v, const struct record *in, const struct 
 static struct letter_target letters_of(const struct validate *v, const struct record *in,
                                        struct outbox *out)
 {
-    return (struct letter_target){v->metrics, in->partition->state, out, OUTPUT_DLQ};
+    return (struct letter_target){
+        .metrics = v->metrics,
+        .caps = in->partition->state,
+        .out = out,
+        .output = OUTPUT_DLQ,
+        .mask_key = slice_str(v->mask.id),
+        .policy_version = slice_str(v->policy->version),
+    };
 }
 
 bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,

@@ -1,4 +1,4 @@
-#include "ingest.h"
+#include "stage/ingest.h"
 
 #include "batch_avsc.h"
 #include "wire/media_type.h"

@@ -1,4 +1,4 @@
-#include "intent.h"
+#include "ledger/intent.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -124,7 +124,7 @@ enum intent_action intent_next(struct intent_log *l, bool due, bool idle)
         }
         return INTENT_NOTHING;
     case INTENT_REDO:
-        if (l->position <= l->last) {
+        if (l->position <= l->last && l->n_rows <= l->n_expected) {
             return INTENT_NOTHING;
         }
         l->phase = l->n_rows == l->n_expected ? INTENT_WRITE : INTENT_STOPPED;

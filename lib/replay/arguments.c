@@ -1,0 +1,253 @@
+#include "replay/arguments.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEFAULT_MAX_REFUSED = 100, MAX_PARTITION = 100000 };
+
+static bool number_read(const char *option, const char *text, int64_t *out, struct err *e)
+{
+    char *end = NULL;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || n < 0) {
+        return err_set(e, ERR_CONFIG, "%s %.40s: no whole number from 0 on", option, text);
+    }
+    *out = n;
+    return true;
+}
+
+/* The next "3" or "3-5" of the list; *text moves behind it. False: it is none. */
+static bool span_read(const char **text, long *first, long *last)
+{
+    char *end = NULL;
+    if (!isdigit((unsigned char)**text)) {
+        return false;
+    }
+    *first = *last = strtol(*text, &end, 10);
+    if (*end == '-' && isdigit((unsigned char)end[1])) {
+        *last = strtol(end + 1, &end, 10);
+    }
+    bool ok = *first <= *last && *last <= MAX_PARTITION && (*end == '\0' || (*end == ',' && end[1] != '\0'));
+    *text = *end == ',' ? end + 1 : end;
+    return ok;
+}
+
+static bool partitions_check(const char *text, struct err *e)
+{
+    const char *at = text;
+    long first;
+    long last;
+    do {
+        if (!span_read(&at, &first, &last)) {
+            return err_set(e, ERR_CONFIG, "--partitions %.60s: neither a list (0,3) nor a range (3-5)",
+                           text);
+        }
+    } while (*at != '\0');
+    return true;
+}
+
+bool replay_partition_wanted(const char *partitions, int32_t partition)
+{
+    long first;
+    long last;
+    const char *at = partitions;
+    while (*at != '\0' && span_read(&at, &first, &last)) {
+        if (partition >= first && partition <= last) {
+            return true;
+        }
+    }
+    return partitions[0] == '\0';
+}
+
+int64_t replay_partition_highest(const char *partitions)
+{
+    long first;
+    long last;
+    int64_t highest = -1;
+    const char *at = partitions;
+    while (*at != '\0' && span_read(&at, &first, &last)) {
+        highest = last > highest ? last : highest;
+    }
+    return highest;
+}
+
+struct option {
+    const char *name;
+    const char **text; /* one of the three */
+    int64_t *number;
+    bool *flag;
+};
+
+static const struct option *option_find(const struct option *options, const char *name)
+{
+    for (; options->name != NULL; options++) {
+        if (strcmp(options->name, name) == 0) {
+            return options;
+        }
+    }
+    return NULL;
+}
+
+/* How many words it took; -1: e is set. */
+static int option_take(const struct option *o, int argc, char **argv, struct err *e)
+{
+    if (o->flag != NULL) {
+        *o->flag = true;
+        return 1;
+    }
+    if (argc < 2) {
+        (void)err_set(e, ERR_CONFIG, "%s needs a value", o->name);
+        return -1;
+    }
+    if (o->text != NULL) {
+        *o->text = argv[1];
+        return 2;
+    }
+    return number_read(o->name, argv[1], o->number, e) ? 2 : -1;
+}
+
+static bool words_read(struct replay_arguments *a, int argc, char **argv, struct err *e)
+{
+    const struct option options[] = {
+        {"--stage", &a->stage, NULL, NULL},       {"--topic", &a->topic, NULL, NULL},
+        {"--from", &a->from, NULL, NULL},         {"--to", &a->to, NULL, NULL},
+        {"--tenant", &a->tenant, NULL, NULL},     {"--metric", &a->metric, NULL, NULL},
+        {"--out", &a->out, NULL, NULL},           {"--partitions", &a->partitions, NULL, NULL},
+        {"--rate", NULL, &a->rate, NULL},         {"--max-refused", NULL, &a->max_refused, NULL},
+        {"--json", NULL, NULL, &a->as_json},      {"--abandon", NULL, NULL, &a->abandon},
+        {"--help", NULL, NULL, &a->help},         {NULL, NULL, NULL, NULL},
+    };
+    for (int i = 1; i < argc;) {
+        const struct option *o = option_find(options, argv[i]);
+        if (o != NULL) {
+            int n = option_take(o, argc - i, argv + i, e);
+            if (n < 0) {
+                return false;
+            }
+            i += n;
+        } else if (a->verb == REPLAY_APPLY && argv[i][0] != '-' && a->plan[0] == '\0') {
+            a->plan = argv[i++];
+        } else {
+            bool has_value = (strcmp(argv[i], "--set") == 0 || strcmp(argv[i], "--config") == 0) && i + 1 < argc;
+            a->rest[a->n_rest++] = argv[i++];
+            if (has_value) {
+                a->rest[a->n_rest++] = argv[i++];
+            }
+        }
+    }
+    return true;
+}
+
+bool replay_arguments_read(enum replay_verb verb, int argc, char **argv,
+                           struct replay_arguments *out, struct err *e)
+{
+    *out = (struct replay_arguments){.verb = verb,
+                                     .stage = "",
+                                     .topic = "",
+                                     .from = "",
+                                     .to = "end",
+                                     .partitions = "",
+                                     .tenant = "",
+                                     .metric = "",
+                                     .out = "",
+                                     .plan = "",
+                                     .max_refused = DEFAULT_MAX_REFUSED};
+    out->rest = calloc((size_t)argc + 1, sizeof *out->rest);
+    if (out->rest == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    out->rest[out->n_rest++] = argv[0];
+    bool ok = words_read(out, argc, argv, e) &&
+              (out->partitions[0] == '\0' || partitions_check(out->partitions, e));
+    if (!ok) {
+        replay_arguments_fini(out);
+    }
+    return ok;
+}
+
+void replay_arguments_fini(struct replay_arguments *a)
+{
+    free(a->rest);
+    a->rest = NULL;
+}
+
+/* --- times --- */
+
+static int64_t unit_ms(char unit)
+{
+    return unit == 's' ? 1000 : unit == 'm' ? 60000 : unit == 'h' ? 3600000 : unit == 'd' ? 86400000 : 0;
+}
+
+/* "Z", "+02:00": how much later than UTC the clock shows. */
+static bool zone_read(const char *text, int64_t *ahead_ms)
+{
+    int hours;
+    int minutes;
+    int n = 0;
+    *ahead_ms = 0;
+    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0) {
+        return true;
+    }
+    if ((text[0] != '+' && text[0] != '-') || sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 ||
+        text[1 + n] != '\0') {
+        return false;
+    }
+    *ahead_ms = (text[0] == '-' ? -1 : 1) * (hours * INT64_C(3600000) + minutes * INT64_C(60000));
+    return true;
+}
+
+static bool date_read(const char *text, int64_t *ms)
+{
+    struct tm tm = {0};
+    int64_t ahead_ms;
+    int64_t part_ms = 0;
+    const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (at == NULL) {
+        return false;
+    }
+    if (*at == '.') {
+        int64_t digit_ms = 100;
+        for (at++; isdigit((unsigned char)*at); at++, digit_ms /= 10) {
+            part_ms += (*at - '0') * digit_ms;
+        }
+    }
+    if (!zone_read(at, &ahead_ms)) {
+        return false;
+    }
+    *ms = (int64_t)timegm(&tm) * 1000 + part_ms - ahead_ms;
+    return *ms >= 0;
+}
+
+bool replay_mark_read(const char *option, const char *text, int64_t now_ms, struct replay_mark *out,
+                      struct err *e)
+{
+    char *end = NULL;
+    if (strcmp(text, "earliest") == 0 || strcmp(text, "end") == 0) {
+        *out = (struct replay_mark){text[1] == 'a' ? MARK_EARLIEST : MARK_END, 0};
+        return true;
+    }
+    if (date_read(text, &out->value)) {
+        out->kind = MARK_TIME;
+        return true;
+    }
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    bool is_number = errno == 0 && end != text;
+    if (is_number && n >= 0 && *end == '\0') {
+        *out = (struct replay_mark){MARK_OFFSET, n};
+        return true;
+    }
+    if (is_number && n <= 0 && n > -1000000 && unit_ms(*end) > 0 && end[1] == '\0') {
+        *out = (struct replay_mark){MARK_TIME, now_ms + n * unit_ms(*end)};
+        return true;
+    }
+    return err_set(e, ERR_CONFIG,
+                   "%s %.40s: no offset, no time (2026-11-27T10:00:00Z, or -30m with s, m, h, d), "
+                   "and neither earliest nor end",
+                   option, text);
+}

@@ -1,0 +1,128 @@
+"""apply under kill -9: killed at any instant and called again, a replay has the effect of one that was left alone. Objects
+byte for byte, the store's contents sample for sample, and the report's sums. A fault of the test build, which notes a piece
+before it is done, must show.
+
+REPLAY_KILLS (10) and REPLAY_SEED for soak."""
+import os
+import random
+import subprocess
+import time
+
+import pytest
+
+from deploy.local.workers import ENVIRONMENTS
+from tests.flow.amp_setting import NOTHING, PARTITIONS as AMP_PARTITIONS, Setting, differences, expected, got, now_ms
+from tests.flow.replay_tool import Operator, adds_up
+from tests.flow.stack import StackUnderTest
+from tests.flow.test_parquet import Site, wait_empty
+from tests.flow.test_replay_amp import MINUTE_MS, SERVERS, deliver, put
+from tests.receiver.client import Receiver
+
+KILLS = int(os.environ.get("REPLAY_KILLS", "10"))
+SEED = int(os.environ.get("REPLAY_SEED", "5"))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    # An apply that is killed in the middle of a note leaves a transaction open, which the next has to wait for.
+    stack = StackUnderTest(tmp_path_factory.mktemp("replay"))
+    stack.kafka.start()
+    stack.create_topic("sluice.replay", 1, cleanup_policy="compact")
+    yield stack
+    stack.stop()
+
+
+def apply_with_kills(operator, plan, n_there, n_all, **keys):
+    """Kills apply KILLS times, each a random while after its start; the last one runs to its end. n_there: how much the sink
+    has; some kills must leave a part."""
+    rng, parts = random.Random(SEED), []
+    for _ in range(KILLS):
+        process = operator.start("apply", str(plan), "--json", **keys)
+        try:
+            process.wait(rng.uniform(0.02, 1.2))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+        parts.append(n_there())
+    assert any(0 < n < n_all for n in parts), parts
+    return parts, operator.apply(plan, **keys)
+
+
+def store(site):
+    """Many small ranges, by a worker that has ended."""
+    site.send(150)
+    worker = site.start(file_max_rows=60, raw_max_age_ms=500)
+    site.wait_stored()
+    worker.stop()
+    wait_empty(site)
+    return Operator(site.stack.places, worker.config_path, "parquet", site.topic, ENVIRONMENTS["parquet"])
+
+
+def test_into_parquet(shared, tmp_path, say):
+    site = Site(shared, 1)
+    operator, plan = store(site), tmp_path / "plan.json"
+    before = {key: site.bucket.read(key) for key in site.bucket.keys()}
+    for key in before:
+        site.bucket.boto.delete_object(Bucket=site.bucket.name, Key=key)
+    report = operator.plan(plan, "--rate", "2000").json
+    parts, told = apply_with_kills(operator, plan, lambda: len(site.bucket.keys()), len(before))
+    applied = adds_up(told)
+    say(f"objects after each kill: {parts} of {len(before)}, {report['pieces']} pieces; {applied}")
+    assert applied["refused"] == 0 and applied["samples"] == report["to_do"]
+    assert {key: site.bucket.read(key) for key in site.bucket.keys()} == before
+    assert site.audit().problems == []
+
+
+def amp_site(shared, receiver, name):
+    setting = Setting.__new__(Setting)
+    setting.stack, setting.receiver, setting.producer, setting.n_samples = shared, receiver, shared.producer(), 0
+    for topic, n in ((f"series-{name}", AMP_PARTITIONS), ("metrics.dlq", 1), ("sluice.gaps", 1)):
+        if topic not in shared.admin.list_topics(timeout=10).topics:
+            shared.create_topic(topic, n)
+    return setting, f"series-{name}", f"amp-{name}"
+
+
+def skipped_by_amp(shared, receiver, name, build=None):
+    """A topic of which the live amp has skipped all."""
+    setting, topic, group = amp_site(shared, receiver, name)
+    times = [now_ms() - 5 * MINUTE_MS + i * 1000 for i in range(100)]
+    put(setting, topic, times)
+    amp = deliver(setting, topic, group, max_sample_age_ms=1)
+    amp.stop()
+    operator = Operator(shared.places, amp.config_path, "amp", topic, build=build)
+    return operator, times
+
+
+KEYS = {"max_sample_age_ms": 60 * MINUTE_MS}
+
+
+def test_into_the_store(shared, tmp_path, say):
+    with Receiver(keep_histograms=True, rules={"out_of_order_ms": 10 * MINUTE_MS}) as receiver:
+        operator, times = skipped_by_amp(shared, receiver, "kills")
+        plan = tmp_path / "plan.json"
+        report = operator.plan(plan, "--rate", "3000", **KEYS).json
+        receiver.set_plan([{"skip": 3, "times": 2, "status": 500, "store": True, "body": "lost answer"}])
+        parts, told = apply_with_kills(operator, plan, lambda: sum(map(len, got(receiver).values())), report["to_do"], **KEYS)
+        applied = adds_up(told)
+        say(f"samples after each kill: {parts}, {report['pieces']} pieces; {applied}")
+        assert applied["done"] == applied["samples"] == report["to_do"], applied
+        assert differences(expected(SERVERS, times), got(receiver)) == NOTHING
+        assert not any(receiver.stats()["refused"].values())
+
+
+def test_a_note_before_the_piece_is_found_out(shared, tmp_path):
+    """The control: with that fault a kill loses a piece, and the comparison sees it."""
+    with Receiver(keep_histograms=True, rules={"out_of_order_ms": 10 * MINUTE_MS}) as receiver:
+        operator, times = skipped_by_amp(shared, receiver, "control", build="faults")
+        plan = tmp_path / "plan.json"
+        operator.plan(plan, "--rate", "4000", **KEYS)
+        receiver.set_plan([{"skip": 1, "times": 1000, "action": "hang", "hang_ms": 60_000}])
+        process = operator.start("apply", str(plan), "--json", fault__replay_note_first="true", **KEYS)
+        deadline = time.monotonic() + 30
+        while receiver.stats()["requests"] < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+        process.communicate()
+        receiver.set_plan([])
+        operator.apply(plan, **KEYS)
+        assert differences(expected(SERVERS, times), got(receiver))["n_lost"] > 0
