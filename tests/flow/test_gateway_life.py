@@ -48,6 +48,22 @@ def rule_ids(gateway):
     return [rule["id"] for rule in json.loads(control(gateway, "list", "--json"))]
 
 
+@pytest.mark.parametrize("keys, said", [
+    ({"tokens": ""}, "nobody could be let in"),
+    ({"edge": "check"}, "edge"),
+    ({"port": -1}, "no way in"),
+    ({"tls_port": 0}, "tls_certificate and tls_key"),
+    ({"tls_port": 0, "tls_certificate": "/none", "tls_key": "/none"}, ""),  # is looked at when it starts
+    ({"max_ratio": 1}, "max_ratio"),
+    ({"polcy": "x"}, "polcy"),
+])
+def test_a_wrong_configuration_is_named(gateway, keys, said):
+    arguments = [f"--set={k}={v}" for k, v in {"policy": gateway.policy_path, "tokens": gateway.tokens_path,
+                                               "kafka.bootstrap.servers": "x:1", **keys}.items()]
+    done = subprocess.run([gateway.binary, "--check", *arguments], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == (2 if said else 0) and said in done.stderr, done
+
+
 def test_a_prometheus_publishes_by_remote_write(gateway, tmp_path):
     """Prometheus scrapes itself → remote write → gateway → validate → amp → the store: the same samples at both ends."""
     stack, port = gateway.stack, free_ports(1)
