@@ -57,10 +57,10 @@ REASON(REASON_LIMITER_FULL, "limiter_full", SERIES, REDRIVABLE, "The limiter hol
 REASON(REASON_KILLED, "killed", SERIES, COUNTED, "An operator's kill switch drops these series; it ends by itself. The samples are still in the ingest topic. Ask the operators (sluice-control list).")
 
 /* Told to a client of the gateway alone: none of these is ever in the DLQ. */
-REASON(REASON_NO_SUCH_ROUTE, "no_such_route", RECORD, COUNTED, "Nothing is at this path, or not for this method. OTLP: POST /v1/metrics; remote write: POST /api/v1/write.")
-REASON(REASON_UNAUTHENTICATED, "unauthenticated", RECORD, COUNTED, "Neither a token (Authorization: Bearer slt_…) nor a client certificate says whose request it is. Ask the operators for one.")
-REASON(REASON_OTHER_TENANT, "other_tenant", RECORD, COUNTED, "The request names another tenant than its token or certificate. Leave sluice-tenant and X-Scope-OrgID out.")
-REASON(REASON_TOO_SLOW, "too_slow", RECORD, COUNTED, "The body did not come in time. Send it faster or smaller.")
-REASON(REASON_OVER_QUOTA, "over_quota", RECORD, COUNTED, "The tenant sends more than its quota; the text says of what. Wait for Retry-After seconds; send less, or ask for more.")
-REASON(REASON_OVERLOADED, "overloaded", RECORD, COUNTED, "The gateway has more under way than it may hold. Wait for Retry-After seconds and send again.")
-REASON(REASON_UNAVAILABLE, "unavailable", RECORD, COUNTED, "The brokers did not acknowledge in time; what was sent may be stored or not. Wait for Retry-After seconds and send again.")
+REASON(REASON_NO_SUCH_ROUTE, "no_such_route", RECORD, TOLD, "Nothing is at this path, or not for this method. OTLP: POST /v1/metrics; remote write: POST /api/v1/write.")
+REASON(REASON_UNAUTHENTICATED, "unauthenticated", RECORD, TOLD, "Neither a token (Authorization: Bearer slt_…) nor a client certificate says whose request it is. Ask the operators for one.")
+REASON(REASON_OTHER_TENANT, "other_tenant", RECORD, TOLD, "The request names another tenant than its token or certificate. Leave sluice-tenant and X-Scope-OrgID out.")
+REASON(REASON_TOO_SLOW, "too_slow", RECORD, TOLD, "The body did not come in time. Send it faster or smaller.")
+REASON(REASON_OVER_QUOTA, "over_quota", RECORD, TOLD, "The tenant sends more than its quota; the text says of what. Wait for Retry-After seconds; send less, or ask for more.")
+REASON(REASON_OVERLOADED, "overloaded", RECORD, TOLD, "The gateway has more under way than it may hold. Wait for Retry-After seconds and send again.")
+REASON(REASON_UNAVAILABLE, "unavailable", RECORD, TOLD, "The brokers did not acknowledge in time; what was sent may be stored or not. Wait for Retry-After seconds and send again.")

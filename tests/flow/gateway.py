@@ -43,7 +43,8 @@ class Gateway:
         self.policy = {"tenants": tenants or {"demo": {}, "other": {}}, **(policy or {})}
         self.write_policy()
         self.port = free_ports(1)
-        self.worker = stack.new_worker("gateway", name, build, policy=str(self.policy_path),
+        # Not the local stack's row "gateway", which comes with doors of its own.
+        self.worker = stack.new_worker("gateway_alone", name, build, policy=str(self.policy_path),
                                        tokens=str(self.tokens_path), port=self.port, address=HOST, drain_ms=0, **keys)
         self.keys = keys
         self.binary = str(self.worker.places.binary("sluice-gateway"))

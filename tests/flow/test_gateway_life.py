@@ -48,6 +48,22 @@ def rule_ids(gateway):
     return [rule["id"] for rule in json.loads(control(gateway, "list", "--json"))]
 
 
+@pytest.mark.parametrize("keys, said", [
+    ({"tokens": ""}, "nobody could be let in"),
+    ({"edge": "check"}, "edge"),
+    ({"port": -1}, "no way in"),
+    ({"tls_port": 0}, "tls_certificate and tls_key"),
+    ({"tls_port": 0, "tls_certificate": "/none", "tls_key": "/none"}, ""),  # is looked at when it starts
+    ({"max_ratio": 1}, "max_ratio"),
+    ({"polcy": "x"}, "polcy"),
+])
+def test_a_wrong_configuration_is_named(gateway, keys, said):
+    arguments = [f"--set={k}={v}" for k, v in {"policy": gateway.policy_path, "tokens": gateway.tokens_path,
+                                               "kafka.bootstrap.servers": "x:1", **keys}.items()]
+    done = subprocess.run([gateway.binary, "--check", *arguments], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == (2 if said else 0) and said in done.stderr, done
+
+
 def test_a_prometheus_publishes_by_remote_write(gateway, tmp_path):
     """Prometheus scrapes itself → remote write → gateway → validate → amp → the store: the same samples at both ends."""
     stack, port = gateway.stack, free_ports(1)
@@ -127,6 +143,57 @@ def test_brokers_away_are_said_and_waited_for(gateway):
     stack.kafka.restart(0)
     wait_for(lambda: gateway.post(scrape()).status == 200, 60, "the way back")
     assert gateway.metric("sluice_gateway_in_flight_bytes") == 0
+
+
+def test_overload_sheds_verbose_then_standard_and_never_critical(gateway, tmp_path):
+    """A broker that stands still fills up what may be under way."""
+    rules = [{"metrics": ["game_login_*"], "class": "critical"}, {"metrics": ["game_debug_*"], "class": "verbose"}]
+    one = Gateway(gateway.stack, tmp_path, TENANTS, {"classes": {"rules": rules}}, name="gateway-shed", in_flight_mb=1,
+                  tenant_share_percent=100, shed_verbose_percent=5, shed_standard_percent=20, ack_timeout_ms=60000).start()
+    broker, waiting = gateway.stack.kafka.brokers[0], []
+
+    def metrics(*prefixes, n=1):
+        r = otlp.resource("gs-shed")
+        for prefix in prefixes:
+            for i in range(n):
+                otlp.counter(r, f"{prefix}_{i}", 1.0, now_ms())
+        return otlp.message(r)
+
+    def post_aside(*prefixes, n=1):
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(one.post(metrics(*prefixes, n=n), timeout=90)))
+        thread.start()
+        waiting.append((thread, answers))
+        return answers
+
+    def fill(n_bytes):
+        while one.metric("sluice_gateway_in_flight_bytes") < n_bytes:
+            n = one.metric("sluice_gateway_in_flight_requests")
+            post_aside("game_login", n=2000)
+            wait_for(lambda: one.metric("sluice_gateway_in_flight_requests") > n, what="one more under way")
+            time.sleep(0.2)
+
+    assert one.post(metrics("game_debug", "game_plain", "game_login")).body == b""
+    broker.signal(signal.SIGSTOP)
+    try:
+        fill((1 << 20) * 6 // 100)
+        shed = one.post(metrics("game_debug"))
+        assert shed.status == 429 and shed.reason == "overloaded" and int(shed.headers["Retry-After"]) >= 1, shed
+        mixed = post_aside("game_debug", "game_login")
+        fill((1 << 20) * 22 // 100)
+        assert one.post(metrics("game_plain")).status == 429
+        critical = post_aside("game_login")
+        time.sleep(0.5)
+        assert critical == [] and mixed == []  # they wait for the broker
+    finally:
+        broker.signal(signal.SIGCONT)
+    for thread, answers in waiting:
+        thread.join(90)
+        assert answers[0].status == 200, answers
+    assert mixed[0].reason == "overloaded" and b"shed" in mixed[0].body and critical[0].body == b""
+    for name, n in (("verbose", 2), ("standard", 1), ("critical", 0)):
+        assert one.metric("sluice_samples_shed_total", **{"class": name}) == n
+    one.worker.process.kill()
 
 
 def test_it_ends_with_what_is_under_way(gateway, tmp_path):

@@ -20,7 +20,7 @@ struct directory {
     uint64_t draw;
     uint64_t random;
     struct table tenants; /* by name; owned */
-    struct tenant *nobody;
+    struct tenant nobody;
 };
 
 static void tenant_free(void *tenant)
@@ -107,8 +107,8 @@ bool directory_open(const struct directory_options *o, struct directory **out, s
     d->random = (uint64_t)clock_mono_ns() | 1;
     table_init(&d->tenants, 0, tenant_free);
     controls_init(&d->controls, &d->draw);
-    d->nobody = tenant_get(d, SLICE_LITERAL("unknown"));
-    if (d->nobody == NULL || !open_files(d, e)) {
+    d->nobody.name = SLICE_LITERAL("unknown");
+    if (!open_files(d, e)) {
         directory_close(d);
         return false;
     }
@@ -188,7 +188,7 @@ void directory_expire(struct directory *d, int64_t now_ms)
 
 struct tenant *directory_nobody(struct directory *d)
 {
-    return d->nobody;
+    return &d->nobody;
 }
 
 static bool by_certificate(struct directory *d, const struct certificate *c, int64_t now_s, struct slice *name,
@@ -258,7 +258,7 @@ static bool identify(struct directory *d, const struct credentials *c, int64_t n
         return false;
     }
     struct tenant *t = tenant_find(d, name);
-    if (t == NULL || !t->is_known || t == d->nobody) {
+    if (t == NULL || !t->is_known) {
         answer_refuse(refusal, 403, REASON_UNKNOWN_TENANT, "%s", reason_info(REASON_UNKNOWN_TENANT)->help);
         return false;
     }
@@ -277,7 +277,7 @@ static bool identify(struct directory *d, const struct credentials *c, int64_t n
 bool directory_identify(struct directory *d, const struct credentials *c, int64_t now_ms, struct tenant **out,
                         struct answer *refusal)
 {
-    *out = d->nobody;
+    *out = &d->nobody;
     (void)pthread_mutex_lock(&d->lock);
     bool ok = identify(d, c, now_ms / MS, out, refusal);
     (void)pthread_mutex_unlock(&d->lock);

@@ -20,6 +20,7 @@ struct gateway {
     struct metrics *metrics;
     struct kafka_settings kafka;
     char instance[256];
+    char version[96]; /* the policy's */
     struct service service;
     int n_judges;
     struct doors *doors;
@@ -80,10 +81,16 @@ static void refresh(void *ctx)
 
 /* --- set-up --- */
 
-static void show_version(struct gateway *g, double on)
+/* old: the version before, or NULL. */
+static void show_version(struct gateway *g, const char *old)
 {
-    struct slice version = slice_str(directory_policy_version(g->service.directory));
-    cell_set(metrics_cell(g->metrics, M_POLICY_VERSION, &version), on);
+    (void)snprintf(g->version, sizeof g->version, "%s", directory_policy_version(g->service.directory));
+    const struct slice before = old == NULL ? SLICE_NONE : slice_str(old);
+    const struct slice now = slice_str(g->version);
+    if (old != NULL) {
+        cell_set(metrics_cell(g->metrics, M_POLICY_VERSION, &before), 0);
+    }
+    cell_set(metrics_cell(g->metrics, M_POLICY_VERSION, &now), 1);
 }
 
 static void read_config(struct gateway *g)
@@ -269,9 +276,12 @@ static void reload_error(struct gateway *g, const char *what, const struct err *
 static void reload_policy(struct gateway *g)
 {
     struct err why = ERR_INIT;
-    show_version(g, 0);
+    char old[sizeof g->version];
+    (void)snprintf(old, sizeof old, "%s", g->version);
     enum policy_change change = directory_reload_policy(g->service.directory, &why);
-    show_version(g, 1);
+    if (change == POLICY_NEW) {
+        show_version(g, old);
+    }
     for (int i = 0; i < g->n_judges; i++) {
         struct err again = ERR_INIT;
         if (judge_reload(&g->service.judges[i], &again) == POLICY_REFUSED && change == POLICY_SAME) {
@@ -358,7 +368,7 @@ static bool open_all(struct gateway *g, struct err *e)
     if (!open_service(g, e) || !open_admin(g, e) || !catch_up(g, e) || !open_doors(g, e)) {
         return false;
     }
-    show_version(g, 1);
+    show_version(g, NULL);
     atomic_store(&g->serving, true);
     log_line(LOG_INFO, "started",
              LOG_FIELDS(LOG_STR("versions", kafka_version_line()), LOG_STR("instance", g->instance),

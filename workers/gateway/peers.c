@@ -52,7 +52,11 @@ bool peers_new(const struct peers_options *o, struct peers **out, struct err *e)
 {
     struct rlimit files = {.rlim_cur = 1024};
     struct peers *p = calloc(1, sizeof *p);
-    (void)getrlimit(RLIMIT_NOFILE, &files);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max; /* the soft limit is for programs that use select() */
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+        (void)getrlimit(RLIMIT_NOFILE, &files);
+    }
     size_t n_fds = files.rlim_cur > (1 << 20) ? 1 << 20 : (size_t)files.rlim_cur;
     struct peer **by_fd = calloc(n_fds, sizeof *by_fd);
     if (p == NULL || by_fd == NULL || pthread_mutex_init(&p->lock, NULL) != 0) {
