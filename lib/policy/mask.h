@@ -1,4 +1,5 @@
-/* Values that nobody is to read, but that whoever knows one can find again: HMAC-SHA256 (RFC 2104). */
+/* Values that nobody is to read, but that whoever knows one can find again: HMAC-SHA256 (RFC 2104).
+ */
 #pragma once
 
 #include "base/slice.h"

@@ -17,7 +17,8 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     w->failed = m->err != RD_KAFKA_RESP_ERR_NO_ERROR ? m->err : w->failed;
 }
 
-static bool put(rd_kafka_t *rk, const char *topic, const struct gap_record *gap, struct waiting *w, struct err *e)
+static bool put(rd_kafka_t *rk, const char *topic, const struct gap_record *gap, struct waiting *w,
+                struct err *e)
 {
     struct buf value;
     buf_init(&value, MAX_BYTES);
@@ -27,8 +28,9 @@ static bool put(rd_kafka_t *rk, const char *topic, const struct gap_record *gap,
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
         {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {value.ptr, value.len}},
     };
-    bool ok = (buf_ok(&value) || err_set(e, ERR_FATAL, "out of memory")) &&
-              kafka_err_take(rd_kafka_produceva(rk, record, sizeof record / sizeof record[0]), topic, e);
+    bool ok =
+        (buf_ok(&value) || err_set(e, ERR_FATAL, "out of memory")) &&
+        kafka_err_take(rd_kafka_produceva(rk, record, sizeof record / sizeof record[0]), topic, e);
     w->n_left += ok;
     buf_fini(&value);
     return ok;

@@ -5,4 +5,5 @@
 #include "tool.h"
 
 /* Returns when the brokers have all of them. ERR_CONFIG: there is no such topic. */
-bool gaps_write(const struct tool *t, const struct gap_record *gaps, size_t n, struct err *e) MUST_CHECK;
+bool gaps_write(const struct tool *t, const struct gap_record *gaps, size_t n,
+                struct err *e) MUST_CHECK;

@@ -16,7 +16,8 @@ struct reading {
 };
 
 /* Once per range: all its objects say the same of it. */
-static bool take_intent(struct reading *r, const struct stored *o, struct newest_range *range, struct err *e)
+static bool take_intent(struct reading *r, const struct stored *o, struct newest_range *range,
+                        struct err *e)
 {
     static const char *const names[2] = {"intent", "objects"};
     const char *values[2];
@@ -27,8 +28,9 @@ static bool take_intent(struct reading *r, const struct stored *o, struct newest
     }
     range->n_said = values[1] == NULL ? 0 : strtoll(values[1], NULL, 10);
     range->is_bad = values[0] == NULL || range->n_said < 1 ||
-                    !intent_parse(slice_str(values[0]), &range->intent, &why) || range->intent.first != o->first ||
-                    range->intent.last != o->last || !slice_eq_str(o->topic_id, range->intent.topic_id);
+                    !intent_parse(slice_str(values[0]), &range->intent, &why) ||
+                    range->intent.first != o->first || range->intent.last != o->last ||
+                    !slice_eq_str(o->topic_id, range->intent.topic_id);
     if (range->is_bad) {
         (void)snprintf(range->why, sizeof range->why, "the metadata of %.*s do not tell its range",
                        o->key.len < 110 ? (int)o->key.len : 110, (const char *)o->key.ptr);
@@ -39,7 +41,8 @@ static bool take_intent(struct reading *r, const struct stored *o, struct newest
 static bool take(void *ctx, const struct stored *o, struct err *e)
 {
     struct reading *r = ctx;
-    if (!o->is_ours || !slice_eq_str(o->topic, r->scan->topic) || !slice_eq_str(o->topic_id, r->topic_id) ||
+    if (!o->is_ours || !slice_eq_str(o->topic, r->scan->topic) ||
+        !slice_eq_str(o->topic_id, r->topic_id) ||
         (uint32_t)o->partition >= r->scan->n_partitions) {
         return true;
     }
@@ -52,12 +55,13 @@ static bool take(void *ctx, const struct stored *o, struct err *e)
         range->n_there++;
         return true;
     }
-    *range = (struct newest_range){.is_there = true, .first = o->first, .last = o->last, .n_there = 1};
+    *range =
+        (struct newest_range){.is_there = true, .first = o->first, .last = o->last, .n_there = 1};
     return take_intent(r, o, range, e);
 }
 
-bool newest_ranges(struct store *s, const struct scan *scan, const int64_t *only, struct newest_range *out,
-                   struct err *e)
+bool newest_ranges(struct store *s, const struct scan *scan, const int64_t *only,
+                   struct newest_range *out, struct err *e)
 {
     struct reading r = {.store = s, .scan = scan, .only = only, .out = out};
     bool ok = true;
