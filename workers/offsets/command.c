@@ -11,7 +11,7 @@
 enum {
     LETTERS =
         BIT(TENANT) | BIT(METRIC) | BIT(REASON) | BIT(STAGE) | BIT(FROM) | BIT(TO) | BIT(LIMIT),
-    MOVES = BIT(DRY_RUN) | BIT(YES) | BIT(FORCE) | BIT(OUT),
+    MOVES = BIT(DRY_RUN) | BIT(YES) | BIT(FORCE) | BIT(OUT) | BIT(WHO) | BIT(REASON),
 };
 
 static const struct {
@@ -25,8 +25,8 @@ static const struct {
     [VERB_TOPICS_APPLY] = {{"topics", "apply"}, BIT(JSON), 0, 0, 0},
     [VERB_TOPICS_CHECK] = {{"topics", "check"}, BIT(JSON), 0, 0, 0},
     [VERB_TENANT_CREATE] = {{"topics", "tenant", "create"},
-                            BIT(PRINCIPAL) | BIT(SERIES) | BIT(SAMPLES_PER_SECOND) | BIT(NO_ACLS) |
-                                BIT(DRY_RUN) | BIT(JSON),
+                            BIT(WHO) | BIT(REASON) | BIT(PRINCIPAL) | BIT(SERIES) |
+                                BIT(SAMPLES_PER_SECOND) | BIT(NO_ACLS) | BIT(DRY_RUN) | BIT(JSON),
                             0,
                             1,
                             1},

@@ -33,6 +33,7 @@ enum verb {
     OPTION(METRIC, "--metric", true)                                                               \
     OPTION(LIMIT, "--limit", true)                                                                 \
     OPTION(REASON, "--reason", true)                                                               \
+    OPTION(WHO, "--who", true)                                                                     \
     OPTION(STAGE, "--stage", true)                                                                 \
     OPTION(OUT, "--out", true)                                                                     \
     OPTION(PRINCIPAL, "--principal", true)                                                         \

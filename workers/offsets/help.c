@@ -201,6 +201,8 @@ static const struct {
      "          Forward is refused without --force: what lies between would be read by nobody. The "
      "stage is told by the\n"
      "          group's name or commits, or by --stage.\n"
+     "          Who (--who; $SUDO_USER, $USER) does what and why (--reason) is told on sluice.audit "
+     "before.\n"
      "snapshot  group, cluster, topics' ids, partitions, offsets and metadata as JSON; the group "
      "may run\n"
      "restore   sets a stopped group to a snapshot: of the same cluster and topics, whose offsets "

@@ -1,6 +1,6 @@
 #include "moves.h"
 
-#include "run/show.h"
+#include "record_writer.h"
 #include "snapshot.h"
 
 #include <inttypes.h>
@@ -130,6 +130,28 @@ static bool is_confirmed(const struct tool *t, const char *group, size_t n, stru
                    isatty(STDIN_FILENO) == 1 ? "" : "; scripts say --yes");
 }
 
+/* Who did it, and what was there before: the topic's memory is longer than a file's. */
+static bool note(const struct tool *t, const char *group, const struct moves *m, struct err *e)
+{
+    static const char *const acts[N_VERBS] = {[VERB_RESET] = "reset",
+                                              [VERB_RESTORE] = "restore",
+                                              [VERB_PARQUET_SKIP] = "parquet skip",
+                                              [VERB_PARQUET_RESTORE] = "parquet restore"};
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->n; i++) {
+        const struct move *one = &m->items[i];
+        (void)json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I}", "topic", one->topic,
+                                                    "partition", (int)one->partition, "from",
+                                                    (json_int_t)one->old_offset, "to",
+                                                    (json_int_t)one->new_offset));
+    }
+    char *text = json_dumps(list, JSON_COMPACT);
+    bool ok = text != NULL ? act_note(t, acts[t->command->verb], group, text, e) : no_memory(e);
+    free(text);
+    json_decref(list);
+    return ok;
+}
+
 static bool alter(rd_kafka_t *rk, const char *group, const struct moves *m, struct err *e)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)m->n);
@@ -167,7 +189,7 @@ bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const str
     }
     if (!is_confirmed(t, group, m->n, e) ||
         (had_any && !snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) ||
-        !alter(rk, group, m, e)) {
+        !note(t, group, m, e) || !alter(rk, group, m, e)) {
         return false;
     }
     if (!had_any) { /* there was nothing to go back to */

@@ -6,6 +6,8 @@
 
 #include "ledger/intent.h"
 
+enum { NEWEST_MAX_KEY = 1024 }; /* S3 has no longer ones */
+
 struct newest_range {
     bool is_there;
     bool is_bad; /* its metadata do not tell: why */
@@ -14,6 +16,7 @@ struct newest_range {
     int64_t n_there; /* objects */
     int64_t n_said;
     struct intent intent;
+    char key[NEWEST_MAX_KEY + 1]; /* of one of its objects */
     char why[160];
 };
 

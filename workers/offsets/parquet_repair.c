@@ -1,14 +1,17 @@
 #include "parquet_repair.h"
 
-#include "gap_writer.h"
 #include "moves.h"
 #include "newest_range.h"
+#include "record_writer.h"
+#include "stage/gap_record.h"
 #include "stage_kind.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { GAP_MAX_BYTES = 4096 };
 
 struct repair {
     const struct tool *tool;
@@ -184,6 +187,27 @@ static bool skip_all(struct repair *r, struct err *e)
                r->scan.topic, r->group);
 }
 
+static bool gaps_write(struct repair *r, struct err *e)
+{
+    struct buf *texts = calloc(r->n_gaps + 1, sizeof *texts);
+    struct slice *values = calloc(r->n_gaps + 1, sizeof *values);
+    bool ok = (texts != NULL && values != NULL) || err_set(e, ERR_FATAL, "out of memory");
+    for (size_t i = 0; ok && i < r->n_gaps; i++) {
+        buf_init(&texts[i], GAP_MAX_BYTES);
+        gap_record_encode(&r->gaps[i], &texts[i]);
+        values[i] = buf_slice(&texts[i]);
+        ok = buf_ok(&texts[i]) || err_set(e, ERR_FATAL, "out of memory");
+    }
+    ok = ok && records_write(r->tool, config_str(r->tool->config, "gaps_topic"), NULL, values,
+                             r->n_gaps, e);
+    for (size_t i = 0; texts != NULL && i < r->n_gaps; i++) {
+        buf_fini(&texts[i]);
+    }
+    free(texts);
+    free(values);
+    return ok;
+}
+
 /* The gaps are told before the offsets go. */
 static bool skip_do(struct repair *r, struct err *e)
 {
@@ -193,7 +217,7 @@ static bool skip_do(struct repair *r, struct err *e)
             e, ERR_CONFIG,
             "what is skipped will never be stored: look at it with --dry-run, then say --yes");
     }
-    return (values[OPTION_DRY_RUN] != NULL || gaps_write(r->tool, r->gaps, r->n_gaps, e)) &&
+    return (values[OPTION_DRY_RUN] != NULL || gaps_write(r, e)) &&
            moves_do(r->tool, r->rk, r->group, &r->moves, e);
 }
 

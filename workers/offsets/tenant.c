@@ -3,7 +3,9 @@
 #include "acl.h"
 #include "definition.h"
 #include "policy_entry.h"
+#include "record_writer.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_NAME = 128, ARENA_BYTES = 16 << 20 };
@@ -151,6 +153,18 @@ static bool print(const struct creating *c, struct err *e)
     return true;
 }
 
+static bool note(const struct creating *c, struct err *e)
+{
+    json_t *detail = json_pack("{s:s, s:s, s:O}", "topic", c->topic.name, "principal", c->principal,
+                               "limits", c->limits);
+    char *text = json_dumps(detail, JSON_COMPACT);
+    bool ok = text != NULL ? act_note(c->tool, "tenant create", c->name, text, e)
+                           : err_set(e, ERR_FATAL, "out of memory");
+    free(text);
+    json_decref(detail);
+    return ok;
+}
+
 static bool create(struct creating *c, struct err *e)
 {
     c->quiet = true; /* all that can be refused is refused before anything is done */
@@ -159,7 +173,7 @@ static bool create(struct creating *c, struct err *e)
     }
     c->quiet = false;
     c->apply = c->tool->command->values[OPTION_DRY_RUN] == NULL;
-    return settle_all(c, e) && print(c, e);
+    return (!c->apply || note(c, e)) && settle_all(c, e) && print(c, e);
 }
 
 bool tenant_create(const struct tool *t, struct err *e)

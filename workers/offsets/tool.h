@@ -35,6 +35,8 @@
         "status: time between two looks at what is behind, ms")                                    \
     KEY("connect_timeout_ms", INT, "8000", 100, 60000,                                             \
         "no broker answers within this: an error, ms")                                             \
+    KEY("audit_topic", STRING, "sluice.audit", 0, 0,                                               \
+        "who did what, when and why, told before it is done; empty = not told")                    \
     KEY("snapshot_dir", STRING, ".", 0, 0,                                                         \
         "reset, restore: where the group's snapshot goes first")                                   \
     KEY("idle_timeout_ms", INT, "30000", 100, 600000,                                              \
