@@ -305,6 +305,15 @@ bool credentials_find_region(char **environment, char *out, size_t n_out, struct
     return ok;
 }
 
+bool credentials_choose_region(const char *configured, const char *name, char *out, size_t n_out, struct err *e)
+{
+    if (configured == NULL || configured[0] == '\0') {
+        return credentials_find_region(NULL, out, n_out, e) || err_wrap(e, "%s is not set", name);
+    }
+    (void)snprintf(out, n_out, "%s", configured);
+    return region_check(configured, e) || err_wrap(e, "%s", name);
+}
+
 bool credentials_check_setup(char **environment, struct err *e)
 {
     struct arena a;

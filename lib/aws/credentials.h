@@ -30,6 +30,10 @@ void credentials_refresh(struct credentials *c);
 
 /* The region that the environment or the profile names; false, and ERR_CONFIG, when none does. */
 bool credentials_find_region(char **environment, char *out, size_t n_out, struct err *e) MUST_CHECK;
+/* The configured one, checked; where that is empty (or NULL), what is found in the process's environment. name is the
+ * key's, for messages. */
+bool credentials_choose_region(const char *configured, const char *name, char *out, size_t n_out,
+                               struct err *e) MUST_CHECK;
 
 /* Is a source set up, and rightly as far as can be told without asking anybody? ERR_CONFIG names
  * what is wrong or missing. */

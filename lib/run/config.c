@@ -258,3 +258,15 @@ bool config_kafka(const struct config *c, size_t i, const char **name, const cha
     *value = c->properties[i].value;
     return true;
 }
+
+bool config_owns(const char *text, bool *has_value)
+{
+    static const char *const alone[] = {"--help", "-h", "--version", "--check", "--print-config"};
+    *has_value = strcmp(text, "--config") == 0 || strcmp(text, "--set") == 0;
+    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
+        if (strcmp(text, alone[i]) == 0) {
+            return true;
+        }
+    }
+    return *has_value || strncmp(text, "--config=", 9) == 0 || strncmp(text, "--set=", 6) == 0;
+}

@@ -55,6 +55,9 @@ struct config_program {
 bool config_load(const struct config_program *program, int argc, char **argv, struct config **out,
                  enum config_mode *mode, struct err *e) MUST_CHECK;
 void config_free(struct config *c);
+/* Is it an argument of config_load's, in the command line of a tool that has others, too? *has_value: the next one
+ * belongs to it. */
+bool config_owns(const char *argument, bool *has_value);
 
 /* The name must stand in the table (an assert: our own bug). Strings live as long as c. */
 const char *config_str(const struct config *c, const char *name);

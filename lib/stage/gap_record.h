@@ -5,7 +5,7 @@
 #include "base/err.h"
 
 struct gap_record {
-    const char *sink; /* its group */
+    const char *sink;    /* its group */
     struct slice tenant; /* empty = of all */
     uint64_t source;     /* 0 = of all */
     int64_t from_ms;     /* times of samples; 0 = not known */

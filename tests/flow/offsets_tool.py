@@ -32,6 +32,7 @@ def cluster(tmp_path_factory, name, **options):
     stack = StackUnderTest(tmp_path_factory.mktemp(name) / "stack", **options)
     try:
         stack.kafka.start()
+        create_topic(stack, "sluice.audit", 1)
         yield stack
     finally:
         stack.stop()
@@ -48,6 +49,11 @@ def produce(stack, topic, values, partition=0, key=None, headers=None, **config)
     for value in values:
         producer.produce(topic, value, key=key, partition=partition, headers=headers)
     assert producer.flush(30) == 0
+
+
+def acts(stack):
+    """What the audit topic has."""
+    return [r["value"] for r in lines(run(stack, "cat", "sluice.audit"))]
 
 
 @contextlib.contextmanager
@@ -68,5 +74,14 @@ def commit(stack, group, topic, offsets, metadata=None):
     consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.bootstrap, "group.id": group})
     places = [confluent_kafka.TopicPartition(topic, p, offset, *([metadata] if metadata else []))
               for p, offset in offsets.items()]
-    consumer.commit(offsets=places, asynchronous=False)
+
+    def done():  # a broker that has just started may not coordinate yet
+        try:
+            consumer.commit(offsets=places, asynchronous=False)
+        except confluent_kafka.KafkaException as e:
+            assert e.args[0].code() in (14, 15, 16), e
+            return False
+        return True
+
+    wait_for(done, what=f"a commit of {group}")
     consumer.close()

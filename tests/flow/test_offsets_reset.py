@@ -17,7 +17,7 @@ T0 = 1_700_000_000_000
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
     with offsets_tool.cluster(tmp_path_factory, "reset") as stack:
-        create_topic(stack, "input", 2, message_timestamp_type="CreateTime")
+        create_topic(stack, "input", 2, message_timestamp_type="CreateTime", retention_ms=-1)
         producer = stack.producer()
         for partition in (0, 1):
             for i in range(10):
@@ -44,7 +44,7 @@ def test_back_by_offset_time_and_to_the_beginning_after_a_snapshot(stack, tool, 
     done = tool("reset", group, "--to", "3", "--dry-run")
     assert done.returncode == 0 and "input[0] 8 -> 3\ninput[1] 9 -> 3\ndry run" in done.stdout
     assert offsets(stack, group) == {0: 8, 1: 9} and list(tmp_path.iterdir()) == []
-    done = tool("reset", group, "--to", "3", "--yes")
+    done = tool("reset", group, "--to", "3", "--yes", "--who", "ana", "--reason", "a new store")
     assert done.returncode == 0 and "amp sends again" in done.stdout and offsets(stack, group) == {0: 3, 1: 3}
     path, = tmp_path.iterdir()
     assert str(path) in done.stdout
@@ -61,6 +61,17 @@ def test_back_by_offset_time_and_to_the_beginning_after_a_snapshot(stack, tool, 
     done = tool("restore", str(path), "--yes")  # forward again: it was there before
     assert done.returncode == 0 and offsets(stack, group) == {0: 8, 1: 9}, done.stderr
     assert "input[1] 0 -> 9" in done.stdout
+
+
+def test_who_did_what_is_told_first_or_nothing_is_done(stack, tool):
+    commit(stack, "sluice-amp-t", "input", {0: 8})
+    done = tool("reset", "sluice-amp-t", "--to", "2", "--yes", audit_topic="nothing")
+    assert done.returncode == 2 and "nothing was changed" in done.stderr and "topic nothing does not exist" in done.stderr
+    assert offsets(stack, "sluice-amp-t") == {0: 8}
+    assert tool("reset", "sluice-amp-t", "--to", "2", "--yes", "--who", "ana", "--reason", "why").returncode == 0
+    act = [act for act in offsets_tool.acts(stack) if act["id"] == "sluice-amp-t"]
+    assert [(a["who"], a["act"], a["reason"], a["detail"]) for a in act] == [
+        ("ana", "reset", "why", [{"topic": "input", "partition": 0, "from": 8, "to": 2}])]
 
 
 def test_nothing_happens_without_a_yes(stack, tool, tmp_path):
@@ -159,7 +170,7 @@ def test_parquet_is_not_sent_back_over_what_it_has_stored(stack, tool, tmp_path)
     done = tool("reset", "sluice-parquet-r", "--to", "earliest", "--yes")
     assert done.returncode == 2 and "bucket is not set" in done.stderr
     done = tool("reset", "sluice-parquet-r", "--to", "earliest", "--yes", env=ENV, **keys)
-    assert done.returncode == 2 and "offsets 0 to 9 are stored already" in done.stderr
+    assert done.returncode == 2 and "are stored already" in done.stderr
     assert "rows from 0 on would come twice" in done.stderr and "parquet restore" in done.stderr
     # As if a process had died between intent and objects.
     intent = json.dumps({"first": 10, "last": 12, "layout": {}, "rows": 1, "topic_id": "x"}, separators=(",", ":"))

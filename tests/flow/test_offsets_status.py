@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import threading
 import time
 
 import confluent_kafka
@@ -166,7 +167,6 @@ def test_a_group_that_moves_is_only_behind(stack):
     consumer.subscribe(["moving"])
     try:
         wait_for(lambda: consumer.poll(0.2), 60, "a record")
-        import threading
         ended = threading.Event()
 
         def move():
@@ -215,6 +215,6 @@ def test_colours_only_on_a_terminal(stack):
 
 def test_brokers_that_are_away_have_an_exit_code_of_their_own():
     began = time.monotonic()
-    done = run(None, "status", kafka__bootstrap__servers="127.0.0.1:1", connect_timeout_ms=2000)
+    done = run(None, "status", kafka__bootstrap__servers="127.0.0.1:1", connect_timeout_ms=1000)
     assert done.returncode == 3 and "no broker of 127.0.0.1:1 answers" in done.stderr and done.stdout == ""
     assert time.monotonic() - began < 30

@@ -75,7 +75,8 @@ def test_a_tenant_is_made_at_once_and_once(stack, tmp_path):
     assert policy.read_text() == before and "metrics.ingest.studio-x" not in stack.admin.list_topics(timeout=10).topics
     assert "dry run: nothing was changed" in create(stack, "studio-x", "--dry-run", **keys).stdout
 
-    made = rows(create(stack, "studio-x", *quota, "--json", **keys))
+    made = rows(create(stack, "studio-x", *quota, "--json", "--who", "ana", **keys))
+    assert [(a["who"], a["act"], a["id"]) for a in offsets_tool.acts(stack)] == [("ana", "tenant create", "studio-x")]
     assert {what for what, _ in made} == {"topic", "acl", "policy"} and {r["state"] for r in made.values()} == {"created"}
     assert ("acl", "write") in made and ("acl", "read") in made
     assert json.loads(policy.read_text())["tenants"] == {
@@ -157,6 +158,7 @@ def test_a_policy_that_cannot_be_written_says_what_else_to_do(stack, tmp_path):
 
 def test_brokers_without_an_authorizer_are_told(new_stack):
     stack = new_stack()
+    offsets_tool.create_topic(stack, "sluice.audit", 1)
     done = create(stack, "studio-z")
     assert done.returncode == 2 and "no authorizer" in done.stderr and "--no-acls" in done.stderr
     assert "metrics.ingest.studio-z" not in stack.admin.list_topics(timeout=10).topics

@@ -63,7 +63,7 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(stack, messages, say):
 
 def reset(stack, *arguments):
     """(exit code, what it says)"""
-    command = [stack.places.binary("sluice-offsets"), "reset", "--yes", "--set", f"snapshot_dir={stack.places.dir}",
+    command = [stack.places.binary("sluice-offsets"), "reset", "--yes", "--set", f"snapshot_dir={stack.places.dir}", "--set", "audit_topic=",
                "--set", f"kafka.bootstrap.servers={stack.bootstrap}"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr

@@ -1,5 +1,7 @@
 #include "command.h"
 
+#include "run/config.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -131,22 +133,10 @@ static bool take_option(struct command *c, int option, int argc, char **argv, in
 }
 
 /* The configuration's part is passed on as it is. */
-static bool is_rest(const char *text, bool *has_value)
-{
-    static const char *const alone[] = {"--help", "-h", "--version", "--check", "--print-config"};
-    *has_value = strcmp(text, "--config") == 0 || strcmp(text, "--set") == 0;
-    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
-        if (strcmp(text, alone[i]) == 0) {
-            return true;
-        }
-    }
-    return *has_value || strncmp(text, "--config=", 9) == 0 || strncmp(text, "--set=", 6) == 0;
-}
-
 static bool take_argument(struct command *c, int argc, char **argv, int *i, struct err *e)
 {
     bool has_value;
-    if (is_rest(argv[*i], &has_value)) {
+    if (config_owns(argv[*i], &has_value)) {
         c->is_help = c->is_help || (!has_value && strchr(argv[*i], '=') == NULL);
         c->rest[c->n_rest++] = argv[*i];
         if (has_value && *i + 1 < argc) {
@@ -347,7 +337,7 @@ bool command_parse(int argc, char **argv, struct command *c, struct err *e)
     c->rest[c->n_rest++] = argv[0];
     int n_words = 0;
     bool has_value;
-    bool has_verb = argc > 1 && !is_rest(argv[1], &has_value);
+    bool has_verb = argc > 1 && !config_owns(argv[1], &has_value);
     if (has_verb && !find_verb(argc, argv, c, &n_words, e)) {
         return false;
     }

@@ -9,7 +9,7 @@ struct acl {
     rd_kafka_AclOperation_t operation;
 };
 
-/* TOPIC_OK: is there; TOPIC_CREATED, or without apply TOPIC_MISSING. ERR_CONFIG: the brokers have no authorizer, or
- * refuse the principal. */
+/* TOPIC_OK: is there; TOPIC_CREATED, or without apply TOPIC_MISSING. ERR_CONFIG: the brokers have
+ * no authorizer, or refuse the principal. */
 bool acl_settle(rd_kafka_t *rk, const struct acl *want, bool apply, struct topic_report *report,
                 struct err *e) MUST_CHECK;

@@ -21,11 +21,14 @@ struct counting {
 
 static bool table_of(int64_t window_ms, enum table_id *out)
 {
-    *out = window_ms == 60000 ? TABLE_ROLLUP_1M : window_ms == 300000 ? TABLE_ROLLUP_5M : TABLE_ROLLUP_1H;
+    *out = window_ms == 60000    ? TABLE_ROLLUP_1M
+           : window_ms == 300000 ? TABLE_ROLLUP_5M
+                                 : TABLE_ROLLUP_1H;
     return window_ms == 60000 || window_ms == 300000 || window_ms == 3600000;
 }
 
-static bool rollup_rows(struct counting *c, struct slice value, enum table_id *table, uint64_t *n, struct err *e)
+static bool rollup_rows(struct counting *c, struct slice value, enum table_id *table, uint64_t *n,
+                        struct err *e)
 {
     struct rollup r;
     struct rollup_amend_columns amend;
@@ -46,7 +49,8 @@ static bool rollup_rows(struct counting *c, struct slice value, enum table_id *t
 }
 
 /* As many rows as parquet makes of the record. */
-static bool rows_of(struct counting *c, struct slice value, enum table_id *table, uint64_t *n, struct err *e)
+static bool rows_of(struct counting *c, struct slice value, enum table_id *table, uint64_t *n,
+                    struct err *e)
 {
     struct batch b;
     struct cached_shape *cached;
@@ -109,8 +113,9 @@ static bool take(void *ctx, const rd_kafka_message_t *m, bool *enough, struct er
         c->audit->n_unreadable++; /* parquet counts it, too, and has no rows of it */
         return true;
     }
-    while (c->at < l->n && (l->ranges[c->at].partition < m->partition ||
-                            (l->ranges[c->at].partition == m->partition && l->ranges[c->at].last < m->offset))) {
+    while (c->at < l->n &&
+           (l->ranges[c->at].partition < m->partition ||
+            (l->ranges[c->at].partition == m->partition && l->ranges[c->at].last < m->offset))) {
         c->at++;
     }
     if (n == 0 || !l->has_table[table]) {
@@ -135,6 +140,7 @@ bool audit_log_read(struct scan *s, struct audit_log *a, struct err *e)
     struct counting c = {.audit = a, .gap_first = -1};
     arena_init(&c.arena, ARENA_BYTES);
     shape_cache_init(&c.shapes, SHAPES_BYTES, &shape_default_caps, NULL);
+    s->shows_progress = true;
     bool ok = scan_run(s, take, &c, e);
     close_gap(&c);
     shape_cache_fini(&c.shapes);

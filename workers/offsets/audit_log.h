@@ -3,8 +3,9 @@
 
 #include "ledger.h"
 
-/* Rows that lie in no range are findings of kind "gap": below `done` of their partition (what the group has committed;
- * by partition) they are missing, above they are only not stored yet, and counted. */
+/* Rows that lie in no range are findings of kind "gap": below `done` of their partition (what the
+ * group has committed; by partition) they are missing, above they are only not stored yet, and
+ * counted. */
 struct audit_log {
     struct ledger *ledger;
     struct findings *findings;

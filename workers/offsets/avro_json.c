@@ -55,7 +55,8 @@ json_t *json_of_double(double v)
 static json_t *bytes_read(const char *field, struct cursor *c)
 {
     struct slice bytes = cursor_zigzag_bytes(c);
-    if (strcmp(field, "series") != 0 || bytes.len % SERIES_ID_BYTES != 0 || bytes.len <= SERIES_ID_BYTES) {
+    if (strcmp(field, "series") != 0 || bytes.len % SERIES_ID_BYTES != 0 ||
+        bytes.len <= SERIES_ID_BYTES) {
         return json_of_hex(bytes);
     }
     json_t *list = json_array();
@@ -85,7 +86,8 @@ static json_t *record_read(const json_t *schema, struct cursor *c, int depth)
     for (size_t i = 0; out != NULL && cursor_ok(c) && i < json_array_size(fields); i++) {
         json_t *field = json_array_get(fields, i);
         const char *name = json_string_value(json_object_get(field, "name"));
-        (void)json_object_set_new(out, name, value_read(json_object_get(field, "type"), name, c, depth));
+        (void)json_object_set_new(out, name,
+                                  value_read(json_object_get(field, "type"), name, c, depth));
     }
     return out;
 }
@@ -100,7 +102,8 @@ static json_t *array_read(const json_t *schema, const char *field, struct cursor
     return out;
 }
 
-static json_t *complex_read(const json_t *schema, const char *type, const char *field, struct cursor *c, int depth)
+static json_t *complex_read(const json_t *schema, const char *type, const char *field,
+                            struct cursor *c, int depth)
 {
     if (strcmp(type, "record") == 0) {
         return record_read(schema, c, depth);
@@ -113,7 +116,8 @@ static json_t *complex_read(const json_t *schema, const char *type, const char *
     }
     if (strcmp(type, "enum") == 0) {
         json_t *symbols = json_object_get(schema, "symbols");
-        return json_incref(json_array_get(symbols, avro_index(c, (uint32_t)json_array_size(symbols))));
+        return json_incref(
+            json_array_get(symbols, avro_index(c, (uint32_t)json_array_size(symbols))));
     }
     return value_read(json_object_get(schema, "type"), field, c, depth);
 }
@@ -121,7 +125,8 @@ static json_t *complex_read(const json_t *schema, const char *type, const char *
 /* NULL: *c has failed, or no memory. */
 static json_t *value_read(const json_t *schema, const char *field, struct cursor *c, int depth)
 {
-    const char *type = json_string_value(json_is_object(schema) ? json_object_get(schema, "type") : schema);
+    const char *type =
+        json_string_value(json_is_object(schema) ? json_object_get(schema, "type") : schema);
     if (depth >= MAX_DEPTH || (type == NULL && !json_is_object(schema))) {
         cursor_fail(c);
         return NULL;
@@ -138,8 +143,9 @@ static json_t *value_read(const json_t *schema, const char *field, struct cursor
     if (type != NULL && strcmp(type, "double") == 0) {
         return json_of_double(cursor_double(c));
     }
-    return json_is_object(schema) ? complex_read(schema, type == NULL ? "" : type, field, c, depth + 1)
-                                  : (cursor_fail(c), NULL);
+    return json_is_object(schema)
+               ? complex_read(schema, type == NULL ? "" : type, field, c, depth + 1)
+               : (cursor_fail(c), NULL);
 }
 
 bool avro_json(const json_t *schema, struct slice body, json_t **out, struct err *e)

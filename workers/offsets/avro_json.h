@@ -1,6 +1,6 @@
 /* Any of our Avro records as JSON, by its schema: bounded by the bytes that are there. Bytes become
- * hexadecimal digits, ids of series (16 bytes each) a list of them, ids of topics what Kafka's tools
- * show. */
+ * hexadecimal digits, ids of series (16 bytes each) a list of them, ids of topics what Kafka's
+ * tools show. */
 #pragma once
 
 #include "base/cursor.h"

@@ -42,8 +42,10 @@ static bool place_read(const char *word, struct place *out, struct err *e)
     int64_t number = SCAN_ALL;
     *out = (struct place){.partition = SCAN_ALL, .offset = -1};
     bool ok = topic_len > 0 && topic_len <= MAX_TOPIC;
-    ok = ok && (word[topic_len] == '\0' || number_read(partition, partition_len, INT32_MAX, &number));
-    ok = ok && (partition[partition_len] == '\0' || number_read(offset, strlen(offset), INT64_MAX - 1, &out->offset));
+    ok = ok &&
+         (word[topic_len] == '\0' || number_read(partition, partition_len, INT32_MAX, &number));
+    ok = ok && (partition[partition_len] == '\0' ||
+                number_read(offset, strlen(offset), INT64_MAX - 1, &out->offset));
     if (!ok) {
         return err_set(e, ERR_CONFIG, "\"%.80s\" is not TOPIC[/PARTITION[/OFFSET]]", word);
     }
@@ -62,7 +64,8 @@ static bool print_one(void *ctx, const rd_kafka_message_t *m, bool *enough, stru
     if (line == NULL) {
         return true;
     }
-    bool ok = json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) == 0 && putchar('\n') != EOF;
+    bool ok =
+        json_dumpf(line, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) == 0 && putchar('\n') != EOF;
     json_decref(line);
     p->n_printed++;
     p->n_left -= p->n_left > 0;
@@ -77,7 +80,8 @@ static void hidden_tell(const struct scan *s)
         const struct scan_stretch *p = &s->stretches[i];
         if (p->hidden >= 0) {
             (void)fprintf(stderr,
-                          "sluice-offsets: %s[%d]: what lies from offset %" PRId64 " on (the log ends at %" PRId64
+                          "sluice-offsets: %s[%d]: what lies from offset %" PRId64
+                          " on (the log ends at %" PRId64
                           ") is behind an open transaction and not shown\n",
                           s->topic, p->partition, p->end, p->hidden);
         }
@@ -89,7 +93,8 @@ static bool offset_is_there(const struct scan *s, const struct place *p, struct 
 {
     const struct scan_stretch *at = &s->stretches[0];
     if (p->offset < at->low) {
-        return err_set(e, ERR_BAD_INPUT, "%s[%d]: offset %" PRId64 " is past retention: the log begins at %" PRId64,
+        return err_set(e, ERR_BAD_INPUT,
+                       "%s[%d]: offset %" PRId64 " is past retention: the log begins at %" PRId64,
                        p->topic, p->partition, p->offset, at->low);
     }
     if (p->offset >= at->end && p->offset < at->hidden) {
@@ -99,11 +104,13 @@ static bool offset_is_there(const struct scan *s, const struct place *p, struct 
                        p->topic, p->partition, p->offset, at->end);
     }
     return p->offset < at->end ||
-           err_set(e, ERR_BAD_INPUT, "%s[%d]: there is no offset %" PRId64 " yet: the log ends at %" PRId64,
-                   p->topic, p->partition, p->offset, at->end);
+           err_set(e, ERR_BAD_INPUT,
+                   "%s[%d]: there is no offset %" PRId64 " yet: the log ends at %" PRId64, p->topic,
+                   p->partition, p->offset, at->end);
 }
 
-static bool print_all(const struct tool *t, struct scan *s, const struct place *place, long long limit, struct err *e)
+static bool print_all(const struct tool *t, struct scan *s, const struct place *place,
+                      long long limit, struct err *e)
 {
     struct printing p = {.n_left = limit};
     const char *const *values = t->command->values;
@@ -112,7 +119,8 @@ static bool print_all(const struct tool *t, struct scan *s, const struct place *
     bool is_filtered = values[OPTION_TENANT] != NULL || values[OPTION_METRIC] != NULL;
     if (ok && place->offset >= 0 && p.n_printed == 0 && !is_filtered) {
         ok = err_set(e, ERR_BAD_INPUT,
-                     "%s[%d]: offset %" PRId64 " holds no committed record: it is a transaction's marker, or was "
+                     "%s[%d]: offset %" PRId64
+                     " holds no committed record: it is a transaction's marker, or was "
                      "aborted or compacted away",
                      place->topic, place->partition, place->offset);
     }
@@ -130,11 +138,13 @@ bool cat(const struct tool *t, struct err *e)
     const char *const *values = t->command->values;
     if (!place_read(t->command->words[0], &place, e) ||
         !command_number(t->command, OPTION_LIMIT, 1, -1, &limit, e) ||
-        !moment_read("--from", values[OPTION_FROM], &r.from, e) || !moment_read("--to", values[OPTION_TO], &r.to, e)) {
+        !moment_read("--from", values[OPTION_FROM], &r.from, e) ||
+        !moment_read("--to", values[OPTION_TO], &r.to, e)) {
         return false;
     }
     if (place.offset >= 0 && (values[OPTION_FROM] != NULL || values[OPTION_TO] != NULL)) {
-        return err_set(e, ERR_CONFIG, "TOPIC/PARTITION/OFFSET is one record: --from and --to don't go with it");
+        return err_set(e, ERR_CONFIG,
+                       "TOPIC/PARTITION/OFFSET is one record: --from and --to don't go with it");
     }
     if (place.offset >= 0) {
         r.from = (struct moment){MOMENT_OFFSET, place.offset};
@@ -147,7 +157,8 @@ bool cat(const struct tool *t, struct err *e)
     }
     bool ok = scan_open(t, rk, &r, &s, e);
     if (ok) {
-        ok = (place.offset < 0 || offset_is_there(&s, &place, e)) && print_all(t, &s, &place, limit, e);
+        ok = (place.offset < 0 || offset_is_there(&s, &place, e)) &&
+             print_all(t, &s, &place, limit, e);
         if (place.offset < 0) {
             hidden_tell(&s);
         }

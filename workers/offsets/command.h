@@ -33,6 +33,7 @@ enum verb {
     OPTION(METRIC, "--metric", true)                                                               \
     OPTION(LIMIT, "--limit", true)                                                                 \
     OPTION(REASON, "--reason", true)                                                               \
+    OPTION(WHO, "--who", true)                                                                     \
     OPTION(STAGE, "--stage", true)                                                                 \
     OPTION(OUT, "--out", true)                                                                     \
     OPTION(PRINCIPAL, "--principal", true)                                                         \
@@ -56,7 +57,7 @@ enum { COMMAND_MAX_WORDS = 2 };
 /* Strings are argv's. */
 struct command {
     enum verb verb;
-    const char *values[N_OPTIONS]; /* NULL = not given; a flag's is its name */
+    const char *values[N_OPTIONS];        /* NULL = not given; a flag's is its name */
     const char *words[COMMAND_MAX_WORDS]; /* behind the verb; NULL = not given */
     bool is_alone;                        /* nothing but the configuration's own options */
     int n_rest;

@@ -20,7 +20,8 @@ static bool read_int(const struct sources *from, const char *key, int *out, stru
         if (value == NULL) {
             continue;
         }
-        if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 100000) {
+        if (!json_is_integer(value) || json_integer_value(value) < 1 ||
+            json_integer_value(value) > 100000) {
             return err_set(e, ERR_CONFIG, "%s must be a number from 1 on", key);
         }
         *out = (int)json_integer_value(value);
@@ -39,8 +40,8 @@ static bool read_settings(const struct sources *from, int min_insync, struct are
 {
     json_t *defaults = json_object_get(from->defaults, "config");
     json_t *own = json_object_get(from->topic, "config");
-    struct topic_setting *settings =
-        ARENA_ARRAY(a, struct topic_setting, json_object_size(defaults) + json_object_size(own) + 1);
+    struct topic_setting *settings = ARENA_ARRAY(
+        a, struct topic_setting, json_object_size(defaults) + json_object_size(own) + 1);
     char digits[16];
     (void)snprintf(digits, sizeof digits, "%d", min_insync);
     if (settings == NULL) {
@@ -68,19 +69,21 @@ static bool read_settings(const struct sources *from, int min_insync, struct are
     return true;
 }
 
-static bool read_topic(const struct sources *from, const char *name, struct arena *a, struct topic_definition *t,
-                       struct err *e)
+static bool read_topic(const struct sources *from, const char *name, struct arena *a,
+                       struct topic_definition *t, struct err *e)
 {
     int min_insync = 1;
     *t = (struct topic_definition){.name = copy_text(a, name)};
     return (read_int(from, "partitions", &t->n_partitions, e) &&
             read_int(from, "replication", &t->replication, e) &&
-            read_int(from, "min_insync_replicas", &min_insync, e) && read_settings(from, min_insync, a, t, e)) ||
+            read_int(from, "min_insync_replicas", &min_insync, e) &&
+            read_settings(from, min_insync, a, t, e)) ||
            err_wrap(e, "topic %s", name);
 }
 
-static bool read_topics(json_t *root, const char *profile, const char *const *tenants, size_t n_tenants,
-                        struct arena *a, struct topic_definitions *out, struct err *e)
+static bool read_topics(json_t *root, const char *profile, const char *const *tenants,
+                        size_t n_tenants, struct arena *a, struct topic_definitions *out,
+                        struct err *e)
 {
     struct sources from = {.defaults = json_object_get(root, "defaults")};
     json_t *list = json_object_get(root, "topics");
@@ -107,8 +110,10 @@ static bool read_topics(json_t *root, const char *profile, const char *const *te
         const char *mark = strstr(name, tenant_mark);
         for (size_t k = 0; k < (mark == NULL ? 1 : n_tenants); k++) {
             char full[250];
-            (void)snprintf(full, sizeof full, "%.*s%s%s", mark == NULL ? (int)strlen(name) : (int)(mark - name),
-                           name, mark == NULL ? "" : tenants[k], mark == NULL ? "" : mark + strlen(tenant_mark));
+            (void)snprintf(full, sizeof full, "%.*s%s%s",
+                           mark == NULL ? (int)strlen(name) : (int)(mark - name), name,
+                           mark == NULL ? "" : tenants[k],
+                           mark == NULL ? "" : mark + strlen(tenant_mark));
             if (!read_topic(&from, full, a, &out->topics[out->n++], e)) {
                 return false;
             }
@@ -117,8 +122,9 @@ static bool read_topics(json_t *root, const char *profile, const char *const *te
     return true;
 }
 
-bool definitions_read(const char *path, const char *profile, const char *const *tenants, size_t n_tenants,
-                      struct arena *a, struct topic_definitions *out, struct err *e)
+bool definitions_read(const char *path, const char *profile, const char *const *tenants,
+                      size_t n_tenants, struct arena *a, struct topic_definitions *out,
+                      struct err *e)
 {
     json_error_t where;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);

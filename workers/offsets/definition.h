@@ -1,5 +1,6 @@
-/* deploy/topics.json: which topics there are. A topic takes what it does not say from "defaults"; a profile
- * (say, local) replaces defaults; {tenant} stands for each tenant that has a topic of its own. */
+/* deploy/topics.json: which topics there are. A topic takes what it does not say from "defaults"; a
+ * profile (say, local) replaces defaults; {tenant} stands for each tenant that has a topic of its
+ * own. */
 #pragma once
 
 #include "base/arena.h"
@@ -24,5 +25,6 @@ struct topic_definitions {
 };
 
 /* Everything lives in a. profile "" = production. ERR_CONFIG names the place in the file. */
-bool definitions_read(const char *path, const char *profile, const char *const *tenants, size_t n_tenants,
-                      struct arena *a, struct topic_definitions *out, struct err *e) MUST_CHECK;
+bool definitions_read(const char *path, const char *profile, const char *const *tenants,
+                      size_t n_tenants, struct arena *a, struct topic_definitions *out,
+                      struct err *e) MUST_CHECK;

@@ -30,11 +30,12 @@ static bool name_has(const struct progress *p, const char *part)
 static const rd_kafka_topic_partition_t *commit_of(const rd_kafka_topic_partition_list_t *list,
                                                    const struct progress *p)
 {
-    return rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)list, p->topic,
-                                              p->partition);
+    return rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)list,
+                                              p->topic, p->partition);
 }
 
-static void set(struct progress *p, enum trouble trouble, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void set(struct progress *p, enum trouble trouble, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static void set(struct progress *p, enum trouble trouble, const char *fmt, ...)
 {
     va_list ap;
@@ -49,8 +50,10 @@ static bool is_rollup_without_metadata(const struct progress *p)
     struct rollup_commit c;
     const rd_kafka_topic_partition_t *at = commit_of(p->group->committed, p);
     return name_has(p, "rollup") && !name_has(p, "amp") && at != NULL && at->offset > 0 &&
-           !rollup_commit_read(slice_of(at->metadata, at->metadata == NULL ? 0 : strnlen(at->metadata, at->metadata_size)),
-                               &c);
+           !rollup_commit_read(
+               slice_of(at->metadata,
+                        at->metadata == NULL ? 0 : strnlen(at->metadata, at->metadata_size)),
+               &c);
 }
 
 /* Wrong whatever anybody does. */
@@ -60,7 +63,8 @@ static bool has_wrong_offset(struct progress *p)
         set(p, TROUBLE_NO_TOPIC, "there is no such topic or partition any more");
     } else if (p->committed >= 0 && p->committed < p->low) {
         set(p, TROUBLE_OUT_OF_RANGE,
-            "retention has passed the committed offset: %" PRId64 " offsets are gone, the log begins at %" PRId64
+            "retention has passed the committed offset: %" PRId64
+            " offsets are gone, the log begins at %" PRId64
             "; workers stop there and skip nothing: see help reset%s",
             p->low - p->committed, p->low, name_has(p, "parquet") ? ", help parquet" : "");
     } else if (p->committed > p->high) {
@@ -70,7 +74,8 @@ static bool has_wrong_offset(struct progress *p)
             p->high);
     } else if (is_rollup_without_metadata(p)) {
         set(p, TROUBLE_FOREIGN_OFFSET,
-            "another tool has set the offset, without what rollup needs with it: rollup refuses to start; see help "
+            "another tool has set the offset, without what rollup needs with it: rollup refuses to "
+            "start; see help "
             "reset");
     }
     return p->trouble != TROUBLE_NONE;
@@ -79,10 +84,12 @@ static bool has_wrong_offset(struct progress *p)
 static void diagnose_open(struct progress *p, const struct tool *t)
 {
     int64_t age_ms = p->open_since_ms > 0 ? t->now_ms - p->open_since_ms : 0;
-    if (p->stable < p->high && p->position >= p->stable && age_ms >= config_int(t->config, "open_transaction_ms")) {
+    if (p->stable < p->high && p->position >= p->stable &&
+        age_ms >= config_int(t->config, "open_transaction_ms")) {
         set(p, TROUBLE_OPEN_TRANSACTION,
             "a transaction is open since offset %" PRId64 ", for %" PRId64
-            " s, and hides what lies behind it; kafka-transactions.sh find-hanging tells whose it is",
+            " s, and hides what lies behind it; kafka-transactions.sh find-hanging tells whose it "
+            "is",
             p->stable, age_ms / 1000);
     }
 }
@@ -97,10 +104,12 @@ static void diagnose_member(struct progress *p)
     } else if (is_rebalancing) {
         set(p, TROUBLE_REBALANCING, "the group is rebalancing");
     } else if (g->n_members > 0 && p->client == NULL) {
-        set(p, TROUBLE_UNASSIGNED, "the group has members, and none has this partition: do they read %.100s?", p->topic);
+        set(p, TROUBLE_UNASSIGNED,
+            "the group has members, and none has this partition: do they read %.100s?", p->topic);
     } else if (p->committed < 0 && name_has(p, "parquet") && p->high > p->low) {
         set(p, TROUBLE_NO_OFFSET,
-            "nothing is committed: without start=earliest parquet waits; if it has lost its offsets, see help parquet");
+            "nothing is committed: without start=earliest parquet waits; if it has lost its "
+            "offsets, see help parquet");
     }
 }
 
@@ -114,20 +123,23 @@ static bool needs_second_look(const struct tool *t, const struct status *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct progress *p = &s->partitions[i];
-        if (p->trouble == TROUBLE_REBALANCING || (p->trouble == TROUBLE_NONE && p->lag_ms > patience_ms(t, p))) {
+        if (p->trouble == TROUBLE_REBALANCING ||
+            (p->trouble == TROUBLE_NONE && p->lag_ms > patience_ms(t, p))) {
             return true;
         }
     }
     return false;
 }
 
-static bool has_moved(const rd_kafka_topic_partition_t *before, const rd_kafka_topic_partition_t *now)
+static bool has_moved(const rd_kafka_topic_partition_t *before,
+                      const rd_kafka_topic_partition_t *now)
 {
     if (before == NULL || now == NULL) {
         return now != NULL;
     }
     return before->offset != now->offset || before->metadata_size != now->metadata_size ||
-           (now->metadata_size > 0 && memcmp(before->metadata, now->metadata, now->metadata_size) != 0);
+           (now->metadata_size > 0 &&
+            memcmp(before->metadata, now->metadata, now->metadata_size) != 0);
 }
 
 /* What was old, or rebalancing, at both looks. */
@@ -146,7 +158,8 @@ static void compare(const struct tool *t, struct progress *p, const struct group
         set(p, TROUBLE_BEHIND, "old, but it moves");
     } else {
         set(p, TROUBLE_STILL,
-            "%.100s has it and does not move: see its /ready and its log (a stopped partition, or a destination that is "
+            "%.100s has it and does not move: see its /ready and its log (a stopped partition, or "
+            "a destination that is "
             "away)",
             p->client == NULL ? "a member" : p->client);
     }

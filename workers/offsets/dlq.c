@@ -25,7 +25,8 @@ static int64_t number_of(const json_t *object, const char *field)
 
 static bool write_line(FILE *file, const json_t *letter, struct err *e)
 {
-    bool ok = json_dumpf(letter, file, JSON_COMPACT | JSON_ENSURE_ASCII) == 0 && fputc('\n', file) != EOF;
+    bool ok =
+        json_dumpf(letter, file, JSON_COMPACT | JSON_ENSURE_ASCII) == 0 && fputc('\n', file) != EOF;
     return ok || err_set_code(e, ERR_FATAL, errno, "it could not be written: %s", strerror(errno));
 }
 
@@ -76,8 +77,8 @@ bool dlq_list(const struct tool *t, struct err *e)
     if (t->command->values[OPTION_JSON] != NULL) {
         return letters_read(t, print_line, stdout, e);
     }
-    (void)printf("%-12s %-23s %-12s %-8s %-22s %8s METRIC, LABEL\n", "SHOW", "RECEIVED", "TENANT", "STAGE", "REASON",
-                 "SAMPLES");
+    (void)printf("%-12s %-23s %-12s %-8s %-22s %8s METRIC, LABEL\n", "SHOW", "RECEIVED", "TENANT",
+                 "STAGE", "REASON", "SAMPLES");
     return letters_read(t, print_row, NULL, e);
 }
 

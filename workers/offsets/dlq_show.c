@@ -1,4 +1,5 @@
-/* `dlq show PARTITION/OFFSET`: a dead letter, and the record that it refers to, if that is still the one. */
+/* `dlq show PARTITION/OFFSET`: a dead letter, and the record that it refers to, if that is still
+ * the one. */
 #include "dlq.h"
 
 #include "base/buf.h"
@@ -49,8 +50,8 @@ static bool take_letter(void *ctx, const rd_kafka_message_t *m, bool *enough, st
 }
 
 /* The one record at an offset; nothing is called where none is. */
-static bool read_one(struct showing *s, const char *topic, int32_t partition, int64_t offset, scan_fn each,
-                     struct scan_stretch *where, struct err *e)
+static bool read_one(struct showing *s, const char *topic, int32_t partition, int64_t offset,
+                     scan_fn each, struct scan_stretch *where, struct err *e)
 {
     struct scan scan;
     const struct scan_request r = {.topic = topic,
@@ -78,8 +79,10 @@ static bool letter_read(struct showing *s, struct err *e)
     }
     const char *kind = json_string_value(json_object_get(s->letter, "kind"));
     return (kind != NULL && strcmp(kind, "dead_letter") == 0) ||
-           err_set(e, ERR_BAD_INPUT, "%s[%d]: offset %" PRId64 " holds no dead letter (the log is %" PRId64 " to %" PRId64
-                   "); dlq list shows where they are", topic, partition, offset, where.low, where.end);
+           err_set(e, ERR_BAD_INPUT,
+                   "%s[%d]: offset %" PRId64 " holds no dead letter (the log is %" PRId64
+                   " to %" PRId64 "); dlq list shows where they are",
+                   topic, partition, offset, where.low, where.end);
 }
 
 /* --- the origin --- */
@@ -128,8 +131,9 @@ static void read_headers(const rd_kafka_message_t *m, struct record *r)
     if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
     }
-    while (r->n_headers < MAX_RECORD_HEADERS && rd_kafka_header_get_all(headers, r->n_headers, &name, &value, &size) ==
-                                                    RD_KAFKA_RESP_ERR_NO_ERROR) {
+    while (r->n_headers < MAX_RECORD_HEADERS &&
+           rd_kafka_header_get_all(headers, r->n_headers, &name, &value, &size) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR) {
         r->headers[r->n_headers++] = (struct record_header){slice_str(name), slice_of(value, size)};
     }
 }
@@ -137,15 +141,17 @@ static void read_headers(const rd_kafka_message_t *m, struct record *r)
 static bool take_origin(void *ctx, const rd_kafka_message_t *m, bool *enough, struct err *e)
 {
     struct showing *s = ctx;
-    struct partition partition = {.topic = slice_str(rd_kafka_topic_name(m->rkt)), .number = m->partition};
+    struct partition partition = {.topic = slice_str(rd_kafka_topic_name(m->rkt)),
+                                  .number = m->partition};
     struct record r = {.partition = &partition,
                        .offset = m->offset,
                        .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
                        .value = slice_of(m->payload, m->len)};
     const json_t *value = json_object_get(s->letter, "value");
-    struct origin_wanted wanted = {.metric = slice_str(json_string_value(json_object_get(value, "metric"))),
-                                   .shared_topic = config_str(s->tool->config, "shared_topic"),
-                                   .mask_key = slice_str(config_str(s->tool->config, "mask_key"))};
+    struct origin_wanted wanted = {
+        .metric = slice_str(json_string_value(json_object_get(value, "metric"))),
+        .shared_topic = config_str(s->tool->config, "shared_topic"),
+        .mask_key = slice_str(config_str(s->tool->config, "mask_key"))};
     struct origin_points points;
     struct err why = ERR_INIT;
     int64_t *times = times_of(s, &wanted.n_times);
@@ -156,7 +162,8 @@ static bool take_origin(void *ctx, const rd_kafka_message_t *m, bool *enough, st
     (void)json_object_set_new(s->origin, "bytes", json_integer((json_int_t)m->len));
     (void)json_object_set_new(s->origin, "timestamp_ms", json_integer(r.timestamp_ms));
     if (origin_points_read(&r, &wanted, &s->arena, &points, &why)) {
-        origin_state(s, "there", "%zu of its %zu points fit the letter", points.n_wanted, points.n_points);
+        origin_state(s, "there", "%zu of its %zu points fit the letter", points.n_wanted,
+                     points.n_points);
         (void)json_object_set_new(s->origin, "format", json_string(points.format));
         (void)json_object_set_new(s->origin, "n_points", json_integer((json_int_t)points.n_points));
         (void)json_object_set_new(s->origin, "points", points.points);
@@ -186,8 +193,10 @@ static bool origin_is_reachable(struct showing *s, const json_t *origin, struct 
     }
     topic_id_text(id, text);
     if (strcmp(text, json_string_value(json_object_get(origin, "topic_id"))) != 0) {
-        origin_state(s, "other_topic", "%.100s was deleted and made anew since: what lies at that offset is another "
-                     "record", topic);
+        origin_state(s, "other_topic",
+                     "%.100s was deleted and made anew since: what lies at that offset is another "
+                     "record",
+                     topic);
     }
     return true;
 }
@@ -211,7 +220,9 @@ static bool origin_read(struct showing *s, struct err *e)
         return err_wrap(e, "origin");
     }
     if (json_object_get(s->origin, "state") == NULL && offset < where.low) {
-        origin_state(s, "past_retention", "the record is past retention: the log begins at %" PRId64 ", it lay at %" PRId64,
+        origin_state(s, "past_retention",
+                     "the record is past retention: the log begins at %" PRId64
+                     ", it lay at %" PRId64,
                      where.low, offset);
     } else if (json_object_get(s->origin, "state") == NULL) {
         origin_state(s, "gone", "there is no record at that offset");
@@ -269,7 +280,8 @@ static bool print(const struct showing *s, struct err *e)
 {
     if (s->tool->command->values[OPTION_JSON] != NULL) {
         json_t *all = json_pack("{s:O, s:O}", "letter", s->letter, "origin", s->origin);
-        bool ok = json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 && puts("") != EOF;
+        bool ok =
+            json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 && puts("") != EOF;
         json_decref(all);
         return ok || err_set(e, ERR_FATAL, "it could not be written");
     }
@@ -285,8 +297,9 @@ bool dlq_show(const struct tool *t, int *code, struct err *e)
 {
     struct showing s = {.tool = t};
     arena_init(&s.arena, ARENA_BYTES);
-    bool ok = record_printer_init(&s.printer, NULL, NULL, e) && tool_connect(t, KAFKA_READER, &s.rk, e) &&
-              letter_read(&s, e) && origin_read(&s, e) && print(&s, e);
+    bool ok = record_printer_init(&s.printer, NULL, NULL, e) &&
+              tool_connect(t, KAFKA_READER, &s.rk, e) && letter_read(&s, e) && origin_read(&s, e) &&
+              print(&s, e);
     const char *state = json_string_value(json_object_get(s.origin, "state"));
     if (ok && (state == NULL || strcmp(state, "there") != 0)) {
         *code = TOOL_DIFFERS;

@@ -34,12 +34,15 @@ bool groups_list(rd_kafka_t *rk, const char *prefix, struct groups *out, struct 
     rd_kafka_ListConsumerGroups(rk, c.options, c.queue);
     bool ok = admin_call_wait(&c, "list groups", e);
     size_t n = 0;
-    const rd_kafka_ListConsumerGroups_result_t *result = ok ? rd_kafka_event_ListConsumerGroups_result(c.event) : NULL;
-    const rd_kafka_error_t **errors = ok ? rd_kafka_ListConsumerGroups_result_errors(result, &n) : NULL;
+    const rd_kafka_ListConsumerGroups_result_t *result =
+        ok ? rd_kafka_event_ListConsumerGroups_result(c.event) : NULL;
+    const rd_kafka_error_t **errors =
+        ok ? rd_kafka_ListConsumerGroups_result_errors(result, &n) : NULL;
     if (n > 0) { /* one broker that is away would hide its groups */
         ok = err_set(e, ERR_RETRY, "list groups: %s", rd_kafka_error_string(errors[0]));
     }
-    const rd_kafka_ConsumerGroupListing_t **found = ok ? rd_kafka_ListConsumerGroups_result_valid(result, &n) : NULL;
+    const rd_kafka_ConsumerGroupListing_t **found =
+        ok ? rd_kafka_ListConsumerGroups_result_valid(result, &n) : NULL;
     for (size_t i = 0; ok && i < n; i++) {
         const char *name = rd_kafka_ConsumerGroupListing_group_id(found[i]);
         ok = strncmp(name, prefix, strlen(prefix)) != 0 || add_name(out, name, e);
@@ -62,7 +65,8 @@ bool groups_named(const char *const *names, size_t n, struct groups *out, struct
     return true;
 }
 
-static bool add_owner(struct group *g, const rd_kafka_topic_partition_t *at, const char *client, struct err *e)
+static bool add_owner(struct group *g, const rd_kafka_topic_partition_t *at, const char *client,
+                      struct err *e)
 {
     struct group_owner *owners = realloc(g->owners, (g->n_owners + 1) * sizeof *owners);
     if (owners == NULL) {
@@ -71,7 +75,7 @@ static bool add_owner(struct group *g, const rd_kafka_topic_partition_t *at, con
     g->owners = owners;
     struct group_owner *new = &owners[g->n_owners++];
     *new = (struct group_owner){strdup(at->topic), at->partition, strdup(client)};
-    return (new->topic != NULL && new->client != NULL) || no_memory(e);
+    return (new->topic != NULL &&new->client != NULL) || no_memory(e);
 }
 
 static bool take_member(struct group *g, const rd_kafka_MemberDescription_t *m, struct err *e)
@@ -97,10 +101,13 @@ static bool describe(rd_kafka_t *rk, struct group *g, struct err *e)
     bool ok = admin_call_wait(&c, "describe", e);
     size_t n = 0;
     const rd_kafka_ConsumerGroupDescription_t **found =
-        ok ? rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(c.event), &n)
+        ok ? rd_kafka_DescribeConsumerGroups_result_groups(
+                 rd_kafka_event_DescribeConsumerGroups_result(c.event), &n)
            : NULL;
-    const rd_kafka_error_t *error = n == 1 ? rd_kafka_ConsumerGroupDescription_error(found[0]) : NULL;
-    bool is_unknown = error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND;
+    const rd_kafka_error_t *error =
+        n == 1 ? rd_kafka_ConsumerGroupDescription_error(found[0]) : NULL;
+    bool is_unknown =
+        error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND;
     if (error != NULL && !is_unknown) {
         ok = err_set(e, ERR_RETRY, "describe: %s", rd_kafka_error_string(error));
     } else if (n == 1 && !is_unknown) {
@@ -114,7 +121,8 @@ static bool describe(rd_kafka_t *rk, struct group *g, struct err *e)
     return ok;
 }
 
-bool group_committed(rd_kafka_t *rk, const char *group, rd_kafka_topic_partition_list_t **out, struct err *e)
+bool group_committed(rd_kafka_t *rk, const char *group, rd_kafka_topic_partition_list_t **out,
+                     struct err *e)
 {
     rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, NULL);
     struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
@@ -122,14 +130,18 @@ bool group_committed(rd_kafka_t *rk, const char *group, rd_kafka_topic_partition
     bool ok = admin_call_wait(&c, "committed offsets", e);
     size_t n = 0;
     const rd_kafka_group_result_t **found =
-        ok ? rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(c.event), &n)
+        ok ? rd_kafka_ListConsumerGroupOffsets_result_groups(
+                 rd_kafka_event_ListConsumerGroupOffsets_result(c.event), &n)
            : NULL;
     const rd_kafka_error_t *error = n == 1 ? rd_kafka_group_result_error(found[0]) : NULL;
     if (error != NULL) {
         ok = err_set(e, ERR_RETRY, "committed offsets: %s", rd_kafka_error_string(error));
     }
-    const rd_kafka_topic_partition_list_t *list = ok && n == 1 ? rd_kafka_group_result_partitions(found[0]) : NULL;
-    *out = ok ? (list == NULL ? rd_kafka_topic_partition_list_new(1) : rd_kafka_topic_partition_list_copy(list)) : NULL;
+    const rd_kafka_topic_partition_list_t *list =
+        ok && n == 1 ? rd_kafka_group_result_partitions(found[0]) : NULL;
+    *out = ok ? (list == NULL ? rd_kafka_topic_partition_list_new(1)
+                              : rd_kafka_topic_partition_list_copy(list))
+              : NULL;
     if (*out != NULL) {
         rd_kafka_topic_partition_list_sort(*out, NULL, NULL);
     }
@@ -167,9 +179,11 @@ void groups_free(struct groups *g)
     *g = (struct groups){0};
 }
 
-bool group_alter(rd_kafka_t *rk, const char *group, const rd_kafka_topic_partition_list_t *list, struct err *e)
+bool group_alter(rd_kafka_t *rk, const char *group, const rd_kafka_topic_partition_list_t *list,
+                 struct err *e)
 {
-    rd_kafka_AlterConsumerGroupOffsets_t *alter = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+    rd_kafka_AlterConsumerGroupOffsets_t *alter =
+        rd_kafka_AlterConsumerGroupOffsets_new(group, list);
     struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
     rd_kafka_AlterConsumerGroupOffsets(rk, &alter, 1, c.options, c.queue);
     bool ok = admin_call_wait(&c, "alter offsets", e);
@@ -183,16 +197,20 @@ bool group_alter(rd_kafka_t *rk, const char *group, const rd_kafka_topic_partiti
         const rd_kafka_topic_partition_list_t *done = rd_kafka_group_result_partitions(found[i]);
         const char *why = error != NULL ? rd_kafka_error_string(error) : NULL;
         for (int k = 0; why == NULL && done != NULL && k < done->cnt; k++) {
-            why = done->elems[k].err != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(done->elems[k].err) : NULL;
+            why = done->elems[k].err != RD_KAFKA_RESP_ERR_NO_ERROR
+                      ? rd_kafka_err2str(done->elems[k].err)
+                      : NULL;
         }
-        ok = why == NULL || err_set(e, ERR_RETRY, "group %s: %s; stop its workers first", group, why);
+        ok = why == NULL ||
+             err_set(e, ERR_RETRY, "group %s: %s; stop its workers first", group, why);
     }
     admin_call_end(&c);
     rd_kafka_AlterConsumerGroupOffsets_destroy(alter);
     return ok;
 }
 
-const struct group_owner *group_owner_of(const struct group *g, const char *topic, int32_t partition)
+const struct group_owner *group_owner_of(const struct group *g, const char *topic,
+                                         int32_t partition)
 {
     for (size_t i = 0; i < g->n_owners; i++) {
         if (g->owners[i].partition == partition && strcmp(g->owners[i].topic, topic) == 0) {

@@ -35,9 +35,11 @@ bool groups_describe(rd_kafka_t *rk, struct groups *g, struct err *e) MUST_CHECK
 void groups_free(struct groups *g);
 
 /* All that the group has committed, with metadata; the caller destroys it. */
-bool group_committed(rd_kafka_t *rk, const char *group, rd_kafka_topic_partition_list_t **out, struct err *e) MUST_CHECK;
+bool group_committed(rd_kafka_t *rk, const char *group, rd_kafka_topic_partition_list_t **out,
+                     struct err *e) MUST_CHECK;
 /* Sets its offsets and metadata. Kafka refuses it while the group has members: ERR_RETRY. */
 bool group_alter(rd_kafka_t *rk, const char *group, const rd_kafka_topic_partition_list_t *list,
                  struct err *e) MUST_CHECK;
 /* NULL: nobody. */
-const struct group_owner *group_owner_of(const struct group *g, const char *topic, int32_t partition);
+const struct group_owner *group_owner_of(const struct group *g, const char *topic,
+                                         int32_t partition);

@@ -11,8 +11,8 @@
 
 enum { ARENA_BYTES = 1 << 20, N_NAMES = 3 };
 
-void finding_add(struct findings *f, const char *kind, int32_t partition, int64_t first, int64_t last,
-                 const char *fmt, ...)
+void finding_add(struct findings *f, const char *kind, int32_t partition, int64_t first,
+                 int64_t last, const char *fmt, ...)
 {
     char text[400];
     va_list ap;
@@ -20,9 +20,10 @@ void finding_add(struct findings *f, const char *kind, int32_t partition, int64_
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     if (f->n++ < LEDGER_MAX_FINDINGS) {
-        (void)json_array_append_new(f->list, json_pack("{s:s, s:i, s:I, s:I, s:s}", "kind", kind, "partition",
-                                                       (int)partition, "first", (json_int_t)first, "last",
-                                                       (json_int_t)last, "text", text));
+        (void)json_array_append_new(f->list, json_pack("{s:s, s:i, s:I, s:I, s:s}", "kind", kind,
+                                                       "partition", (int)partition, "first",
+                                                       (json_int_t)first, "last", (json_int_t)last,
+                                                       "text", text));
     }
 }
 
@@ -71,7 +72,8 @@ static bool number(const char *text, int64_t *out)
 }
 
 /* What the object says of itself and of its range. */
-static bool take_ledger(struct reading *r, const struct stored *o, struct ledger_range *range, struct err *e)
+static bool take_ledger(struct reading *r, const struct stored *o, struct ledger_range *range,
+                        struct err *e)
 {
     static const char *const names[N_NAMES] = {"intent", "rows", "objects"};
     const char *values[N_NAMES];
@@ -84,11 +86,12 @@ static bool take_ledger(struct reading *r, const struct stored *o, struct ledger
         return false;
     }
     bool ok = values[0] != NULL && intent_parse(slice_str(values[0]), &intent, &why);
-    if (!ok || intent.first != o->first || intent.last != o->last || !slice_eq_str(o->topic_id, intent.topic_id) ||
-        !number(values[1], &n_rows) || !number(values[2], &n_objects)) {
+    if (!ok || intent.first != o->first || intent.last != o->last ||
+        !slice_eq_str(o->topic_id, intent.topic_id) || !number(values[1], &n_rows) ||
+        !number(values[2], &n_objects)) {
         finding_add(r->findings, "ledger", o->partition, o->first, o->last,
-                    "%.*s: its metadata do not tell its range, rows and objects%s%.80s", SLICE_ARG(o->key),
-                    why.text[0] == '\0' ? "" : ": ", why.text);
+                    "%.*s: its metadata do not tell its range, rows and objects%s%.80s",
+                    SLICE_ARG(o->key), why.text[0] == '\0' ? "" : ": ", why.text);
         return true;
     }
     range->n_rows = intent.n_rows;
@@ -101,7 +104,8 @@ static bool take_object(void *ctx, const struct stored *o, struct err *e)
 {
     struct reading *r = ctx;
     if (!o->is_ours) {
-        finding_add(r->findings, "foreign", -1, -1, -1, "%.*s is none of sluice's objects", SLICE_ARG(o->key));
+        finding_add(r->findings, "foreign", -1, -1, -1, "%.*s is none of sluice's objects",
+                    SLICE_ARG(o->key));
         return true;
     }
     if (!slice_eq_str(o->topic, r->ledger->topic)) {
@@ -112,8 +116,8 @@ static bool take_object(void *ctx, const struct stored *o, struct err *e)
         return true;
     }
     if ((uint32_t)o->partition >= r->scan->n_partitions) {
-        finding_add(r->findings, "foreign", o->partition, o->first, o->last, "%.*s is of a partition that is not there",
-                    SLICE_ARG(o->key));
+        finding_add(r->findings, "foreign", o->partition, o->first, o->last,
+                    "%.*s is of a partition that is not there", SLICE_ARG(o->key));
         return true;
     }
     const struct scan_stretch *p = stretch_of(r->scan, o->partition);
@@ -142,8 +146,8 @@ static int by_first(const void *a, const void *b)
     return (x->last > y->last) - (x->last < y->last);
 }
 
-bool ledger_read(struct store *s, const struct scan *scan, int table, struct ledger *out, struct findings *f,
-                 struct err *e)
+bool ledger_read(struct store *s, const struct scan *scan, int table, struct ledger *out,
+                 struct findings *f, struct err *e)
 {
     *out = (struct ledger){.topic = scan->topic};
     struct reading r = {.store = s, .scan = scan, .ledger = out, .findings = f};

@@ -1,6 +1,6 @@
 #include "moves.h"
 
-#include "run/show.h"
+#include "record_writer.h"
 #include "snapshot.h"
 
 #include <inttypes.h>
@@ -30,7 +30,8 @@ static bool set(int64_t *offset, char **metadata, int64_t to, struct slice text,
 {
     free(*metadata);
     *offset = to;
-    *metadata = strndup(text.len == 0 ? "" : (const char *)text.ptr, text.len); /* ends at a NUL, as librdkafka does */
+    *metadata = strndup(text.len == 0 ? "" : (const char *)text.ptr,
+                        text.len); /* ends at a NUL, as librdkafka does */
     return *metadata != NULL || no_memory(e);
 }
 
@@ -62,10 +63,15 @@ static bool check_group(rd_kafka_t *rk, const char *group, bool needs_commits, s
     struct groups g = {0};
     bool ok = groups_named(&group, 1, &g, e) && groups_describe(rk, &g, e);
     if (ok && g.items[0].n_members > 0) {
-        ok = err_set(e, ERR_CONFIG, "group %.80s has %zu members (%.80s): stop its workers first, or their next commit undoes it",
-                     group, g.items[0].n_members, g.items[0].n_owners > 0 ? g.items[0].owners[0].client : "one is joining");
+        ok = err_set(e, ERR_CONFIG,
+                     "group %.80s has %zu members (%.80s): stop its workers first, or their next "
+                     "commit undoes it",
+                     group, g.items[0].n_members,
+                     g.items[0].n_owners > 0 ? g.items[0].owners[0].client : "one is joining");
     } else if (ok && needs_commits && g.items[0].committed->cnt == 0) {
-        ok = err_set(e, ERR_CONFIG, "group %.100s has committed nothing: is that its name? sluice-offsets status lists them",
+        ok = err_set(e, ERR_CONFIG,
+                     "group %.100s has committed nothing: is that its name? sluice-offsets status "
+                     "lists them",
                      group);
     }
     groups_free(&g);
@@ -86,11 +92,13 @@ bool moves_check_forward(const struct tool *t, const struct moves *m, struct err
 {
     for (size_t i = 0; i < m->n; i++) {
         const struct move *one = &m->items[i];
-        if (one->new_offset > one->old_offset && one->old_offset >= 0 && t->command->values[OPTION_FORCE] == NULL) {
-            return err_set(e, ERR_CONFIG,
-                           "%s[%d]: offset %" PRId64 " lies behind the committed one, %" PRId64
-                           ": what is between would be read by nobody; --force does it all the same",
-                           one->topic, one->partition, one->new_offset, one->old_offset);
+        if (one->new_offset > one->old_offset && one->old_offset >= 0 &&
+            t->command->values[OPTION_FORCE] == NULL) {
+            return err_set(
+                e, ERR_CONFIG,
+                "%s[%d]: offset %" PRId64 " lies behind the committed one, %" PRId64
+                ": what is between would be read by nobody; --force does it all the same",
+                one->topic, one->partition, one->new_offset, one->old_offset);
         }
     }
     return true;
@@ -100,8 +108,9 @@ static void print(const struct moves *m)
 {
     for (size_t i = 0; i < m->n; i++) {
         const struct move *one = &m->items[i];
-        (void)printf("%s[%d] %" PRId64 " -> %" PRId64 "%s%s\n", one->topic, one->partition, one->old_offset,
-                     one->new_offset, one->new_metadata[0] == '\0' ? "" : "  ", one->new_metadata);
+        (void)printf("%s[%d] %" PRId64 " -> %" PRId64 "%s%s\n", one->topic, one->partition,
+                     one->old_offset, one->new_offset, one->new_metadata[0] == '\0' ? "" : "  ",
+                     one->new_metadata);
     }
 }
 
@@ -113,11 +122,34 @@ static bool is_confirmed(const struct tool *t, const char *group, size_t n, stru
     }
     (void)printf("set these %zu offsets of group %s? [yes/no] ", n, group);
     (void)fflush(stdout);
-    if (fgets(answer, sizeof answer, stdin) != NULL && (strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0)) {
+    if (fgets(answer, sizeof answer, stdin) != NULL &&
+        (strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0)) {
         return true;
     }
     return err_set(e, ERR_CONFIG, "nobody said yes: nothing was changed%s",
                    isatty(STDIN_FILENO) == 1 ? "" : "; scripts say --yes");
+}
+
+/* Who did it, and what was there before: the topic's memory is longer than a file's. */
+static bool note(const struct tool *t, const char *group, const struct moves *m, struct err *e)
+{
+    static const char *const acts[N_VERBS] = {[VERB_RESET] = "reset",
+                                              [VERB_RESTORE] = "restore",
+                                              [VERB_PARQUET_SKIP] = "parquet skip",
+                                              [VERB_PARQUET_RESTORE] = "parquet restore"};
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->n; i++) {
+        const struct move *one = &m->items[i];
+        (void)json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I}", "topic", one->topic,
+                                                    "partition", (int)one->partition, "from",
+                                                    (json_int_t)one->old_offset, "to",
+                                                    (json_int_t)one->new_offset));
+    }
+    char *text = json_dumps(list, JSON_COMPACT);
+    bool ok = text != NULL ? act_note(t, acts[t->command->verb], group, text, e) : no_memory(e);
+    free(text);
+    json_decref(list);
+    return ok;
 }
 
 static bool alter(rd_kafka_t *rk, const char *group, const struct moves *m, struct err *e)
@@ -139,7 +171,8 @@ static bool alter(rd_kafka_t *rk, const char *group, const struct moves *m, stru
     return ok;
 }
 
-bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m, struct err *e)
+bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m,
+              struct err *e)
 {
     char path[SNAPSHOT_MAX_PATH];
     bool had_any = false;
@@ -155,7 +188,8 @@ bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const str
         return true;
     }
     if (!is_confirmed(t, group, m->n, e) ||
-        (had_any && !snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) || !alter(rk, group, m, e)) {
+        (had_any && !snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) ||
+        !note(t, group, m, e) || !alter(rk, group, m, e)) {
         return false;
     }
     if (!had_any) { /* there was nothing to go back to */

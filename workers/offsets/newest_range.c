@@ -2,7 +2,9 @@
 
 #include "stage/topics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ARENA_BYTES = 1 << 20 };
 
@@ -15,23 +17,25 @@ struct reading {
     struct arena arena;
 };
 
-/* Once per range: all its objects say the same of it. */
-static bool take_intent(struct reading *r, const struct stored *o, struct newest_range *range, struct err *e)
+/* Of one object: all of a range say the same of it. */
+static bool take_intent(struct reading *r, int32_t partition, struct err *e)
 {
     static const char *const names[2] = {"intent", "objects"};
+    struct newest_range *range = &r->out[partition];
     const char *values[2];
     struct err why = ERR_INIT;
     arena_reset(&r->arena);
-    if (!store_metadata(r->store, o->key, names, 2, values, &r->arena, e)) {
+    if (!store_metadata(r->store, slice_str(range->key), names, 2, values, &r->arena, e)) {
         return false;
     }
     range->n_said = values[1] == NULL ? 0 : strtoll(values[1], NULL, 10);
     range->is_bad = values[0] == NULL || range->n_said < 1 ||
-                    !intent_parse(slice_str(values[0]), &range->intent, &why) || range->intent.first != o->first ||
-                    range->intent.last != o->last || !slice_eq_str(o->topic_id, range->intent.topic_id);
+                    !intent_parse(slice_str(values[0]), &range->intent, &why) ||
+                    range->intent.first != range->first || range->intent.last != range->last ||
+                    strcmp(r->topic_id, range->intent.topic_id) != 0;
     if (range->is_bad) {
-        (void)snprintf(range->why, sizeof range->why, "the metadata of %.*s do not tell its range",
-                       o->key.len < 110 ? (int)o->key.len : 110, (const char *)o->key.ptr);
+        (void)snprintf(range->why, sizeof range->why,
+                       "the metadata of %.110s do not tell its range", range->key);
     }
     return true;
 }
@@ -39,7 +43,9 @@ static bool take_intent(struct reading *r, const struct stored *o, struct newest
 static bool take(void *ctx, const struct stored *o, struct err *e)
 {
     struct reading *r = ctx;
-    if (!o->is_ours || !slice_eq_str(o->topic, r->scan->topic) || !slice_eq_str(o->topic_id, r->topic_id) ||
+    (void)e;
+    if (!o->is_ours || !slice_eq_str(o->topic, r->scan->topic) ||
+        !slice_eq_str(o->topic_id, r->topic_id) ||
         (uint32_t)o->partition >= r->scan->n_partitions) {
         return true;
     }
@@ -52,12 +58,14 @@ static bool take(void *ctx, const struct stored *o, struct err *e)
         range->n_there++;
         return true;
     }
-    *range = (struct newest_range){.is_there = true, .first = o->first, .last = o->last, .n_there = 1};
-    return take_intent(r, o, range, e);
+    *range =
+        (struct newest_range){.is_there = true, .first = o->first, .last = o->last, .n_there = 1};
+    memcpy(range->key, o->key.ptr, o->key.len < NEWEST_MAX_KEY ? o->key.len : NEWEST_MAX_KEY);
+    return true;
 }
 
-bool newest_ranges(struct store *s, const struct scan *scan, const int64_t *only, struct newest_range *out,
-                   struct err *e)
+bool newest_ranges(struct store *s, const struct scan *scan, const int64_t *only,
+                   struct newest_range *out, struct err *e)
 {
     struct reading r = {.store = s, .scan = scan, .only = only, .out = out};
     bool ok = true;
@@ -65,6 +73,9 @@ bool newest_ranges(struct store *s, const struct scan *scan, const int64_t *only
     arena_init(&r.arena, ARENA_BYTES);
     for (unsigned i = 0; ok && i < N_TABLES; i++) {
         ok = store_list(s, (enum table_id)i, take, &r, e);
+    }
+    for (uint32_t p = 0; ok && p < scan->n_partitions; p++) {
+        ok = !out[p].is_there || take_intent(&r, (int32_t)p, e);
     }
     arena_fini(&r.arena);
     return ok;

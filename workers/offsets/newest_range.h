@@ -6,21 +6,24 @@
 
 #include "ledger/intent.h"
 
+enum { NEWEST_MAX_KEY = 1024 }; /* S3 has no longer ones */
+
 struct newest_range {
     bool is_there;
-    bool is_bad;     /* its metadata do not tell: why */
+    bool is_bad; /* its metadata do not tell: why */
     int64_t first;
     int64_t last;
     int64_t n_there; /* objects */
     int64_t n_said;
     struct intent intent;
+    char key[NEWEST_MAX_KEY + 1]; /* of one of its objects */
     char why[160];
 };
 
-/* Of the scan's topic; out has one for each partition of it. only: a range that begins there, by partition (-1 = the
- * newest). */
-bool newest_ranges(struct store *s, const struct scan *scan, const int64_t *only, struct newest_range *out,
-                   struct err *e) MUST_CHECK;
+/* Of the scan's topic; out has one for each partition of it. only: a range that begins there, by
+ * partition (-1 = the newest). */
+bool newest_ranges(struct store *s, const struct scan *scan, const int64_t *only,
+                   struct newest_range *out, struct err *e) MUST_CHECK;
 static inline bool range_is_whole(const struct newest_range *r)
 {
     return r->is_there && !r->is_bad && r->n_there == r->n_said;

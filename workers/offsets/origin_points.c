@@ -37,7 +37,8 @@ static bool has_time(const struct origin_wanted *w, int64_t time_ms)
 static bool takes(struct reading *r, struct slice metric, int64_t time_ms)
 {
     r->out->n_points++;
-    bool fits = (r->wanted->metric.len == 0 || slice_eq(r->wanted->metric, metric)) && has_time(r->wanted, time_ms);
+    bool fits = (r->wanted->metric.len == 0 || slice_eq(r->wanted->metric, metric)) &&
+                has_time(r->wanted, time_ms);
     r->out->n_wanted += fits;
     return fits && r->out->n_wanted <= ORIGIN_MAX_POINTS;
 }
@@ -54,7 +55,8 @@ static json_t *masked(const struct reading *r, struct slice value)
     return out;
 }
 
-static void label_put(const struct reading *r, json_t *labels, struct slice name, struct slice value)
+static void label_put(const struct reading *r, json_t *labels, struct slice name,
+                      struct slice value)
 {
     json_t *key = json_of_text(name);
     if (key != NULL && json_object_size(labels) < MAX_LABELS) {
@@ -63,8 +65,8 @@ static void label_put(const struct reading *r, json_t *labels, struct slice name
     json_decref(key);
 }
 
-static json_t *point_json(struct reading *r, struct slice metric, const char *kind, int64_t time_ms, json_t *labels,
-                          json_t *value)
+static json_t *point_json(struct reading *r, struct slice metric, const char *kind, int64_t time_ms,
+                          json_t *labels, json_t *value)
 {
     json_t *all = json_copy(r->shared);
     if (all == NULL) {
@@ -72,21 +74,22 @@ static json_t *point_json(struct reading *r, struct slice metric, const char *ki
     }
     (void)json_object_update(all, labels);
     json_decref(labels);
-    return json_pack("{s:o, s:s, s:I, s:o, s:o}", "metric", json_of_text(metric), "kind", kind, "time_ms",
-                     (json_int_t)time_ms, "labels", all, "value", value);
+    return json_pack("{s:o, s:s, s:I, s:o, s:o}", "metric", json_of_text(metric), "kind", kind,
+                     "time_ms", (json_int_t)time_ms, "labels", all, "value", value);
 }
 
 static bool add(struct reading *r, json_t *point, struct err *e)
 {
-    return json_array_append_new(r->out->points, point) == 0 || err_set(e, ERR_FATAL, "out of memory");
+    return json_array_append_new(r->out->points, point) == 0 ||
+           err_set(e, ERR_FATAL, "out of memory");
 }
 
 /* --- OTLP --- */
 
 static const char *otlp_kind_name(enum otlp_kind kind)
 {
-    static const char *const names[] = {"none",      "gauge",                 "sum",
-                                        "histogram", "exponential_histogram", "summary"};
+    static const char *const names[] = {
+        "none", "gauge", "sum", "histogram", "exponential_histogram", "summary"};
     return names[kind];
 }
 
@@ -102,7 +105,8 @@ static void attributes_put(const struct reading *r, json_t *labels, struct slice
     }
 }
 
-static bool otlp_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p, struct err *e)
+static bool otlp_point(void *ctx, const struct otlp_metric *m, const struct otlp_point *p,
+                       struct err *e)
 {
     struct reading *r = ctx;
     int64_t time_ms = (int64_t)(p->time_ns / 1000000);
@@ -125,7 +129,8 @@ static bool otlp_point(void *ctx, const struct otlp_metric *m, const struct otlp
 
 /* --- Avro of tenants --- */
 
-static bool tenant_source(void *ctx, struct slice name, const struct tenant_label *labels, uint32_t n, struct err *e)
+static bool tenant_source(void *ctx, struct slice name, const struct tenant_label *labels,
+                          uint32_t n, struct err *e)
 {
     struct reading *r = ctx;
     (void)name;
@@ -146,14 +151,16 @@ static bool tenant_point(void *ctx, const struct tenant_point *p, struct err *e)
     for (uint32_t i = 0; i < p->n_labels; i++) {
         label_put(r, labels, p->labels[i].name, p->labels[i].value);
     }
-    return add(r, point_json(r, p->metric, p->kind == TENANT_COUNTER ? "counter" : "gauge", p->time_ms, labels,
-                             json_of_double(p->value)), e);
+    return add(r,
+               point_json(r, p->metric, p->kind == TENANT_COUNTER ? "counter" : "gauge", p->time_ms,
+                          labels, json_of_double(p->value)),
+               e);
 }
 
 /* --- remote write --- */
 
-static bool remote_write_point(void *ctx, const struct remote_write_series *s, const struct remote_write_point *p,
-                               struct err *e)
+static bool remote_write_point(void *ctx, const struct remote_write_series *s,
+                               const struct remote_write_point *p, struct err *e)
 {
     struct reading *r = ctx;
     if (!takes(r, s->metric, p->time_ms)) {
@@ -164,8 +171,10 @@ static bool remote_write_point(void *ctx, const struct remote_write_series *s, c
         label_put(r, labels, s->labels[i].name, s->labels[i].value);
     }
     bool is_sample = p->histogram.ptr == NULL;
-    return add(r, point_json(r, s->metric, is_sample ? "sample" : "native_histogram", p->time_ms, labels,
-                             is_sample ? json_of_double(p->value) : json_null()), e);
+    return add(r,
+               point_json(r, s->metric, is_sample ? "sample" : "native_histogram", p->time_ms,
+                          labels, is_sample ? json_of_double(p->value) : json_null()),
+               e);
 }
 
 static bool remote_write_series(void *ctx, const struct remote_write_series *s, struct err *e)
@@ -176,11 +185,13 @@ static bool remote_write_series(void *ctx, const struct remote_write_series *s, 
     return true;
 }
 
-static bool remote_write_read(struct reading *r, const struct record *in, enum remote_write_version version,
-                              struct arena *scratch, struct err *e)
+static bool remote_write_read(struct reading *r, const struct record *in,
+                              enum remote_write_version version, struct arena *scratch,
+                              struct err *e)
 {
     const struct remote_write_caps *caps = &remote_write_default_caps;
-    const struct remote_write_sink sink = {.ctx = r, .series = remote_write_series, .point = remote_write_point};
+    const struct remote_write_sink sink = {
+        .ctx = r, .series = remote_write_series, .point = remote_write_point};
     struct buf unpacked;
     buf_init(&unpacked, caps->max_message_bytes);
     bool ok = inflate_bytes(INFLATE_SNAPPY, in->value, caps->max_message_bytes, &unpacked, e) &&
@@ -202,7 +213,8 @@ static void mask_all(const struct reading *r, json_t *labels)
     }
 }
 
-static bool batch_points(struct reading *r, const struct record *in, struct arena *scratch, struct err *e)
+static bool batch_points(struct reading *r, const struct record *in, struct arena *scratch,
+                         struct err *e)
 {
     struct batch b;
     struct shape shape;
@@ -229,8 +241,8 @@ static bool batch_points(struct reading *r, const struct record *in, struct aren
     return true;
 }
 
-static bool read_as(struct reading *r, const struct record *in, enum ingest_format format, struct arena *scratch,
-                    struct err *e)
+static bool read_as(struct reading *r, const struct record *in, enum ingest_format format,
+                    struct arena *scratch, struct err *e)
 {
     static const char *const names[] = {[INGEST_OTLP] = "otlp",
                                         [INGEST_TENANT_AVRO] = "avro",
@@ -254,8 +266,8 @@ static bool read_as(struct reading *r, const struct record *in, enum ingest_form
     }
 }
 
-bool origin_points_read(const struct record *r, const struct origin_wanted *wanted, struct arena *scratch,
-                        struct origin_points *out, struct err *e)
+bool origin_points_read(const struct record *r, const struct origin_wanted *wanted,
+                        struct arena *scratch, struct origin_points *out, struct err *e)
 {
     struct ingest ingest = ingest_look(r, slice_str(wanted->shared_topic));
     *out = (struct origin_points){.format = "unknown", .points = json_array()};

@@ -25,5 +25,5 @@ struct origin_points {
     size_t n_points;
     size_t n_wanted;
 };
-bool origin_points_read(const struct record *r, const struct origin_wanted *wanted, struct arena *scratch,
-                        struct origin_points *out, struct err *e) MUST_CHECK;
+bool origin_points_read(const struct record *r, const struct origin_wanted *wanted,
+                        struct arena *scratch, struct origin_points *out, struct err *e) MUST_CHECK;

@@ -16,5 +16,5 @@ bool places_find(rd_kafka_t *rk, enum place_kind kind, rd_kafka_topic_partition_
  * -1 where there is none (up to what the reader may see). Waits no longer than timeout_ms: what did
  * not come by then is -2. */
 enum { PLACE_NONE = -1, PLACE_NO_ANSWER = -2 };
-bool places_read(rd_kafka_t *reader, const rd_kafka_topic_partition_list_t *list, int64_t timeout_ms,
-                 int64_t *offsets, int64_t *times_ms, struct err *e) MUST_CHECK;
+bool places_read(rd_kafka_t *reader, const rd_kafka_topic_partition_list_t *list,
+                 int64_t timeout_ms, int64_t *offsets, int64_t *times_ms, struct err *e) MUST_CHECK;

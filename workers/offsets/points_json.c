@@ -23,8 +23,8 @@ static json_t *series_json(const struct series *s)
     json_t *labels = json_object();
     struct hash128 id = s->id;
     for (uint32_t i = 0; i < s->n_labels; i++) {
-        (void)json_object_setn_new(labels, (const char *)s->labels[i].name.ptr, s->labels[i].name.len,
-                                   json_of_text(s->labels[i].value));
+        (void)json_object_setn_new(labels, (const char *)s->labels[i].name.ptr,
+                                   s->labels[i].name.len, json_of_text(s->labels[i].value));
     }
     (void)json_object_set_new(out, "metric", json_of_text(s->metric));
     (void)json_object_set_new(out, "kind", json_string(series_kind_name(s->kind)));
@@ -69,8 +69,8 @@ static json_t *exp_json(const struct exp_histogram *h)
 {
     return json_pack("{s:I, s:o, s:i, s:o, s:I, s:o, s:o}", "count", (json_int_t)h->count, "sum",
                      json_of_double(h->sum), "schema", (int)h->schema, "zero_threshold",
-                     json_of_double(h->zero_threshold), "zero_count", (json_int_t)h->zero_count, "positive",
-                     side_json(&h->positive), "negative", side_json(&h->negative));
+                     json_of_double(h->zero_threshold), "zero_count", (json_int_t)h->zero_count,
+                     "positive", side_json(&h->positive), "negative", side_json(&h->negative));
 }
 
 static json_t *classic_json(const struct classic_histogram *h, const struct series *s)
@@ -79,13 +79,16 @@ static json_t *classic_json(const struct classic_histogram *h, const struct seri
     for (uint32_t i = 0; i < s->n_bounds; i++) {
         (void)json_array_append_new(bounds, json_of_double(s->bounds[i]));
     }
-    json_t *sum = h->stale ? json_string("stale") : h->has_sum ? json_of_double(h->sum) : json_null();
-    return json_pack("{s:I, s:o, s:o, s:o}", "count", (json_int_t)h->count, "sum", sum, "bounds", bounds, "counts",
-                     counts_json(h->counts, h->n_counts));
+    json_t *sum = h->stale     ? json_string("stale")
+                  : h->has_sum ? json_of_double(h->sum)
+                               : json_null();
+    return json_pack("{s:I, s:o, s:o, s:o}", "count", (json_int_t)h->count, "sum", sum, "bounds",
+                     bounds, "counts", counts_json(h->counts, h->n_counts));
 }
 
 /* One packed histogram; NULL JSON where there is none (of length 0). */
-static bool histogram_json(const struct series *s, struct columns *c, struct arena *a, json_t **out, struct err *e)
+static bool histogram_json(const struct series *s, struct columns *c, struct arena *a, json_t **out,
+                           struct err *e)
 {
     if (s->kind == SERIES_CLASSIC_HISTOGRAM) {
         struct classic_histogram h;
@@ -108,8 +111,8 @@ static bool histogram_json(const struct series *s, struct columns *c, struct are
 
 /* --- batches --- */
 
-static bool batch_value_json(const struct series *s, struct columns *c, struct arena *a, json_t **out,
-                             struct err *e)
+static bool batch_value_json(const struct series *s, struct columns *c, struct arena *a,
+                             json_t **out, struct err *e)
 {
     if (s->kind == SERIES_COUNTER || s->kind == SERIES_GAUGE) {
         *out = json_of_double(cursor_double(&c->scalars));
@@ -118,10 +121,12 @@ static bool batch_value_json(const struct series *s, struct columns *c, struct a
     return histogram_json(s, c, a, out, e);
 }
 
-bool points_of_batch(const struct batch *b, const struct shape *s, struct slice metric_glob, struct arena *a,
-                     json_t **out, struct err *e)
+bool points_of_batch(const struct batch *b, const struct shape *s, struct slice metric_glob,
+                     struct arena *a, json_t **out, struct err *e)
 {
-    struct columns c = {.scalars = cursor_of(b->values), .exp = cursor_of(b->exp), .classic = cursor_of(b->classic)};
+    struct columns c = {.scalars = cursor_of(b->values),
+                        .exp = cursor_of(b->exp),
+                        .classic = cursor_of(b->classic)};
     int64_t *times = ARENA_ARRAY(a, int64_t, s->n_series + 1);
     int64_t *starts = ARENA_ARRAY(a, int64_t, s->n_series + 1);
     *out = NULL;
@@ -160,11 +165,13 @@ bool points_of_batch(const struct batch *b, const struct shape *s, struct slice 
 static const char *const counter_columns[] = {"total", "delta", "last"};
 static const char *const gauge_columns[] = {"sum", "min", "max", "last"};
 
-static bool row_values(const struct series *s, struct columns *c, struct arena *a, json_t *point, struct err *e)
+static bool row_values(const struct series *s, struct columns *c, struct arena *a, json_t *point,
+                       struct err *e)
 {
     if (s->kind == SERIES_GAUGE) {
         for (int i = 0; i < GAUGE_COLUMNS; i++) {
-            (void)json_object_set_new(point, gauge_columns[i], json_of_double(cursor_double(&c->gauges)));
+            (void)json_object_set_new(point, gauge_columns[i],
+                                      json_of_double(cursor_double(&c->gauges)));
         }
         return true;
     }
@@ -180,14 +187,16 @@ static bool row_values(const struct series *s, struct columns *c, struct arena *
     return true;
 }
 
-static bool late_json(const struct series *s, struct slice amount, struct arena *a, json_t **out, struct err *e)
+static bool late_json(const struct series *s, struct slice amount, struct arena *a, json_t **out,
+                      struct err *e)
 {
-    struct columns c = {.scalars = cursor_of(amount), .exp = cursor_of(amount), .classic = cursor_of(amount)};
+    struct columns c = {
+        .scalars = cursor_of(amount), .exp = cursor_of(amount), .classic = cursor_of(amount)};
     return batch_value_json(s, &c, a, out, e);
 }
 
-bool points_of_rollup(const struct rollup *r, const struct shape *s, struct slice metric_glob, struct arena *a,
-                      json_t **out, struct err *e)
+bool points_of_rollup(const struct rollup *r, const struct shape *s, struct slice metric_glob,
+                      struct arena *a, json_t **out, struct err *e)
 {
     struct columns c = {.scalars = cursor_of(r->counters),
                         .gauges = cursor_of(r->gauges),

@@ -47,7 +47,8 @@ static bool replace(const char *path, const char *text, struct err *e)
     int fd = mkostemp(part, O_CLOEXEC);
     if (fd < 0) {
         return err_set_code(e, ERR_CONFIG, errno,
-                            "no file can be made beside it (%s): where it is mounted, change what it is mounted from; "
+                            "no file can be made beside it (%s): where it is mounted, change what "
+                            "it is mounted from; "
                             "--dry-run shows the entry",
                             strerror(errno));
     }
@@ -62,16 +63,18 @@ static bool replace(const char *path, const char *text, struct err *e)
     return ok;
 }
 
-static void tell(struct topic_report *report, enum topic_state state, const char *what, const json_t *limits)
+static void tell(struct topic_report *report, enum topic_state state, const char *what,
+                 const json_t *limits)
 {
     char *text = json_dumps(limits, JSON_COMPACT);
     *report = (struct topic_report){.state = state};
-    (void)snprintf(report->detail, sizeof report->detail, "%s%.150s", what, text == NULL ? "" : text);
+    (void)snprintf(report->detail, sizeof report->detail, "%s%.150s", what,
+                   text == NULL ? "" : text);
     free(text);
 }
 
-static bool settle(json_t *root, const char *path, const char *tenant, const json_t *limits, bool apply,
-                   struct topic_report *report, struct err *e)
+static bool settle(json_t *root, const char *path, const char *tenant, const json_t *limits,
+                   bool apply, struct topic_report *report, struct err *e)
 {
     json_t *tenants = json_object_get(root, "tenants");
     json_t *old = json_object_get(tenants, tenant);
@@ -79,7 +82,8 @@ static bool settle(json_t *root, const char *path, const char *tenant, const jso
     if (old != NULL) {
         const json_t *own = json_object_get(old, "limits");
         bool same = json_object_size(limits) == 0 || json_equal(own, limits);
-        tell(report, TOPIC_OK, same ? "limits " : "is there with other limits, which stay; change the file: ", own);
+        tell(report, TOPIC_OK,
+             same ? "limits " : "is there with other limits, which stay; change the file: ", own);
         return true;
     }
     if (tenants == NULL) {

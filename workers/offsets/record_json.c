@@ -35,7 +35,8 @@ static const struct {
     {"tick", LIMIT_TICK_HEAD, limit_tick_avsc},
 };
 
-bool record_printer_init(struct record_printer *p, const char *tenant, const char *metric, struct err *e)
+bool record_printer_init(struct record_printer *p, const char *tenant, const char *metric,
+                         struct err *e)
 {
     *p = (struct record_printer){.tenant = tenant,
                                  .metric_glob = metric == NULL ? SLICE_NONE : slice_str(metric)};
@@ -68,11 +69,13 @@ static json_t *origin_json(const struct origin *o)
 {
     char id[TOPIC_ID_CHARS + 1];
     topic_id_text(o->topic_id, id);
-    return json_pack("{s:o, s:s, s:i, s:I, s:i}", "topic", json_of_text(o->topic), "topic_id", id, "partition",
-                     (int)o->partition, "offset", (json_int_t)o->offset, "index", (int)o->index);
+    return json_pack("{s:o, s:s, s:i, s:I, s:i}", "topic", json_of_text(o->topic), "topic_id", id,
+                     "partition", (int)o->partition, "offset", (json_int_t)o->offset, "index",
+                     (int)o->index);
 }
 
-static bool batch_read(struct record_printer *p, struct slice value, const char **kind, json_t **out, struct err *e)
+static bool batch_read(struct record_printer *p, struct slice value, const char **kind,
+                       json_t **out, struct err *e)
 {
     struct batch b;
     struct cached_shape *cached;
@@ -86,8 +89,9 @@ static bool batch_read(struct record_printer *p, struct slice value, const char 
          !points_of_batch(&b, &cached->shape, p->metric_glob, &p->arena, &points, e))) {
         return false;
     }
-    *out = json_pack("{s:o, s:s, s:o, s:I}", "tenant", json_of_text(b.tenant), "class", batch_class_name(b.class),
-                     "source", source_json(b.source), "received_ms", (json_int_t)b.received_ms);
+    *out = json_pack("{s:o, s:s, s:o, s:I}", "tenant", json_of_text(b.tenant), "class",
+                     batch_class_name(b.class), "source", source_json(b.source), "received_ms",
+                     (json_int_t)b.received_ms);
     if (points != NULL) {
         (void)json_object_set_new(*out, "source_name", json_of_text(cached->shape.source_name));
         (void)json_object_set_new(*out, "origin", origin_json(&b.origin));
@@ -106,12 +110,14 @@ static json_t *amends_json(const struct rollup *r)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < r->n_amends; i++) {
-        (void)json_array_append_new(list, json_pack("{s:I}", "end_ms", (json_int_t)r->amends[i].end_ms));
+        (void)json_array_append_new(list,
+                                    json_pack("{s:I}", "end_ms", (json_int_t)r->amends[i].end_ms));
     }
     return list;
 }
 
-static bool rollup_read(struct record_printer *p, struct slice value, const char **kind, json_t **out, struct err *e)
+static bool rollup_read(struct record_printer *p, struct slice value, const char **kind,
+                        json_t **out, struct err *e)
 {
     struct rollup r;
     struct cached_shape *cached;
@@ -120,14 +126,15 @@ static bool rollup_read(struct record_printer *p, struct slice value, const char
         return false;
     }
     *kind = rollup_kind_name(r.kind);
-    if (r.shape.len > 0 && (!shape_cache_get(&p->shapes, r.tenant, r.shape, &cached, e) ||
-                            !points_of_rollup(&r, &cached->shape, p->metric_glob, &p->arena, &points, e))) {
+    if (r.shape.len > 0 &&
+        (!shape_cache_get(&p->shapes, r.tenant, r.shape, &cached, e) ||
+         !points_of_rollup(&r, &cached->shape, p->metric_glob, &p->arena, &points, e))) {
         return false;
     }
-    *out = json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:i}", "tenant", json_of_text(r.tenant), "class",
-                     batch_class_name(r.class), "source", source_json(r.source), "window_ms",
-                     (json_int_t)r.window_ms, "end_ms", (json_int_t)r.end_ms, "closed_at", (json_int_t)r.closed_at,
-                     "part", (int)r.part);
+    *out = json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:i}", "tenant", json_of_text(r.tenant),
+                     "class", batch_class_name(r.class), "source", source_json(r.source),
+                     "window_ms", (json_int_t)r.window_ms, "end_ms", (json_int_t)r.end_ms,
+                     "closed_at", (json_int_t)r.closed_at, "part", (int)r.part);
     if (points != NULL) {
         (void)json_object_set_new(*out, "source_name", json_of_text(cached->shape.source_name));
         (void)json_object_set_new(*out, "points", points);
@@ -155,8 +162,8 @@ static void other_read(const char *topic, struct slice value, const char **kind,
     }
 }
 
-bool record_value_json(struct record_printer *p, const char *topic, struct slice value, const char **kind,
-                       json_t **out, struct err *e)
+bool record_value_json(struct record_printer *p, const char *topic, struct slice value,
+                       const char **kind, json_t **out, struct err *e)
 {
     arena_reset(&p->arena);
     *out = NULL;
@@ -174,8 +181,9 @@ bool record_value_json(struct record_printer *p, const char *topic, struct slice
     for (int i = 0; value.len >= AVRO_HEAD_BYTES && i < RECORD_SCHEMAS; i++) {
         if (memcmp(value.ptr, schemas[i].head, AVRO_HEAD_BYTES) == 0) {
             *kind = schemas[i].kind;
-            return avro_json(p->schemas[i], slice_of(value.ptr + AVRO_HEAD_BYTES, value.len - AVRO_HEAD_BYTES), out,
-                             e);
+            return avro_json(p->schemas[i],
+                             slice_of(value.ptr + AVRO_HEAD_BYTES, value.len - AVRO_HEAD_BYTES),
+                             out, e);
         }
     }
     other_read(topic, value, kind, out);
@@ -194,8 +202,9 @@ static bool is_wanted(const struct record_printer *p, const json_t *value)
     }
     json_t *points = json_object_get(value, "points");
     const char *metric = json_string_value(json_object_get(value, "metric"));
-    return json_is_array(points) && metric == NULL ? json_array_size(points) > 0
-                                                   : metric != NULL && glob_match(p->metric_glob, slice_str(metric));
+    return json_is_array(points) && metric == NULL
+               ? json_array_size(points) > 0
+               : metric != NULL && glob_match(p->metric_glob, slice_str(metric));
 }
 
 /* Binary keys (a source's hash) in hexadecimal. */
@@ -223,8 +232,9 @@ static void headers_put(json_t *out, const rd_kafka_message_t *m)
         return;
     }
     json_t *all = json_object();
-    for (size_t i = 0; i < MAX_HEADERS && rd_kafka_header_get_all(headers, i, &name, &value, &size) ==
-                                              RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (size_t i = 0;
+         i < MAX_HEADERS &&
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
          i++) {
         (void)json_object_set_new(all, name, json_of_text(slice_of(value, size)));
     }
@@ -246,9 +256,10 @@ bool record_json(struct record_printer *p, const rd_kafka_message_t *m, json_t *
         json_decref(value);
         return true;
     }
-    *out = json_pack("{s:s, s:i, s:I, s:I, s:o, s:s}", "topic", topic, "partition", (int)m->partition, "offset",
-                     (json_int_t)m->offset, "timestamp_ms", (json_int_t)rd_kafka_message_timestamp(m, NULL), "key",
-                     key_json(m), "kind", kind);
+    *out = json_pack("{s:s, s:i, s:I, s:I, s:o, s:s}", "topic", topic, "partition",
+                     (int)m->partition, "offset", (json_int_t)m->offset, "timestamp_ms",
+                     (json_int_t)rd_kafka_message_timestamp(m, NULL), "key", key_json(m), "kind",
+                     kind);
     if (*out == NULL) {
         json_decref(value);
         return err_set(e, ERR_FATAL, "out of memory");

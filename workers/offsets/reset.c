@@ -45,19 +45,23 @@ static bool partitions_check(const char *text, struct err *e)
 }
 
 /* What has no metadata: by the log's own offsets and times. */
-static bool place_plain(struct reset *r, const rd_kafka_topic_partition_t *at, int64_t *offset, struct err *e)
+static bool place_plain(struct reset *r, const rd_kafka_topic_partition_t *at, int64_t *offset,
+                        struct err *e)
 {
     struct scan scan;
-    const struct scan_request request = {.topic = at->topic, .partition = at->partition, .from = r->to};
+    const struct scan_request request = {
+        .topic = at->topic, .partition = at->partition, .from = r->to};
     if (!scan_open(r->tool, r->rk, &request, &scan, e)) {
         return false;
     }
     const struct scan_stretch *p = &scan.stretches[0];
-    bool is_out = r->to.kind == MOMENT_OFFSET && (r->to.value < p->low || (r->to.value > p->end && r->to.value > p->hidden));
+    bool is_out = r->to.kind == MOMENT_OFFSET &&
+                  (r->to.value < p->low || (r->to.value > p->end && r->to.value > p->hidden));
     *offset = p->from;
     if (is_out) {
-        (void)err_set(e, ERR_CONFIG, "there is no offset %" PRId64 ": the log is %" PRId64 " to %" PRId64, r->to.value,
-                      p->low, p->end);
+        (void)err_set(e, ERR_CONFIG,
+                      "there is no offset %" PRId64 ": the log is %" PRId64 " to %" PRId64,
+                      r->to.value, p->low, p->end);
     }
     scan_close(&scan);
     return !is_out;
@@ -75,7 +79,8 @@ static bool add_move(struct reset *r, const rd_kafka_topic_partition_t *at, stru
     buf_init(&text, MAX_TEXT);
     bool ok = r->kind == GROUP_ROLLUP ? rollup_place(r->tool, r->rk, &rollup, &offset, &text, e)
                                       : place_plain(r, at, &offset, e);
-    ok = (ok || err_wrap(e, "%s[%d]", at->topic, at->partition)) && moves_add(&r->moves, at->topic, at->partition, e) &&
+    ok = (ok || err_wrap(e, "%s[%d]", at->topic, at->partition)) &&
+         moves_add(&r->moves, at->topic, at->partition, e) &&
          moves_set_old(&r->moves, at->offset, commit_metadata(at), e) &&
          moves_set_new(&r->moves, offset, buf_slice(&text), e);
     buf_fini(&text);
@@ -90,13 +95,16 @@ static bool find_moves(struct reset *r, struct err *e)
             return false;
         }
     }
-    return r->moves.n > 0 || err_set(e, ERR_CONFIG, "group %.80s has committed nothing of what --topic and --partitions name",
-                                     r->group);
+    return r->moves.n > 0 ||
+           err_set(e, ERR_CONFIG,
+                   "group %.80s has committed nothing of what --topic and --partitions name",
+                   r->group);
 }
 
 static bool run(struct reset *r, struct err *e)
 {
-    if (!group_is_stopped(r->rk, r->group, e) || !group_committed(r->rk, r->group, &r->committed, e) ||
+    if (!group_is_stopped(r->rk, r->group, e) ||
+        !group_committed(r->rk, r->group, &r->committed, e) ||
         !group_kind(r->tool, r->group, r->committed, &r->kind, e) || !find_moves(r, e) ||
         !moves_check_forward(r->tool, &r->moves, e) ||
         (r->kind == GROUP_PARQUET && !parquet_check(r->tool, r->rk, &r->moves, e))) {
@@ -112,14 +120,17 @@ static bool group_name(const struct tool *t, const char **out, struct err *e)
     const char *word = t->command->words[0];
     const char *option = t->command->values[OPTION_GROUP];
     *out = word == NULL ? option : word;
-    return ((word == NULL) != (option == NULL)) || err_set(e, ERR_CONFIG, "reset: of which group? reset GROUP --to PLACE");
+    return ((word == NULL) != (option == NULL)) ||
+           err_set(e, ERR_CONFIG, "reset: of which group? reset GROUP --to PLACE");
 }
 
 bool reset_verb(const struct tool *t, struct err *e)
 {
     struct reset r = {.tool = t};
-    if (!group_name(t, &r.group, e) || !moment_read("--to", t->command->values[OPTION_TO], &r.to, e) ||
-        !partitions_check(t->command->values[OPTION_PARTITIONS], e) || !tool_connect(t, KAFKA_READER, &r.rk, e)) {
+    if (!group_name(t, &r.group, e) ||
+        !moment_read("--to", t->command->values[OPTION_TO], &r.to, e) ||
+        !partitions_check(t->command->values[OPTION_PARTITIONS], e) ||
+        !tool_connect(t, KAFKA_READER, &r.rk, e)) {
         return false;
     }
     bool ok = run(&r, e);

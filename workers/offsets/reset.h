@@ -1,4 +1,5 @@
-/* `reset GROUP --to PLACE`: a stopped group of any stage goes elsewhere, with the metadata that its stage needs. */
+/* `reset GROUP --to PLACE`: a stopped group of any stage goes elsewhere, with the metadata that its
+ * stage needs. */
 #pragma once
 
 #include "moves.h"

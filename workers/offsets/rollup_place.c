@@ -26,7 +26,8 @@ static int64_t time_of(struct seek *s, const rd_kafka_message_t *m)
     }
     arena_reset(&s->arena);
     bool is_row = rollup_decode(value, &s->arena, &row, &why);
-    return is_row ? rd_kafka_message_timestamp(m, NULL) : ROLLUP_NEVER; /* a bad record tells no time */
+    return is_row ? rd_kafka_message_timestamp(m, NULL)
+                  : ROLLUP_NEVER; /* a bad record tells no time */
 }
 
 /* Is it the record at hand, log time with it being so? */
@@ -51,8 +52,8 @@ static bool take(void *ctx, const rd_kafka_message_t *m, bool *enough, struct er
 }
 
 /* From the log's beginning up to where it goes, or to `end`. */
-static bool seek_run(const struct tool *t, rd_kafka_t *reader, const struct rollup_request *r, int64_t end,
-                     struct seek *s, struct err *e)
+static bool seek_run(const struct tool *t, rd_kafka_t *reader, const struct rollup_request *r,
+                     int64_t end, struct seek *s, struct err *e)
 {
     struct scan scan;
     const struct scan_request request = {
@@ -60,6 +61,7 @@ static bool seek_run(const struct tool *t, rd_kafka_t *reader, const struct roll
     if (!scan_open(t, reader, &request, &scan, e)) {
         return false;
     }
+    scan.shows_progress = true;
     int64_t low = scan.stretches[0].low;
     int64_t last = scan.stretches[0].end;
     bool ok = true;
@@ -75,20 +77,25 @@ static bool seek_run(const struct tool *t, rd_kafka_t *reader, const struct roll
     return ok;
 }
 
-bool rollup_place(const struct tool *t, rd_kafka_t *reader, const struct rollup_request *r, int64_t *offset,
-                  struct buf *text, struct err *e)
+bool rollup_place(const struct tool *t, rd_kafka_t *reader, const struct rollup_request *r,
+                  int64_t *offset, struct buf *text, struct err *e)
 {
     struct rollup_commit old = {r->committed, ROLLUP_NEVER};
     struct seek s = {.to = r->to, .wanted_ms = r->to.value, .log_ms = ROLLUP_NEVER, .offset = -1};
     bool is_ours = rollup_commit_read(r->metadata, &old);
     if (!is_ours && r->to.kind == MOMENT_BACK) {
-        return err_set(e, ERR_CONFIG, "its commit says no log time to go back from; use --to earliest or an offset");
+        return err_set(
+            e, ERR_CONFIG,
+            "its commit says no log time to go back from; use --to earliest or an offset");
     }
     if (r->to.kind == MOMENT_END) {
-        return err_set(e, ERR_CONFIG, "a rollup can't go to the end: what is open would be lost; an offset with --force");
+        return err_set(
+            e, ERR_CONFIG,
+            "a rollup can't go to the end: what is open would be lost; an offset with --force");
     }
     s.wanted_ms = r->to.kind == MOMENT_BACK ? old.log_ms - r->to.value : r->to.value;
-    int64_t end = r->to.kind == MOMENT_OFFSET && r->to.value > r->committed ? r->to.value : r->committed;
+    int64_t end =
+        r->to.kind == MOMENT_OFFSET && r->to.value > r->committed ? r->to.value : r->committed;
     if (!seek_run(t, reader, r, end, &s, e)) {
         return false;
     }

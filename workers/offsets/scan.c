@@ -4,28 +4,34 @@
 #include "stage/topics.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { CALL_MS = 10000, POLL_MS = 200 };
+enum { CALL_MS = 10000, POLL_MS = 200, PROGRESS_MS = 2000 };
 
 /* The first offsets of a time, by partition; the end where nothing is so young. */
 static bool offsets_at(struct scan *s, int64_t time_ms, bool is_from, struct err *e)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)s->n_stretches);
     for (uint32_t i = 0; i < s->n_stretches; i++) {
-        rd_kafka_topic_partition_list_add(list, s->topic, s->stretches[i].partition)->offset = time_ms;
+        rd_kafka_topic_partition_list_add(list, s->topic, s->stretches[i].partition)->offset =
+            time_ms;
     }
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(s->rk, list, CALL_MS);
     for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
         struct scan_stretch *p = &s->stretches[i];
-        int64_t found = list->elems[i].offset < 0 || list->elems[i].offset > p->end ? p->end : list->elems[i].offset;
+        int64_t found = list->elems[i].offset < 0 || list->elems[i].offset > p->end
+                            ? p->end
+                            : list->elems[i].offset;
         code = list->elems[i].err;
         *(is_from ? &p->from : &p->end) = found;
     }
     rd_kafka_topic_partition_list_destroy(list);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           err_set_code(e, ERR_RETRY, code, "%s: offsets by time: %s", s->topic, rd_kafka_err2str(code));
+           err_set_code(e, ERR_RETRY, code, "%s: offsets by time: %s", s->topic,
+                        rd_kafka_err2str(code));
 }
 
 static bool bounds_read(struct scan *s, struct scan_stretch *p, struct err *e)
@@ -70,19 +76,21 @@ static bool stretches_find(struct scan *s, const struct scan_request *r, struct 
         }
         clip(&s->stretches[i], r);
     }
-    return (!moment_time_ms(&r->from, s->tool->now_ms, &time_ms) || offsets_at(s, time_ms, true, e)) &&
+    return (!moment_time_ms(&r->from, s->tool->now_ms, &time_ms) ||
+            offsets_at(s, time_ms, true, e)) &&
            (!moment_time_ms(&r->to, s->tool->now_ms, &time_ms) || offsets_at(s, time_ms, false, e));
 }
 
-bool scan_open(const struct tool *t, rd_kafka_t *rk, const struct scan_request *r, struct scan *out, struct err *e)
+bool scan_open(const struct tool *t, rd_kafka_t *rk, const struct scan_request *r, struct scan *out,
+               struct err *e)
 {
     *out = (struct scan){.tool = t, .rk = rk, .topic = r->topic};
     if (!topic_describe(rk, r->topic, &out->n_partitions, out->topic_id, e)) {
         return false;
     }
     if (r->partition != SCAN_ALL && (uint32_t)r->partition >= out->n_partitions) {
-        return err_set(e, ERR_CONFIG, "%s has %u partitions, 0 to %u: there is no %d", r->topic, out->n_partitions,
-                       out->n_partitions - 1, r->partition);
+        return err_set(e, ERR_CONFIG, "%s has %u partitions, 0 to %u: there is no %d", r->topic,
+                       out->n_partitions, out->n_partitions - 1, r->partition);
     }
     out->n_stretches = r->partition == SCAN_ALL ? out->n_partitions : 1;
     out->stretches = calloc(out->n_stretches, sizeof *out->stretches);
@@ -113,11 +121,11 @@ static bool assign_at(struct scan *s, const struct scan_stretch *p, struct err *
 }
 
 /* One message further; *position moves behind it. */
-static bool take(struct scan *s, const struct scan_stretch *p, const rd_kafka_message_t *m, scan_fn each, void *ctx,
-                 int64_t *position, bool *enough, struct err *e)
+static bool take(struct scan *s, const struct scan_stretch *p, const rd_kafka_message_t *m,
+                 scan_fn each, void *ctx, int64_t *position, bool *enough, struct err *e)
 {
-    bool is_ours =
-        m->rkt != NULL && m->partition == p->partition && strcmp(rd_kafka_topic_name(m->rkt), s->topic) == 0;
+    bool is_ours = m->rkt != NULL && m->partition == p->partition &&
+                   strcmp(rd_kafka_topic_name(m->rkt), s->topic) == 0;
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         *position = is_ours ? m->offset : *position; /* behind the markers too */
         return true;
@@ -132,12 +140,26 @@ static bool take(struct scan *s, const struct scan_stretch *p, const rd_kafka_me
     return m->offset >= p->end || each(ctx, m, enough, e);
 }
 
-static bool read_stretch(struct scan *s, const struct scan_stretch *p, scan_fn each, void *ctx, bool *enough,
-                         struct err *e)
+/* On a terminal alone, where somebody waits. */
+static void progress(const struct scan *s, const struct scan_stretch *p, int64_t position,
+                     int64_t *told_mono_ms)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (!s->shows_progress || now_ms - *told_mono_ms < PROGRESS_MS || isatty(STDERR_FILENO) != 1) {
+        return;
+    }
+    *told_mono_ms = now_ms;
+    (void)fprintf(stderr, "%s[%d]: offset %" PRId64 " of %" PRId64 "\n", s->topic, p->partition,
+                  position, p->end);
+}
+
+static bool read_stretch(struct scan *s, const struct scan_stretch *p, scan_fn each, void *ctx,
+                         bool *enough, struct err *e)
 {
     int64_t idle_ms = config_int(s->tool->config, "idle_timeout_ms");
     int64_t position = p->from;
     int64_t moved_mono_ms = clock_mono_ms();
+    int64_t told_mono_ms = moved_mono_ms;
     if (position >= p->end) {
         return true;
     }
@@ -150,8 +172,10 @@ static bool read_stretch(struct scan *s, const struct scan_stretch *p, scan_fn e
             rd_kafka_message_destroy(m);
         }
         moved_mono_ms = position != before ? clock_mono_ms() : moved_mono_ms;
+        progress(s, p, position, &told_mono_ms);
         if (ok && position < p->end && clock_mono_ms() - moved_mono_ms > idle_ms) {
-            ok = err_set(e, ERR_RETRY, "stands at %" PRId64 " of %" PRId64 ", nothing came for %" PRId64 " ms",
+            ok = err_set(e, ERR_RETRY,
+                         "stands at %" PRId64 " of %" PRId64 ", nothing came for %" PRId64 " ms",
                          position, p->end, idle_ms);
         }
     }

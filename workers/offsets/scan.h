@@ -9,7 +9,7 @@ enum { SCAN_ALL = -1 };
 
 struct scan_request {
     const char *topic;
-    int32_t partition; /* SCAN_ALL */
+    int32_t partition;  /* SCAN_ALL */
     struct moment from; /* MOMENT_NONE: the log's beginning */
     struct moment to;   /* exclusive. MOMENT_NONE: the end as it is now */
 };
@@ -20,7 +20,8 @@ struct scan_stretch {
     int64_t low;    /* the log begins here */
     int64_t from;   /* not below low */
     int64_t end;    /* exclusive; not above the last stable offset */
-    int64_t hidden; /* the topic's end, when an open transaction hides what lies from `end` on; else -1 */
+    int64_t hidden; /* the topic's end, when an open transaction hides what lies from `end` on; else
+                       -1 */
 };
 
 struct scan {
@@ -31,6 +32,7 @@ struct scan {
     uint32_t n_partitions; /* of the topic */
     uint32_t n_stretches;
     struct scan_stretch *stretches; /* owned */
+    bool shows_progress;            /* on stderr, where that is a terminal */
 };
 
 /* Looks the stretches up. ERR_CONFIG: no such topic or partition. An offset before the log's

@@ -35,10 +35,12 @@ static bool add_topic(rd_kafka_t *rk, json_t *topics, const char *topic, struct 
         return false;
     }
     topic_id_text(id, text);
-    return json_object_set_new(topics, topic, json_string(text)) == 0 || err_set(e, ERR_FATAL, "out of memory");
+    return json_object_set_new(topics, topic, json_string(text)) == 0 ||
+           err_set(e, ERR_FATAL, "out of memory");
 }
 
-static bool snapshot_take(const struct tool *t, rd_kafka_t *rk, const char *group, json_t **out, struct err *e)
+static bool snapshot_take(const struct tool *t, rd_kafka_t *rk, const char *group, json_t **out,
+                          struct err *e)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
     json_t *cluster = NULL;
@@ -50,16 +52,19 @@ static bool snapshot_take(const struct tool *t, rd_kafka_t *rk, const char *grou
         const char *text = at->metadata == NULL ? "" : at->metadata;
         ok = add_topic(rk, topics, at->topic, e);
         (void)json_array_append_new(
-            partitions, json_pack("{s:s, s:i, s:I, s:o}", "topic", at->topic, "partition", (int)at->partition, "offset",
-                                  (json_int_t)at->offset, "metadata",
+            partitions, json_pack("{s:s, s:i, s:I, s:o}", "topic", at->topic, "partition",
+                                  (int)at->partition, "offset", (json_int_t)at->offset, "metadata",
                                   json_stringn(text, strnlen(text, at->metadata_size))));
     }
     if (ok && list->cnt == 0) {
-        ok = err_set(e, ERR_CONFIG, "group %.100s has committed nothing: is that its name? sluice-offsets status lists them",
+        ok = err_set(e, ERR_CONFIG,
+                     "group %.100s has committed nothing: is that its name? sluice-offsets status "
+                     "lists them",
                      group);
     }
-    *out = ok ? json_pack("{s:s, s:O, s:I, s:O, s:O}", "group", group, "cluster_id", cluster, "taken_ms",
-                          (json_int_t)t->now_ms, "topics", topics, "partitions", partitions)
+    *out = ok ? json_pack("{s:s, s:O, s:I, s:O, s:O}", "group", group, "cluster_id", cluster,
+                          "taken_ms", (json_int_t)t->now_ms, "topics", topics, "partitions",
+                          partitions)
               : NULL;
     if (list != NULL) {
         rd_kafka_topic_partition_list_destroy(list);
@@ -76,8 +81,8 @@ static bool file_write(const json_t *snapshot, const char *path, struct err *e)
     if (file == NULL) {
         return err_set_code(e, ERR_CONFIG, errno, "snapshot %.150s: %s", path, strerror(errno));
     }
-    bool ok = json_dumpf(snapshot, file, JSON_INDENT(1) | JSON_ENSURE_ASCII) == 0 && fputc('\n', file) != EOF &&
-              fflush(file) == 0 && fsync(fileno(file)) == 0;
+    bool ok = json_dumpf(snapshot, file, JSON_INDENT(1) | JSON_ENSURE_ASCII) == 0 &&
+              fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
     ok = fclose(file) == 0 && ok;
     return ok || err_set_code(e, ERR_CONFIG, errno, "snapshot %.150s: %s", path, strerror(errno));
 }
@@ -93,8 +98,8 @@ bool snapshot_write(const struct tool *t, rd_kafka_t *rk, const char *group, con
     if (out != NULL) {
         (void)snprintf(path, SNAPSHOT_MAX_PATH, "%s", out);
     } else {
-        (void)snprintf(path, SNAPSHOT_MAX_PATH, "%s/%s-%s-%d.json", config_str(t->config, "snapshot_dir"), group, time,
-                       (int)(t->now_ms % 1000));
+        (void)snprintf(path, SNAPSHOT_MAX_PATH, "%s/%s-%s-%d.json",
+                       config_str(t->config, "snapshot_dir"), group, time, (int)(t->now_ms % 1000));
     }
     bool ok = snapshot_take(t, rk, group, &snapshot, e) && file_write(snapshot, path, e);
     json_decref(snapshot);

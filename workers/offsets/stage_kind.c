@@ -4,11 +4,13 @@
 
 #include <string.h>
 
-const char *const group_kind_names[N_GROUP_KINDS] = {"validate", "limit", "rollup", "amp", "parquet"};
+const char *const group_kind_names[N_GROUP_KINDS] = {"validate", "limit", "rollup", "amp",
+                                                     "parquet"};
 
 struct slice commit_metadata(const rd_kafka_topic_partition_t *at)
 {
-    return slice_of(at->metadata, at->metadata == NULL ? 0 : strnlen(at->metadata, at->metadata_size));
+    return slice_of(at->metadata,
+                    at->metadata == NULL ? 0 : strnlen(at->metadata, at->metadata_size));
 }
 
 static bool by_metadata(const rd_kafka_topic_partition_list_t *committed, enum stage_kind_of *out)
@@ -36,7 +38,8 @@ static bool by_name(const char *name, const char *prefix, enum stage_kind_of *ou
     }
     for (int i = 0; i < N_GROUP_KINDS; i++) {
         size_t len = strlen(group_kind_names[i]);
-        if (strncmp(name + n, group_kind_names[i], len) == 0 && (name[n + len] == '\0' || name[n + len] == '-')) {
+        if (strncmp(name + n, group_kind_names[i], len) == 0 &&
+            (name[n + len] == '\0' || name[n + len] == '-')) {
             *out = (enum stage_kind_of)i;
             return true;
         }
@@ -44,14 +47,17 @@ static bool by_name(const char *name, const char *prefix, enum stage_kind_of *ou
     return false;
 }
 
-bool group_kind(const struct tool *t, const char *group, const rd_kafka_topic_partition_list_t *committed,
-                enum stage_kind_of *out, struct err *e)
+bool group_kind(const struct tool *t, const char *group,
+                const rd_kafka_topic_partition_list_t *committed, enum stage_kind_of *out,
+                struct err *e)
 {
     const char *said = t->command->values[OPTION_STAGE];
     if (said == NULL) {
-        return by_metadata(committed, out) || by_name(group, config_str(t->config, "group_prefix"), out) ||
+        return by_metadata(committed, out) ||
+               by_name(group, config_str(t->config, "group_prefix"), out) ||
                err_set(e, ERR_CONFIG,
-                       "neither its name nor its commits tell which stage group %.80s is of; say it with --stage "
+                       "neither its name nor its commits tell which stage group %.80s is of; say "
+                       "it with --stage "
                        "validate|limit|rollup|amp|parquet",
                        group);
     }
@@ -61,17 +67,21 @@ bool group_kind(const struct tool *t, const char *group, const rd_kafka_topic_pa
             return true;
         }
     }
-    return err_set(e, ERR_CONFIG, "--stage %.40s is none of validate, limit, rollup, amp, parquet", said);
+    return err_set(e, ERR_CONFIG, "--stage %.40s is none of validate, limit, rollup, amp, parquet",
+                   said);
 }
 
 const char *group_kind_effect(enum stage_kind_of kind)
 {
     static const char *const effects[N_GROUP_KINDS] = {
-        [GROUP_VALIDATE] = "validate reads its input again: harmless, and for series of no use, since limit drops what it "
+        [GROUP_VALIDATE] = "validate reads its input again: harmless, and for series of no use, "
+                           "since limit drops what it "
                            "has seen; dead letters repeat",
-        [GROUP_LIMIT] = "limit reads its input again: harmless and of no use, since it drops what it has seen",
+        [GROUP_LIMIT] =
+            "limit reads its input again: harmless and of no use, since it drops what it has seen",
         [GROUP_ROLLUP] = "rollup reads its input again: no row changes, none comes twice",
-        [GROUP_AMP] = "amp sends again: the store has these samples already; what is older than max_sample_age_ms is "
+        [GROUP_AMP] = "amp sends again: the store has these samples already; what is older than "
+                      "max_sample_age_ms is "
                       "skipped and told as gaps",
         [GROUP_PARQUET] = "parquet stores again what has no objects",
     };

@@ -22,7 +22,8 @@ struct cluster {
 
 /* --- which partitions --- */
 
-static bool add(struct status *s, const struct group *g, const char *topic, int32_t partition, struct err *e)
+static bool add(struct status *s, const struct group *g, const char *topic, int32_t partition,
+                struct err *e)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct progress *p = &s->partitions[i];
@@ -73,8 +74,8 @@ static bool find_partitions(struct status *s, struct err *e)
     return true;
 }
 
-/* Also what was never committed, of the topics that a group reads: a partition whose first records nobody takes. A
- * topic that is gone is told later. */
+/* Also what was never committed, of the topics that a group reads: a partition whose first records
+ * nobody takes. A topic that is gone is told later. */
 static bool add_whole_topics(rd_kafka_t *rk, struct status *s, struct err *e)
 {
     size_t n = s->n;
@@ -126,7 +127,8 @@ static void take_commit(struct progress *p)
     if (at == NULL || at->offset < 0) {
         return;
     }
-    struct slice metadata = slice_of(at->metadata, at->metadata == NULL ? 0 : strnlen(at->metadata, at->metadata_size));
+    struct slice metadata =
+        slice_of(at->metadata, at->metadata == NULL ? 0 : strnlen(at->metadata, at->metadata_size));
     p->committed = p->position = at->offset;
     p->intent_last = intent_last_of(metadata);
     if (rollup_commit_read(metadata, &rollup)) {
@@ -153,7 +155,8 @@ static bool cluster_read(rd_kafka_t *rk, const struct status *s, struct cluster 
             (void)rd_kafka_topic_partition_list_add(all, p->topic, p->partition);
         }
     }
-    *c = (struct cluster){rd_kafka_topic_partition_list_copy(all), rd_kafka_topic_partition_list_copy(all),
+    *c = (struct cluster){rd_kafka_topic_partition_list_copy(all),
+                          rd_kafka_topic_partition_list_copy(all),
                           rd_kafka_topic_partition_list_copy(all)};
     rd_kafka_topic_partition_list_destroy(all);
     return places_find(rk, PLACE_LOW, c->low, e) && places_find(rk, PLACE_STABLE, c->stable, e) &&
@@ -177,8 +180,8 @@ static bool is_readable(const struct progress *p)
 }
 
 /* The partitions of one group, from `first` to before `end`. */
-static bool read_ages(const struct tool *t, rd_kafka_t *rk, struct progress *first, const struct progress *end,
-                      struct err *e)
+static bool read_ages(const struct tool *t, rd_kafka_t *rk, struct progress *first,
+                      const struct progress *end, struct err *e)
 {
     size_t n = (size_t)(end - first);
     int64_t *found = calloc(2 * n + 1, sizeof *found);
@@ -196,8 +199,10 @@ static bool read_ages(const struct tool *t, rd_kafka_t *rk, struct progress *fir
         bool is_empty = p->position >= p->stable || (was_read && found[i] == PLACE_NONE);
         bool is_open = p->stable < p->high;
         bool is_known = was_read && found[i] >= 0;
-        p->lag_ms = is_known ? (t->now_ms > found[n + (size_t)i] ? t->now_ms - found[n + (size_t)i] : 0)
-                             : is_empty && !is_open ? 0 : -1;
+        p->lag_ms = is_known
+                        ? (t->now_ms > found[n + (size_t)i] ? t->now_ms - found[n + (size_t)i] : 0)
+                    : is_empty && !is_open ? 0
+                                           : -1;
         p->lag_records = is_known || is_open || !is_empty ? p->high - p->position : 0;
         i += was_read;
     }
@@ -241,7 +246,8 @@ static bool read_open(const struct tool *t, struct status *s, struct err *e)
     for (size_t i = 0; ok && i < s->n; i++) {
         struct progress *p = &s->partitions[i];
         for (size_t k = 0; k < n; k++) {
-            bool is_it = list->elems[k].partition == p->partition && strcmp(list->elems[k].topic, p->topic) == 0;
+            bool is_it = list->elems[k].partition == p->partition &&
+                         strcmp(list->elems[k].topic, p->topic) == 0;
             p->open_since_ms = is_it && found[k] >= 0 ? found[n + k] : p->open_since_ms;
         }
     }
@@ -259,14 +265,15 @@ static bool find_groups(const struct tool *t, rd_kafka_t *rk, struct groups *out
     if (one != NULL) {
         return groups_named(&one, 1, out, e);
     }
-    return n > 0 ? groups_named(names, n, out, e) : groups_list(rk, config_str(t->config, "group_prefix"), out, e);
+    return n > 0 ? groups_named(names, n, out, e)
+                 : groups_list(rk, config_str(t->config, "group_prefix"), out, e);
 }
 
 static bool read_with(const struct tool *t, rd_kafka_t *rk, struct status *s, struct err *e)
 {
     struct cluster c = {0};
-    if (!find_groups(t, rk, &s->groups, e) || !groups_describe(rk, &s->groups, e) || !find_partitions(s, e) ||
-        !add_whole_topics(rk, s, e)) {
+    if (!find_groups(t, rk, &s->groups, e) || !groups_describe(rk, &s->groups, e) ||
+        !find_partitions(s, e) || !add_whole_topics(rk, s, e)) {
         return false;
     }
     for (size_t i = 0; i < s->n; i++) {
@@ -300,10 +307,12 @@ void status_free(struct status *s)
 static bool print_as_asked(const struct tool *t, const struct status *s, struct err *e)
 {
     if (t->command->values[OPTION_JSON] == NULL) {
-        return status_print(s, t->command->values[OPTION_ALL] != NULL, isatty(STDOUT_FILENO) == 1, e);
+        return status_print(s, t->command->values[OPTION_ALL] != NULL, isatty(STDOUT_FILENO) == 1,
+                            e);
     }
     json_t *out = status_json(s);
-    bool ok = out != NULL && json_dumpf(out, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 && puts("") != EOF;
+    bool ok = out != NULL && json_dumpf(out, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 &&
+              puts("") != EOF;
     json_decref(out);
     return ok || err_set(e, ERR_FATAL, "it could not be written");
 }

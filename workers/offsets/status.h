@@ -26,16 +26,16 @@ struct progress {
     const struct group *group;
     const char *topic;
     int32_t partition;
-    int64_t committed;    /* -1 = nothing */
-    int64_t position;     /* the true one, of the metadata where they tell it */
-    int64_t low;          /* where the log begins */
-    int64_t stable;       /* the last stable offset */
-    int64_t high;         /* the end */
-    int64_t lag_records;  /* offsets left, markers included; 0 when no record is */
-    int64_t lag_ms;       /* age of the oldest record that is left; 0 = none is; -1 = not known */
+    int64_t committed;     /* -1 = nothing */
+    int64_t position;      /* the true one, of the metadata where they tell it */
+    int64_t low;           /* where the log begins */
+    int64_t stable;        /* the last stable offset */
+    int64_t high;          /* the end */
+    int64_t lag_records;   /* offsets left, markers included; 0 when no record is */
+    int64_t lag_ms;        /* age of the oldest record that is left; 0 = none is; -1 = not known */
     int64_t open_since_ms; /* when stable < high: when what is open was appended; else 0 */
     int64_t intent_last;   /* of parquet's open intent; else -1 */
-    const char *client;   /* who has it; NULL = nobody */
+    const char *client;    /* who has it; NULL = nobody */
     enum trouble trouble;
     char why[240];
 };

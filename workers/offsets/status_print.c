@@ -18,20 +18,23 @@ static json_t *or_null(int64_t n)
 
 static json_t *progress_json(const struct progress *p)
 {
-    json_t *out = json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:s?, s:s, s:b, s:s}", "topic", p->topic,
-                            "partition", (int)p->partition, "committed", or_null(p->committed), "position",
-                            or_null(p->position), "log_start", or_null(p->low), "last_stable", or_null(p->stable),
-                            "end", or_null(p->high), "lag_records", (json_int_t)p->lag_records, "lag_ms",
-                            or_null(p->lag_ms), "member", p->client, "state", trouble_names[p->trouble], "stuck",
-                            trouble_is_stuck(p->trouble) ? 1 : 0, "why", p->why);
+    json_t *out = json_pack(
+        "{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:s?, s:s, s:b, s:s}", "topic", p->topic,
+        "partition", (int)p->partition, "committed", or_null(p->committed), "position",
+        or_null(p->position), "log_start", or_null(p->low), "last_stable", or_null(p->stable),
+        "end", or_null(p->high), "lag_records", (json_int_t)p->lag_records, "lag_ms",
+        or_null(p->lag_ms), "member", p->client, "state", trouble_names[p->trouble], "stuck",
+        trouble_is_stuck(p->trouble) ? 1 : 0, "why", p->why);
     if (p->stable >= 0 && p->stable < p->high) {
         (void)json_object_set_new(out, "open_transaction",
-                                  json_pack("{s:I, s:o}", "from_offset", (json_int_t)p->stable, "since_ms",
+                                  json_pack("{s:I, s:o}", "from_offset", (json_int_t)p->stable,
+                                            "since_ms",
                                             or_null(p->open_since_ms > 0 ? p->open_since_ms : -1)));
     }
     if (p->intent_last >= 0) {
-        (void)json_object_set_new(out, "open_intent", json_pack("{s:I, s:I}", "first", (json_int_t)p->committed,
-                                                                "last", (json_int_t)p->intent_last));
+        (void)json_object_set_new(out, "open_intent",
+                                  json_pack("{s:I, s:I}", "first", (json_int_t)p->committed, "last",
+                                            (json_int_t)p->intent_last));
     }
     return out;
 }
@@ -48,9 +51,10 @@ json_t *status_json(const struct status *s)
             any |= trouble_is_stuck(s->partitions[at].trouble);
             (void)json_array_append_new(partitions, progress_json(&s->partitions[at]));
         }
-        (void)json_array_append_new(groups, json_pack("{s:s, s:s, s:I, s:o}", "group", g->name, "state",
-                                                      rd_kafka_consumer_group_state_name(g->state), "members",
-                                                      (json_int_t)g->n_members, "partitions", partitions));
+        (void)json_array_append_new(
+            groups, json_pack("{s:s, s:s, s:I, s:o}", "group", g->name, "state",
+                              rd_kafka_consumer_group_state_name(g->state), "members",
+                              (json_int_t)g->n_members, "partitions", partitions));
     }
     return json_pack("{s:b, s:o}", "stuck", any ? 1 : 0, "groups", groups);
 }
@@ -69,8 +73,8 @@ static const char *colour_of(enum trouble t)
 
 static void put_state(struct table_out *out, enum trouble t)
 {
-    buf_printf(&out->buf, "%s%s%s", out->colours ? colour_of(t) : "", trouble_is_stuck(t) ? "STUCK " : "",
-               trouble_names[t]);
+    buf_printf(&out->buf, "%s%s%s", out->colours ? colour_of(t) : "",
+               trouble_is_stuck(t) ? "STUCK " : "", trouble_names[t]);
     buf_printf(&out->buf, "%s", out->colours ? "\033[0m" : "");
 }
 
@@ -102,8 +106,8 @@ static void put_partition(struct table_out *out, const struct progress *p)
     char name[300];
     (void)snprintf(name, sizeof name, "    %.250s[%d]", p->topic, p->partition);
     put_name(out, name);
-    buf_printf(&out->buf, " %12" PRId64 " %12" PRId64 " %12" PRId64 " %10" PRId64, p->committed, p->position, p->high,
-               p->lag_records);
+    buf_printf(&out->buf, " %12" PRId64 " %12" PRId64 " %12" PRId64 " %10" PRId64, p->committed,
+               p->position, p->high, p->lag_records);
     put_age(out, p->lag_ms);
     put_state(out, p->trouble);
     if (p->why[0] != '\0') {
@@ -114,7 +118,8 @@ static void put_partition(struct table_out *out, const struct progress *p)
 }
 
 /* One topic of a group in one line; the worst of its partitions. */
-static const struct progress *put_topic(struct table_out *out, const struct progress *first, const struct progress *end)
+static const struct progress *put_topic(struct table_out *out, const struct progress *first,
+                                        const struct progress *end)
 {
     const struct progress *p = first;
     int64_t lag_records = 0;
@@ -146,8 +151,8 @@ static const struct progress *put_topic(struct table_out *out, const struct prog
 static void put_group(struct table_out *out, const struct group *g)
 {
     show_text(&out->buf, slice_str(g->name));
-    buf_printf(&out->buf, "  %s, %zu member%s\n", rd_kafka_consumer_group_state_name(g->state), g->n_members,
-               g->n_members == 1 ? "" : "s");
+    buf_printf(&out->buf, "  %s, %zu member%s\n", rd_kafka_consumer_group_state_name(g->state),
+               g->n_members, g->n_members == 1 ? "" : "s");
 }
 
 bool status_print(const struct status *s, bool all, bool colours, struct err *e)
@@ -157,7 +162,8 @@ bool status_print(const struct status *s, bool all, bool colours, struct err *e)
     const struct progress *p = s->partitions;
     buf_init(&out.buf, OUT_MAX_BYTES);
     put_name(&out, "GROUP, TOPIC");
-    buf_printf(&out.buf, " %12s %12s %12s %10s %9s   STATE\n", "COMMITTED", "POSITION", "END", "LAG", "BEHIND");
+    buf_printf(&out.buf, " %12s %12s %12s %10s %9s   STATE\n", "COMMITTED", "POSITION", "END",
+               "LAG", "BEHIND");
     for (size_t i = 0; i < s->groups.n; i++) {
         const struct group *g = &s->groups.items[i];
         put_group(&out, g);

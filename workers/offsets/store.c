@@ -27,20 +27,13 @@ struct store {
     const char *prefix;
 };
 
-static bool region_find(const struct config *c, char out[REGION_MAX_CHARS + 1], struct err *e)
-{
-    const char *region = config_str(c, "aws.region");
-    if (region[0] == '\0') {
-        return credentials_find_region(NULL, out, REGION_MAX_CHARS + 1, e) || err_wrap(e, "aws.region is not set");
-    }
-    (void)snprintf(out, REGION_MAX_CHARS + 1, "%s", region);
-    return region_check(region, e) || err_wrap(e, "aws.region");
-}
-
 static bool open_s3(struct store *s, const struct config *c, struct err *e)
 {
-    const struct credentials_options credentials = {.user_agent = user_agent, .min_refresh_ms = MIN_REFRESH_MS};
-    if (!region_find(c, s->region, e) || !credentials_open(&credentials, &s->credentials, e)) {
+    const struct credentials_options credentials = {.user_agent = user_agent,
+                                                    .min_refresh_ms = MIN_REFRESH_MS};
+    if (!credentials_choose_region(config_str(c, "aws.region"), "aws.region", s->region,
+                                   sizeof s->region, e) ||
+        !credentials_open(&credentials, &s->credentials, e)) {
         return false;
     }
     const struct s3_options options = {
@@ -67,7 +60,8 @@ bool store_open(const struct tool *t, struct store **out, struct err *e)
 {
     if (config_str(t->config, "bucket")[0] == '\0') {
         return err_set(e, ERR_CONFIG,
-                       "bucket is not set: what the bucket holds must be seen first; take sluice-parquet's bucket, prefix, "
+                       "bucket is not set: what the bucket holds must be seen first; take "
+                       "sluice-parquet's bucket, prefix, "
                        "endpoint and aws.region");
     }
     struct store *s = calloc(1, sizeof *s);
@@ -118,8 +112,8 @@ static bool name_read(struct slice name, struct stored *o)
     }
     end -= sizeof ending - 1;
     if (!number_before(name, &end, &o->last) || !number_before(name, &end, &o->first) ||
-        !number_before(name, &end, &partition) || end < ID_CHARS + 2 || name.ptr[end - ID_CHARS - 1] != '-' ||
-        partition > INT32_MAX || o->last < o->first) {
+        !number_before(name, &end, &partition) || end < ID_CHARS + 2 ||
+        name.ptr[end - ID_CHARS - 1] != '-' || partition > INT32_MAX || o->last < o->first) {
         return false;
     }
     o->partition = (int32_t)partition;
@@ -128,7 +122,8 @@ static bool name_read(struct slice name, struct stored *o)
     return true;
 }
 
-/* All keys first: a list's page does not outlive another request, and whoever is told of an object may ask for more. */
+/* All keys first: a list's page does not outlive another request, and whoever is told of an object
+ * may ask for more. */
 struct listing {
     struct arena arena;
     struct listed *first;
@@ -147,7 +142,8 @@ static bool keep_key(void *ctx, struct slice key, int64_t n_bytes, struct err *e
     struct listed *one = ARENA_ARRAY(&l->arena, struct listed, 1);
     struct slice copy = arena_copy(&l->arena, key);
     if (one == NULL || copy.ptr == NULL) {
-        return err_set(e, ERR_FATAL, "too many objects for one look (%d MiB of keys)", LIST_MAX_BYTES >> 20);
+        return err_set(e, ERR_FATAL, "too many objects for one look (%d MiB of keys)",
+                       LIST_MAX_BYTES >> 20);
     }
     *one = (struct listed){.key = copy, .n_bytes = n_bytes};
     *l->last = one;
@@ -155,7 +151,8 @@ static bool keep_key(void *ctx, struct slice key, int64_t n_bytes, struct err *e
     return true;
 }
 
-static bool tell_all(const struct listing *l, enum table_id table, stored_fn each, void *ctx, struct err *e)
+static bool tell_all(const struct listing *l, enum table_id table, stored_fn each, void *ctx,
+                     struct err *e)
 {
     for (const struct listed *one = l->first; one != NULL; one = one->next) {
         struct stored o = {.key = one->key, .table = table, .n_bytes = one->n_bytes};
@@ -174,16 +171,18 @@ bool store_list(struct store *s, enum table_id table, stored_fn each, void *ctx,
     char folder[400];
     struct listing l = {.first = NULL};
     l.last = &l.first;
-    (void)snprintf(folder, sizeof folder, "%.300s%s%s/", s->prefix, s->prefix[0] == '\0' ? "" : "/", table_name(table));
+    (void)snprintf(folder, sizeof folder, "%.300s%s%s/", s->prefix, s->prefix[0] == '\0' ? "" : "/",
+                   table_name(table));
     arena_init(&l.arena, LIST_MAX_BYTES);
-    bool ok = (s3_list(s->s3, slice_str(folder), keep_key, &l, e) || err_wrap(e, "list %s", folder)) &&
-              tell_all(&l, table, each, ctx, e);
+    bool ok =
+        (s3_list(s->s3, slice_str(folder), keep_key, &l, e) || err_wrap(e, "list %s", folder)) &&
+        tell_all(&l, table, each, ctx, e);
     arena_fini(&l.arena);
     return ok;
 }
 
-bool store_metadata(struct store *s, struct slice key, const char *const *names, size_t n, const char **values,
-                    struct arena *a, struct err *e)
+bool store_metadata(struct store *s, struct slice key, const char *const *names, size_t n,
+                    const char **values, struct arena *a, struct err *e)
 {
     struct s3_head head;
     return (s3_head(s->s3, key, names, n, values, a, &head, e) &&

@@ -3,7 +3,9 @@
 #include "acl.h"
 #include "definition.h"
 #include "policy_entry.h"
+#include "record_writer.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_NAME = 128, ARENA_BYTES = 16 << 20 };
@@ -26,7 +28,8 @@ static bool name_check(const char *name, struct err *e)
 {
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
     return (n > 0 && name[n] == '\0' && n <= MAX_NAME) ||
-           err_set(e, ERR_CONFIG, "\"%.60s\": a tenant's name has 1 to %d letters, digits, _ or -", name, MAX_NAME);
+           err_set(e, ERR_CONFIG, "\"%.60s\": a tenant's name has 1 to %d letters, digits, _ or -",
+                   name, MAX_NAME);
 }
 
 /* The definition's topic that only this tenant has. */
@@ -34,13 +37,15 @@ static bool topic_find(struct creating *c, struct err *e)
 {
     struct topic_definitions all;
     size_t len = strlen(c->name);
-    if (!definitions_read(config_str(c->tool->config, "topics_file"), config_str(c->tool->config, "profile"), &c->name, 1,
-                          &c->arena, &all, e)) {
+    if (!definitions_read(config_str(c->tool->config, "topics_file"),
+                          config_str(c->tool->config, "profile"), &c->name, 1, &c->arena, &all,
+                          e)) {
         return false;
     }
     for (size_t i = 0; i < all.n; i++) {
         size_t n = strlen(all.topics[i].name);
-        if (n > len + 1 && all.topics[i].name[n - len - 1] == '.' && strcmp(all.topics[i].name + n - len, c->name) == 0) {
+        if (n > len + 1 && all.topics[i].name[n - len - 1] == '.' &&
+            strcmp(all.topics[i].name + n - len, c->name) == 0) {
             c->topic = all.topics[i];
             return true;
         }
@@ -54,7 +59,8 @@ static bool limits_read(struct creating *c, struct err *e)
     static const struct {
         enum option option;
         const char *name;
-    } quotas[] = {{OPTION_SERIES, "series_per_tenant"}, {OPTION_SAMPLES_PER_SECOND, "samples_per_second"}};
+    } quotas[] = {{OPTION_SERIES, "series_per_tenant"},
+                  {OPTION_SAMPLES_PER_SECOND, "samples_per_second"}};
     for (size_t i = 0; i < 2; i++) {
         long long n;
         if (!command_number(c->tool->command, quotas[i].option, 1, 0, &n, e)) {
@@ -67,15 +73,18 @@ static bool limits_read(struct creating *c, struct err *e)
     return true;
 }
 
-static void keep_row(struct creating *c, const char *what, const char *name, const struct topic_report *report)
+static void keep_row(struct creating *c, const char *what, const char *name,
+                     const struct topic_report *report)
 {
     if (!c->quiet) {
-        (void)json_array_append_new(c->rows, json_pack("{s:s, s:s, s:s, s:s}", "what", what, "name", name, "state",
-                                                       topic_state_name(report->state), "detail", report->detail));
+        (void)json_array_append_new(
+            c->rows, json_pack("{s:s, s:s, s:s, s:s}", "what", what, "name", name, "state",
+                               topic_state_name(report->state), "detail", report->detail));
     }
 }
 
-static bool settle_acl(struct creating *c, const char *principal, rd_kafka_AclOperation_t operation, struct err *e)
+static bool settle_acl(struct creating *c, const char *principal, rd_kafka_AclOperation_t operation,
+                       struct err *e)
 {
     struct topic_report report;
     const struct acl want = {c->topic.name, principal, operation};
@@ -94,8 +103,8 @@ static bool settle_acls(struct creating *c, struct err *e)
             (reader[0] == '\0' || settle_acl(c, reader, RD_KAFKA_ACL_OPERATION_READ, e)));
 }
 
-/* What may be refused comes first: brokers tell only when ACLs are made that they have no authorizer. The policy is last:
- * only who is in it is let through. */
+/* What may be refused comes first: brokers tell only when ACLs are made that they have no
+ * authorizer. The policy is last: only who is in it is let through. */
 static bool settle_all(struct creating *c, struct err *e)
 {
     struct topic_report report;
@@ -104,7 +113,8 @@ static bool settle_all(struct creating *c, struct err *e)
         return false;
     }
     if (report.state == TOPIC_DIFFERS && c->apply) {
-        return err_set(e, ERR_CONFIG, "%s is there and differs: %.150s", c->topic.name, report.detail);
+        return err_set(e, ERR_CONFIG, "%s is there and differs: %.150s", c->topic.name,
+                       report.detail);
     }
     keep_row(c, "topic", c->topic.name, &report);
     if (policy[0] == '\0') {
@@ -120,7 +130,8 @@ static bool settle_all(struct creating *c, struct err *e)
 static bool print(const struct creating *c, struct err *e)
 {
     if (c->tool->command->values[OPTION_JSON] != NULL) {
-        return (json_dumpf(c->rows, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 && puts("") != EOF) ||
+        return (json_dumpf(c->rows, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 &&
+                puts("") != EOF) ||
                err_set(e, ERR_FATAL, "it could not be written");
     }
     size_t i;
@@ -128,16 +139,30 @@ static bool print(const struct creating *c, struct err *e)
     json_array_foreach(c->rows, i, row)
     {
         (void)printf("%-7s %-8s %s: %s\n", json_string_value(json_object_get(row, "what")),
-                     json_string_value(json_object_get(row, "state")), json_string_value(json_object_get(row, "name")),
+                     json_string_value(json_object_get(row, "state")),
+                     json_string_value(json_object_get(row, "name")),
                      json_string_value(json_object_get(row, "detail")));
     }
     if (config_str(c->tool->config, "policy")[0] == '\0') {
-        (void)puts("no policy is named (--set policy=FILE): the tenant's entry is still to be made, or validate refuses it");
+        (void)puts("no policy is named (--set policy=FILE): the tenant's entry is still to be "
+                   "made, or validate refuses it");
     }
     if (c->tool->command->values[OPTION_DRY_RUN] != NULL) {
         (void)puts("dry run: nothing was changed");
     }
     return true;
+}
+
+static bool note(const struct creating *c, struct err *e)
+{
+    json_t *detail = json_pack("{s:s, s:s, s:O}", "topic", c->topic.name, "principal", c->principal,
+                               "limits", c->limits);
+    char *text = json_dumps(detail, JSON_COMPACT);
+    bool ok = text != NULL ? act_note(c->tool, "tenant create", c->name, text, e)
+                           : err_set(e, ERR_FATAL, "out of memory");
+    free(text);
+    json_decref(detail);
+    return ok;
 }
 
 static bool create(struct creating *c, struct err *e)
@@ -148,13 +173,14 @@ static bool create(struct creating *c, struct err *e)
     }
     c->quiet = false;
     c->apply = c->tool->command->values[OPTION_DRY_RUN] == NULL;
-    return settle_all(c, e) && print(c, e);
+    return (!c->apply || note(c, e)) && settle_all(c, e) && print(c, e);
 }
 
 bool tenant_create(const struct tool *t, struct err *e)
 {
     const char *principal = t->command->values[OPTION_PRINCIPAL];
-    struct creating c = {.tool = t, .name = t->command->words[0], .limits = json_object(), .rows = json_array()};
+    struct creating c = {
+        .tool = t, .name = t->command->words[0], .limits = json_object(), .rows = json_array()};
     (void)snprintf(c.principal, sizeof c.principal, "%s%.250s", principal == NULL ? "User:" : "",
                    principal == NULL ? c.name : principal);
     arena_init(&c.arena, ARENA_BYTES);

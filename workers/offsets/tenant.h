@@ -1,4 +1,5 @@
-/* `topics tenant create NAME`: all that a tenant with Kafka access needs, in one command that may be repeated. */
+/* `topics tenant create NAME`: all that a tenant with Kafka access needs, in one command that may
+ * be repeated. */
 #pragma once
 
 #include "tool.h"

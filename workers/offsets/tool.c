@@ -17,7 +17,8 @@ static bool broker_answers(const struct tool *t, rd_kafka_t *rk, struct err *e)
         servers = strcmp(name, "bootstrap.servers") == 0 ? value : servers;
     }
     return err_set(e, ERR_RETRY,
-                   "no broker of %.80s answers within %lld ms: check kafka.bootstrap.servers, the network and the "
+                   "no broker of %.80s answers within %lld ms: check kafka.bootstrap.servers, the "
+                   "network and the "
                    "login; nothing was changed",
                    servers, (long long)timeout_ms);
 }

@@ -1,4 +1,5 @@
-/* `topics apply | check`: makes the cluster's topics what the definition says, or says how they differ. */
+/* `topics apply | check`: makes the cluster's topics what the definition says, or says how they
+ * differ. */
 #pragma once
 
 #include "definition.h"
@@ -13,8 +14,9 @@ struct topic_report {
     char detail[240]; /* what differs, or what was changed */
 };
 
-/* One topic against the cluster; apply: creates it or changes its settings. The number of partitions and the
- * replication of a topic that exists are never changed, only told. False: the brokers refused or did not answer. */
-bool topic_settle(rd_kafka_t *rk, const struct topic_definition *want, bool apply, struct topic_report *report,
-                  struct err *e) MUST_CHECK;
+/* One topic against the cluster; apply: creates it or changes its settings. The number of
+ * partitions and the replication of a topic that exists are never changed, only told. False: the
+ * brokers refused or did not answer. */
+bool topic_settle(rd_kafka_t *rk, const struct topic_definition *want, bool apply,
+                  struct topic_report *report, struct err *e) MUST_CHECK;
 const char *topic_state_name(enum topic_state state);

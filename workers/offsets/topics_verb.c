@@ -10,14 +10,16 @@ static void report_text(const struct topic_definition *t, const struct topic_rep
     (void)printf("%-8s %-28s %s\n", topic_state_name(report->state), t->name, report->detail);
 }
 
-static void report_json(json_t *list, const struct topic_definition *t, const struct topic_report *report)
+static void report_json(json_t *list, const struct topic_definition *t,
+                        const struct topic_report *report)
 {
     (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "topic", t->name, "state",
-                                                topic_state_name(report->state), "detail", report->detail));
+                                                topic_state_name(report->state), "detail",
+                                                report->detail));
 }
 
-static bool settle_all(rd_kafka_t *rk, const struct topic_definitions *d, bool apply, bool as_json, bool *all_fit,
-                       struct err *e)
+static bool settle_all(rd_kafka_t *rk, const struct topic_definitions *d, bool apply, bool as_json,
+                       bool *all_fit, struct err *e)
 {
     json_t *list = json_array();
     bool ok = true;
@@ -52,10 +54,11 @@ bool topics_verb(const struct tool *t, bool apply, int *code, struct err *e)
     rd_kafka_t *rk = NULL;
     bool all_fit = false;
     arena_init(&a, (size_t)16 << 20);
-    bool ok = definitions_read(config_str(t->config, "topics_file"), config_str(t->config, "profile"), tenants,
-                               n_tenants, &a, &definitions, e) &&
-              tool_connect(t, KAFKA_PLAIN_PRODUCER, &rk, e) &&
-              settle_all(rk, &definitions, apply, t->command->values[OPTION_JSON] != NULL, &all_fit, e);
+    bool ok =
+        definitions_read(config_str(t->config, "topics_file"), config_str(t->config, "profile"),
+                         tenants, n_tenants, &a, &definitions, e) &&
+        tool_connect(t, KAFKA_PLAIN_PRODUCER, &rk, e) &&
+        settle_all(rk, &definitions, apply, t->command->values[OPTION_JSON] != NULL, &all_fit, e);
     tool_disconnect(rk);
     arena_fini(&a);
     *code = !ok || all_fit ? TOOL_FINE : TOOL_DIFFERS;

@@ -76,22 +76,13 @@ static bool copy(struct s3 *s3, struct slice key, int fd, struct err *e)
     return ok;
 }
 
-static bool region_of(const struct fetch_options *o, char out[REGION_MAX_CHARS + 1], struct err *e)
-{
-    if (o->region == NULL || o->region[0] == '\0') {
-        return credentials_find_region(NULL, out, REGION_MAX_CHARS + 1, e) || err_wrap(e, "--region is not given");
-    }
-    (void)snprintf(out, REGION_MAX_CHARS + 1, "%s", o->region);
-    return region_check(o->region, e);
-}
-
 static bool fetch(const struct fetch_options *o, const char *bucket, const char *key, int fd, struct err *e)
 {
     char region[REGION_MAX_CHARS + 1];
     struct credentials *credentials = NULL;
     struct s3 *s3 = NULL;
     const struct credentials_options how = {.user_agent = user_agent, .min_refresh_ms = MIN_REFRESH_MS};
-    if (!region_of(o, region, e) || !credentials_open(&how, &credentials, e)) {
+    if (!credentials_choose_region(o->region, "--region", region, sizeof region, e) || !credentials_open(&how, &credentials, e)) {
         return false;
     }
     const struct s3_options options = {

@@ -243,17 +243,6 @@ static bool check_keys(const struct config *c, struct err *e)
            err_set(e, ERR_CONFIG, "kms_keys needs tenant_level, since an object has one key");
 }
 
-static bool region_of(const struct config *c, char out[REGION_MAX_CHARS + 1], struct err *e)
-{
-    const char *region = config_str(c, "aws.region");
-    if (region[0] == '\0') {
-        return credentials_find_region(NULL, out, REGION_MAX_CHARS + 1, e) ||
-               err_wrap(e, "aws.region is not set");
-    }
-    (void)snprintf(out, REGION_MAX_CHARS + 1, "%s", region);
-    return region_check(region, e) || err_wrap(e, "aws.region");
-}
-
 bool worker_check(const struct config *c, struct err *e)
 {
     struct layout layout;
@@ -266,7 +255,7 @@ bool worker_check(const struct config *c, struct err *e)
     if (config_int(c, "min_backoff_ms") > config_int(c, "max_backoff_ms")) {
         return err_set(e, ERR_CONFIG, "min_backoff_ms must not be above max_backoff_ms");
     }
-    return layout_of(c, &layout, text, e) && check_keys(c, e) && region_of(c, region, e);
+    return layout_of(c, &layout, text, e) && check_keys(c, e) && credentials_choose_region(config_str(c, "aws.region"), "aws.region", region, sizeof region, e);
 }
 
 /* --- life --- */
@@ -293,7 +282,7 @@ static bool open_uploader(struct worker *w, const struct config *c, struct err *
         .wake_fd = w->wake_fd,
     };
     o.n_kms_keys = config_list(c, "kms_keys", &o.kms_keys);
-    if (!region_of(c, w->region, e) || !credentials_open(&credentials, &w->credentials, e)) {
+    if (!credentials_choose_region(config_str(c, "aws.region"), "aws.region", w->region, sizeof w->region, e) || !credentials_open(&credentials, &w->credentials, e)) {
         return false;
     }
     o.s3 = (struct s3_options){

@@ -2,6 +2,7 @@
  * (one a partition) and the uploader. */
 #pragma once
 
+#include "aws/s3_config.h"
 #include "layout.h"
 #include "portion.h"
 #include "stage/stage.h"
@@ -42,13 +43,7 @@
     KEY("multipart_bytes", INT, "104857600", 5242880, 5368709120,                                  \
         "larger objects go in parts, bytes")                                                       \
     KEY("part_bytes", INT, "16777216", 5242880, 1073741824, "size of a part")                      \
-    KEY("endpoint", STRING, "", 0, 0, "http(s)://…, in the place of AWS's S3")                     \
-    KEY("path_style", BOOL, "false", 0, 0, "the bucket in the path, not in the host's name")       \
-    KEY("aws.region", STRING, "", 0, 0,                                                            \
-        "of the bucket; empty = AWS_REGION, AWS_DEFAULT_REGION, profile")                          \
-    KEY("fips", BOOL, "false", 0, 0, "AWS's FIPS endpoint")                                        \
-    KEY("dual_stack", BOOL, "false", 0, 0, "AWS's dual-stack endpoint")                            \
-    KEY("ca_file", STRING, "", 0, 0, "certificates of authorities, PEM; empty = the system's")     \
+    S3_CONFIG(KEY)                                                                                 \
     KEY("kms_key", STRING, "", 0, 0, "SSE-KMS by this key; empty = as the bucket has it")          \
     KEY("kms_keys", LIST, "", 0, 0, "tenant=key: of that tenant's objects; needs tenant_level")    \
     KEY("tags", STRING, "", 0, 0, "of each object, a=b&c=d, percent-encoded")                      \

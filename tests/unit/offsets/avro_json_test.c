@@ -39,10 +39,13 @@ START_TEST(a_letter_shows_and_no_prefix_of_it_does)
     json_t *value;
     letter_put(&letter);
     ck_assert(record_printer_init(&p, NULL, NULL, &e));
-    ck_assert_msg(record_value_json(&p, "metrics.dlq", buf_slice(&letter), &kind, &value, &e), "%s", e.text);
+    ck_assert_msg(record_value_json(&p, "metrics.dlq", buf_slice(&letter), &kind, &value, &e), "%s",
+                  e.text);
     ck_assert_str_eq(kind, "dead_letter");
-    ck_assert_str_eq(json_string_value(json_object_get(value, "metric")), "hex:68697473ff746f74616c");
-    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(value, "origin"), "offset")), 4711);
+    ck_assert_str_eq(json_string_value(json_object_get(value, "metric")),
+                     "hex:68697473ff746f74616c");
+    ck_assert_int_eq(
+        json_integer_value(json_object_get(json_object_get(value, "origin"), "offset")), 4711);
     ck_assert_uint_eq(json_array_size(json_object_get(value, "points")), 2);
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII);
     ck_assert_ptr_null(strchr(text, 0x1b)); /* no terminal obeys it */
@@ -50,7 +53,9 @@ START_TEST(a_letter_shows_and_no_prefix_of_it_does)
     json_decref(value);
     for (size_t n = 10; n < letter.len; n++) {
         err_reset(&e);
-        ck_assert_msg(!record_value_json(&p, "metrics.dlq", slice_of(letter.ptr, n), &kind, &value, &e), "%zu", n);
+        ck_assert_msg(
+            !record_value_json(&p, "metrics.dlq", slice_of(letter.ptr, n), &kind, &value, &e),
+            "%zu", n);
         ck_assert_int_eq(e.kind, ERR_BAD_INPUT);
         ck_assert_ptr_null(value);
     }
@@ -110,9 +115,12 @@ START_TEST(damaged_origins_are_refused)
     struct arena a;
     struct origin_points points;
     struct origin_wanted wanted = {.shared_topic = "metrics.ingest"};
-    /* MetricsData { resource { attributes {a: "secret"} } scope { metric "m" gauge { point as_double 1 } } } */
-    static const uint8_t otlp[] = "\x0a\x2b\x0a\x11\x0a\x0f\x0a\x01\x61\x12\x0a\x0a\x08\x73\x65\x63\x72\x65\x74\x73\x73"
-                                  "\x12\x16\x12\x14\x0a\x01m\x2a\x0f\x0a\x0d\x21\x00\x00\x00\x00\x00\x00\xf0\x3f\x19\x00\x00\x00";
+    /* MetricsData { resource { attributes {a: "secret"} } scope { metric "m" gauge { point
+     * as_double 1 } } } */
+    static const uint8_t otlp[] =
+        "\x0a\x2b\x0a\x11\x0a\x0f\x0a\x01\x61\x12\x0a\x0a\x08\x73\x65\x63\x72\x65\x74\x73\x73"
+        "\x12\x16\x12\x14\x0a\x01m\x2a\x0f\x0a\x0d\x21\x00\x00\x00\x00\x00\x00\xf0\x3f\x19\x00\x00"
+        "\x00";
     arena_init(&a, 1 << 20);
     for (size_t n = 0; n < sizeof otlp; n++) {
         struct err e = ERR_INIT;
@@ -135,7 +143,8 @@ int main(void)
     Suite *s = suite_create("avro_json");
     TCase *t = tcase_create("avro_json");
     tcase_add_test(t, a_letter_shows_and_no_prefix_of_it_does);
-    tcase_add_loop_test(t, what_is_not_ours_shows_its_length_only, 0, sizeof others / sizeof others[0]);
+    tcase_add_loop_test(t, what_is_not_ours_shows_its_length_only, 0,
+                        sizeof others / sizeof others[0]);
     tcase_add_test(t, doubles_that_json_has_not_are_text);
     tcase_add_test(t, damaged_origins_are_refused);
     suite_add_tcase(s, t);

@@ -19,8 +19,9 @@ static bool parse(const char *const *words, struct command *c, struct err *e)
 
 START_TEST(the_longest_verb_wins_and_options_stand_anywhere)
 {
-    static const char *const words[] = {"topics",  "tenant", "create", "--set",     "a=b", "studio",
-                                        "--series", "5",     "--json", "--config=x", NULL};
+    static const char *const words[] = {"topics", "tenant",     "create",   "--set",
+                                        "a=b",    "studio",     "--series", "5",
+                                        "--json", "--config=x", NULL};
     struct command c;
     struct err e = ERR_INIT;
     long long n;
