@@ -151,11 +151,12 @@ static json_t *list_json(const struct manifest_list *l)
 
 static json_t *manifest_json(const struct manifest *f)
 {
-    return json_pack("{s:i,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o,s:o}", "version", VERSION, "state",
+    return json_pack("{s:i,s:s,s:s,s:s,s:b,s:b,s:o,s:I,s:o,s:o,s:o}", "version", VERSION, "state",
                      states[f->state], "brokers", f->brokers, "topic", f->topic, "keyed",
-                     (int)f->keyed, "model", params_json(&f->params), "n_scrapes",
-                     (json_int_t)f->n_scrapes, "counts", counts_json(&f->counts), "unacknowledged",
-                     list_json(&f->doubts), "repeated", list_json(&f->repeats));
+                     (int)f->keyed, "remote_write", (int)f->remote_write, "model",
+                     params_json(&f->params), "n_scrapes", (json_int_t)f->n_scrapes, "counts",
+                     counts_json(&f->counts), "unacknowledged", list_json(&f->doubts), "repeated",
+                     list_json(&f->repeats));
 }
 
 bool manifest_write(struct manifest *f, const char *path, struct err *e)
@@ -299,6 +300,7 @@ static bool root_read(const json_t *root, struct manifest *f, struct err *e)
         return err_set(e, ERR_CONFIG, "state, brokers or topic is missing");
     }
     f->keyed = json_is_true(json_object_get(root, "keyed"));
+    f->remote_write = json_is_true(json_object_get(root, "remote_write"));
     return integer_get(root, "n_scrapes", 0, INT64_MAX, &f->n_scrapes, e) &&
            params_read(json_object_get(root, "model"), &f->params, e) &&
            counts_read(json_object_get(root, "counts"), &f->counts, e) &&

@@ -35,6 +35,8 @@ struct manifest {
     char brokers[512];
     char topic[256];
     bool keyed;
+    bool remote_write; /* what names neither source nor start times: a gateway takes shard_id for it
+                        */
     enum manifest_state state;
     int64_t n_scrapes; /* scrapes 0 to n_scrapes - 1 were sent */
     struct manifest_counts counts;

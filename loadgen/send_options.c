@@ -200,6 +200,7 @@ static bool target_read(struct send_options *o, struct err *e)
     if (o->door.url != NULL) {
         brokers = brokers == NULL ? "" : brokers; /* for verify only */
         topic = topic == NULL ? o->door.url : topic;
+        o->manifest.remote_write = o->door.format == DOOR_REMOTE_WRITE;
     }
     if (brokers == NULL || topic == NULL) {
         return err_set(e, ERR_CONFIG, "--%s is required", brokers == NULL ? "brokers" : "topic");

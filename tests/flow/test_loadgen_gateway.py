@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from deploy.local.places import HOST, ROOT, free_ports
 from tests.flow import certificates
 from tests.flow.stack import wait_for
+from tests.flow.test_pipeline import metric
 from tests.receiver.client import Receiver
 
 LOADGEN = ROOT / "build/release/sluice-loadgen"
@@ -125,6 +126,26 @@ def test_certificates(receiver, tmp_path, stranger):
         assert loadgen.returncode == 1 and report["samples"] == 0 == accepted(receiver), said
     else:
         assert loadgen.returncode == 0 and verify(tmp_path, receiver)[0] == 0, said
+
+
+@pytest.mark.parametrize("more", [("--gzip",), ("--format", "remote-write")], ids=["otlp", "remote write"])
+def test_through_the_gateway(stack, tmp_path, say_report, more):
+    """What it acknowledged is behind validate, once and in order, without what has a forbidden label."""
+    gateway = pytest.importorskip("tests.flow.gateway")
+    stack.create_all_topics()
+    policy = json.loads((ROOT / "deploy/local/policy.json").read_text())
+    door = gateway.Gateway(stack, tmp_path / "gateway", {"demo": {}}, {k: v for k, v in policy.items() if k != "tenants"}).start()
+    (tmp_path / "token").write_text(door.tokens["demo"] + "\n")
+    validate = stack.worker("validate", policy=str(door.policy_path))
+    code, report, said = send(tmp_path, f"http://{HOST}:{door.port}", "--token-file", tmp_path / "token", "--forbidden", "0.2", *more)
+    assert code == 0 and report["unacknowledged"] == 0, said
+    n_rejected = door.metric("sluice_samples_rejected_total", reason="label_forbidden")
+    assert n_rejected > 0 and (report["rejected_samples"] == n_rejected or "remote-write" in more)
+    wait_for(lambda: metric(validate, "sluice_samples_out_total") >= SERIES * MESSAGES - n_rejected, 60, "validate to be done")
+    done = subprocess.run([LOADGEN, "verify", "--manifest", tmp_path / "manifest.json", "--topic", "metrics.valid", "--brokers", stack.bootstrap],
+                          capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    say_report(report)
 
 
 class OtlpDoor:

@@ -26,7 +26,7 @@ START_TEST(comes_back_as_it_was)
     manifest_init(&g);
     f.params = load_unruly();
     f.params.late = 0.1 + 0.2; /* not a short decimal */
-    f.keyed = true;
+    f.keyed = f.remote_write = true;
     f.state = MANIFEST_INTERRUPTED;
     f.n_scrapes = 12345;
     f.counts = (struct manifest_counts){1, 2, 3, 4, 5, 6, 7};
@@ -45,7 +45,7 @@ START_TEST(comes_back_as_it_was)
     ck_assert_str_eq(g.topic, f.topic);
     ck_assert_int_eq(g.state, MANIFEST_INTERRUPTED);
     ck_assert_int_eq(g.n_scrapes, 12345);
-    ck_assert(g.keyed);
+    ck_assert(g.keyed && g.remote_write);
     ck_assert_uint_eq(manifest_list_count(&g.doubts, 9, false), 2);
     ck_assert_uint_eq(manifest_list_count(&g.doubts, 9, true), 0);
     ck_assert_uint_eq(manifest_list_count(&g.doubts, 7, true), 1);
