@@ -116,11 +116,10 @@ struct bounds {
 static struct bounds scrape_bounds(const struct ledger *l, uint32_t server, int64_t step)
 {
     uint32_t n_sent = model_copies(l->model, server, step);
-    uint32_t n_doubts = 0;
-    if (l->manifest->n_doubts > 0) {
-        n_doubts = manifest_doubts_of(l->manifest, step * l->model->p.n_servers + server, false);
-    }
-    return (struct bounds){n_sent > n_doubts ? n_sent - n_doubts : 0, n_sent};
+    int64_t scrape = step * l->model->p.n_servers + server;
+    uint32_t n_doubts = manifest_list_count(&l->manifest->doubts, scrape, false);
+    uint32_t n_repeats = manifest_list_count(&l->manifest->repeats, scrape, false);
+    return (struct bounds){n_sent > n_doubts ? n_sent - n_doubts : 0, n_sent + n_repeats};
 }
 
 static bool digest_right(const struct native_histogram *expected, uint64_t digest)
@@ -276,7 +275,7 @@ void ledger_rejects(const struct ledger *l, struct ledger_rejects *out)
             out->max_samples += bounds.max * n_series;
         }
         if (model_garbage(m, server, step)) {
-            out->min_garbage += manifest_doubts_of(l->manifest, scrape, true) == 0;
+            out->min_garbage += manifest_list_count(&l->manifest->doubts, scrape, true) == 0;
             out->max_garbage++;
         }
     }

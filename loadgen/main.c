@@ -8,8 +8,8 @@
 enum { USAGE = 2 };
 
 static const char HELP[] =
-    "sluice-loadgen: game servers' metrics into Kafka, and the proof that they arrived.\n\n"
-    "  sluice-loadgen send --brokers HOST:PORT --topic NAME [...]\n"
+    "sluice-loadgen: game servers' metrics into Kafka or a gateway, and the proof that they arrived.\n\n"
+    "  sluice-loadgen send --brokers HOST:PORT --topic NAME | --gateway URL [...]\n"
     "  sluice-loadgen verify --manifest FILE --topic NAME | --receiver URL | --prometheus URL [...]\n"
     "  sluice-loadgen send --help | verify --help | --version\n\n"
     "Every label, time, value and misdeed is a function of the seed: verify computes what must be\n"

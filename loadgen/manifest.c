@@ -22,23 +22,24 @@ void manifest_init(struct manifest *f)
 
 void manifest_fini(struct manifest *f)
 {
-    free(f->doubts);
-    f->doubts = NULL;
+    free(f->doubts.entries);
+    free(f->repeats.entries);
+    f->doubts = f->repeats = (struct manifest_list){0};
 }
 
-bool manifest_doubt_add(struct manifest *f, struct manifest_doubt doubt)
+bool manifest_list_add(struct manifest_list *l, struct manifest_doubt doubt)
 {
-    if (f->n_doubts == f->cap_doubts) {
-        size_t cap = f->cap_doubts == 0 ? 64 : f->cap_doubts * 2;
+    if (l->n == l->cap) {
+        size_t cap = l->cap == 0 ? 64 : l->cap * 2;
         struct manifest_doubt *more =
-            cap > MAX_DOUBTS ? NULL : realloc(f->doubts, cap * sizeof *more);
+            cap > MAX_DOUBTS ? NULL : realloc(l->entries, cap * sizeof *more);
         if (more == NULL) {
             return false;
         }
-        f->doubts = more;
-        f->cap_doubts = cap;
+        l->entries = more;
+        l->cap = cap;
     }
-    f->doubts[f->n_doubts++] = doubt;
+    l->entries[l->n++] = doubt;
     return true;
 }
 
@@ -49,28 +50,28 @@ static int doubt_order(const void *left, const void *right)
     return (a->scrape > b->scrape) - (a->scrape < b->scrape);
 }
 
-static void doubts_sort(struct manifest *f)
+static void list_sort(struct manifest_list *l)
 {
-    if (f->n_doubts > 1) {
-        qsort(f->doubts, f->n_doubts, sizeof *f->doubts, doubt_order);
+    if (l->n > 1) {
+        qsort(l->entries, l->n, sizeof *l->entries, doubt_order);
     }
 }
 
-uint32_t manifest_doubts_of(const struct manifest *f, int64_t scrape, bool garbage)
+uint32_t manifest_list_count(const struct manifest_list *l, int64_t scrape, bool garbage)
 {
     size_t low = 0;
-    size_t high = f->n_doubts;
+    size_t high = l->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (f->doubts[middle].scrape < scrape) {
+        if (l->entries[middle].scrape < scrape) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
     uint32_t n = 0;
-    for (; low < f->n_doubts && f->doubts[low].scrape == scrape; low++) {
-        n += f->doubts[low].garbage == garbage;
+    for (; low < l->n && l->entries[low].scrape == scrape; low++) {
+        n += l->entries[low].garbage == garbage;
     }
     return n;
 }
@@ -124,9 +125,9 @@ static json_t *params_json(const struct model_params *p)
     json_t *bursts = json_array();
     for (uint32_t i = 0; i < p->n_bursts; i++) {
         const struct burst *b = &p->bursts[i];
-        json_array_append_new(bursts, json_pack("{s:I,s:I,s:I}", "factor", (json_int_t)b->factor,
-                                                "from_ms", (json_int_t)b->from_ms, "to_ms",
-                                                (json_int_t)b->to_ms));
+        json_array_append_new(bursts,
+                              json_pack("{s:I,s:I,s:I}", "factor", (json_int_t)b->factor, "from_ms",
+                                        (json_int_t)b->from_ms, "to_ms", (json_int_t)b->to_ms));
     }
     json_object_set_new(object, "bursts", bursts);
     for (size_t i = 0; i < N_MISDEEDS; i++) {
@@ -137,24 +138,31 @@ static json_t *params_json(const struct model_params *p)
     return object;
 }
 
+static json_t *list_json(const struct manifest_list *l)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < l->n; i++) {
+        json_array_append_new(array,
+                              json_pack("{s:I,s:b}", "scrape", (json_int_t)l->entries[i].scrape,
+                                        "garbage", (int)l->entries[i].garbage));
+    }
+    return array;
+}
+
 static json_t *manifest_json(const struct manifest *f)
 {
-    json_t *doubts = json_array();
-    for (size_t i = 0; i < f->n_doubts; i++) {
-        json_array_append_new(doubts, json_pack("{s:I,s:b}", "scrape",
-                                                (json_int_t)f->doubts[i].scrape, "garbage",
-                                                (int)f->doubts[i].garbage));
-    }
-    return json_pack("{s:i,s:s,s:s,s:s,s:b,s:o,s:I,s:o,s:o}", "version", VERSION, "state",
+    return json_pack("{s:i,s:s,s:s,s:s,s:b,s:b,s:o,s:I,s:o,s:o,s:o}", "version", VERSION, "state",
                      states[f->state], "brokers", f->brokers, "topic", f->topic, "keyed",
-                     (int)f->keyed, "model", params_json(&f->params), "n_scrapes",
-                     (json_int_t)f->n_scrapes, "counts", counts_json(&f->counts), "unacknowledged",
-                     doubts);
+                     (int)f->keyed, "remote_write", (int)f->remote_write, "model",
+                     params_json(&f->params), "n_scrapes", (json_int_t)f->n_scrapes, "counts",
+                     counts_json(&f->counts), "unacknowledged", list_json(&f->doubts), "repeated",
+                     list_json(&f->repeats));
 }
 
 bool manifest_write(struct manifest *f, const char *path, struct err *e)
 {
-    doubts_sort(f);
+    list_sort(&f->doubts);
+    list_sort(&f->repeats);
     char fresh[4096];
     int n = snprintf(fresh, sizeof fresh, "%s.new", path);
     json_t *root = manifest_json(f);
@@ -239,10 +247,11 @@ static bool counts_read(const json_t *object, struct manifest_counts *counts, st
     return true;
 }
 
-static bool doubts_read(const json_t *array, struct manifest *f, struct err *e)
+static bool list_read(const json_t *root, const char *name, struct manifest_list *l, struct err *e)
 {
+    const json_t *array = json_object_get(root, name);
     if (!json_is_array(array)) {
-        return err_set(e, ERR_CONFIG, "unacknowledged is no list");
+        return err_set(e, ERR_CONFIG, "%s is no list", name);
     }
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *object = json_array_get(array, i);
@@ -250,11 +259,11 @@ static bool doubts_read(const json_t *array, struct manifest *f, struct err *e)
         if (!integer_get(object, "scrape", 0, INT64_MAX, &doubt.scrape, e)) {
             return false;
         }
-        if (!manifest_doubt_add(f, doubt)) {
+        if (!manifest_list_add(l, doubt)) {
             return err_set(e, ERR_FATAL, "out of memory");
         }
     }
-    doubts_sort(f);
+    list_sort(l);
     return true;
 }
 
@@ -291,10 +300,13 @@ static bool root_read(const json_t *root, struct manifest *f, struct err *e)
         return err_set(e, ERR_CONFIG, "state, brokers or topic is missing");
     }
     f->keyed = json_is_true(json_object_get(root, "keyed"));
+    f->remote_write = json_is_true(json_object_get(root, "remote_write"));
     return integer_get(root, "n_scrapes", 0, INT64_MAX, &f->n_scrapes, e) &&
            params_read(json_object_get(root, "model"), &f->params, e) &&
            counts_read(json_object_get(root, "counts"), &f->counts, e) &&
-           doubts_read(json_object_get(root, "unacknowledged"), f, e);
+           list_read(root, "unacknowledged", &f->doubts, e) &&
+           (json_object_get(root, "repeated") == NULL || /* from before there was any */
+            list_read(root, "repeated", &f->repeats, e));
 }
 
 bool manifest_read(struct manifest *f, const char *path, struct err *e)

@@ -12,7 +12,7 @@ enum { FULL_WAIT_MS = 20, CLOSE_WAIT_MS = 2000, POLL_EVERY = 64 };
 struct producer {
     rd_kafka_t *rk;
     rd_kafka_topic_t *topic;
-    producer_result result;
+    outlet_result result;
     void *ctx;
     unsigned n_sent;
     bool fatal;
@@ -27,7 +27,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     if (!acked) {
         (void)snprintf(p->trouble, sizeof p->trouble, "%s", rd_kafka_err2str(message->err));
     }
-    p->result(p->ctx, (uint64_t)(uintptr_t)message->_private, acked);
+    p->result(p->ctx, (uint64_t)(uintptr_t)message->_private,
+              acked ? OUTCOME_ACKED : OUTCOME_UNACKED);
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
@@ -99,47 +100,9 @@ static bool conf_fill(rd_kafka_conf_t *conf, const struct producer_options *o, s
     return ok;
 }
 
-struct producer *producer_open(const struct producer_options *options, struct err *e)
+static void producer_close(void *self)
 {
-    struct producer *p = calloc(1, sizeof *p);
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    if (p == NULL || !conf_fill(conf, options, e)) {
-        rd_kafka_conf_destroy(conf);
-        if (p == NULL) {
-            err_set(e, ERR_FATAL, "out of memory");
-        }
-        free(p);
-        return NULL;
-    }
-    p->result = options->result;
-    p->ctx = options->ctx;
-    rd_kafka_conf_set_opaque(conf, p);
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    char why[200];
-    p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (p->rk == NULL) {
-        rd_kafka_conf_destroy(conf);
-        free(p);
-        err_set(e, ERR_CONFIG, "%s", why);
-        return NULL;
-    }
-    p->topic = rd_kafka_topic_new(p->rk, options->topic, NULL);
-    if (p->topic == NULL) {
-        err_set(e, ERR_CONFIG, "topic %s: %s", options->topic,
-                rd_kafka_err2str(rd_kafka_last_error()));
-        producer_close(p);
-        return NULL;
-    }
-    return p;
-}
-
-void producer_close(struct producer *p)
-{
-    if (p == NULL) {
-        return;
-    }
+    struct producer *p = self;
     rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_flush(p->rk, CLOSE_WAIT_MS);
     if (p->topic != NULL) {
@@ -149,17 +112,18 @@ void producer_close(struct producer *p)
     free(p);
 }
 
-bool producer_send(struct producer *p, struct slice key, struct slice payload, uint64_t tag,
-                   struct err *e)
+static bool producer_send(void *self, const struct parcel *parcel, struct err *e)
 {
+    struct producer *p = self;
     /* librdkafka takes no const; with F_COPY it only reads. */
-    void *bytes = (void *)(uintptr_t)payload.ptr;
+    void *bytes = (void *)(uintptr_t)parcel->bytes.ptr;
     for (;;) {
         if (p->fatal) {
             return err_set(e, ERR_FATAL, "%s", p->trouble);
         }
         int failed = rd_kafka_produce(p->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, bytes,
-                                      payload.len, key.ptr, key.len, (void *)(uintptr_t)tag);
+                                      parcel->bytes.len, parcel->key.ptr, parcel->key.len,
+                                      (void *)(uintptr_t)parcel->tag);
         if (failed == 0) {
             break;
         }
@@ -178,17 +142,61 @@ bool producer_send(struct producer *p, struct slice key, struct slice payload, u
     return true;
 }
 
-void producer_poll(struct producer *p, int timeout_ms)
+static void producer_poll(void *self, int timeout_ms)
 {
+    struct producer *p = self;
     rd_kafka_poll(p->rk, timeout_ms);
 }
 
-int producer_queued(const struct producer *p)
+static int producer_queued(const void *self)
 {
+    const struct producer *p = self;
     return rd_kafka_outq_len(p->rk);
 }
 
-const char *producer_trouble(const struct producer *p)
+static const char *producer_trouble(const void *self)
 {
+    const struct producer *p = self;
     return p->trouble;
+}
+
+bool producer_open(const struct producer_options *options, struct outlet *out, struct err *e)
+{
+    struct producer *p = calloc(1, sizeof *p);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (p == NULL || !conf_fill(conf, options, e)) {
+        rd_kafka_conf_destroy(conf);
+        if (p == NULL) {
+            err_set(e, ERR_FATAL, "out of memory");
+        }
+        free(p);
+        return false;
+    }
+    p->result = options->result;
+    p->ctx = options->ctx;
+    rd_kafka_conf_set_opaque(conf, p);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    char why[200];
+    p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (p->rk == NULL) {
+        rd_kafka_conf_destroy(conf);
+        free(p);
+        return err_set(e, ERR_CONFIG, "%s", why);
+    }
+    p->topic = rd_kafka_topic_new(p->rk, options->topic, NULL);
+    if (p->topic == NULL) {
+        err_set(e, ERR_CONFIG, "topic %s: %s", options->topic,
+                rd_kafka_err2str(rd_kafka_last_error()));
+        producer_close(p);
+        return false;
+    }
+    *out = (struct outlet){.self = p,
+                           .send = producer_send,
+                           .poll = producer_poll,
+                           .queued = producer_queued,
+                           .trouble = producer_trouble,
+                           .close = producer_close};
+    return true;
 }

@@ -40,8 +40,9 @@ static struct shape_map *map_new(struct batches *b, const struct shape *shape)
                                                                               : SERIES_COUNTER;
             struct model_server names;
             model_server(m, server, &names);
+            bool is_write = b->reader->ledger->manifest->remote_write;
             bool right = s->kind == kind && !s->delta &&
-                         slice_eq_str(shape->source_name, names.source);
+                         slice_eq_str(shape->source_name, is_write ? names.shard_id : names.source);
             match = right ? MATCH_OURS : MATCH_UNEXPECTED;
             map->server = server;
         }
@@ -93,7 +94,8 @@ static bool points_see(struct batches *b, const struct batch *batch, const struc
     size_t scalar = 0;
     for (uint32_t i = 0; i < shape->n_series; i++) {
         const struct series *s = &shape->series[i];
-        struct sighting seen = {.time_ms = times[i], .start_ms = starts[i]};
+        bool is_write = b->reader->ledger->manifest->remote_write;
+        struct sighting seen = {.time_ms = times[i], .start_ms = is_write ? -1 : starts[i]};
         struct native_histogram h;
         if (s->kind == SERIES_EXP_HISTOGRAM) {
             struct slice packed = exp_histogram_skip(&column);

@@ -12,13 +12,23 @@ enum {
     DEFAULT_INTERVAL_S = 10,
     DEFAULT_LINGER_MS = 10,
     DEFAULT_QUEUE_KBYTES = 65536,
+    DEFAULT_CONNECTIONS = 16,
+    MAX_CONNECTIONS = 10000,
     MAX_SECONDS = 100000000,
     MS = 1000
 };
 
 static const struct option_row rows[] = {
-    {"brokers", "HOST:PORT,...", "Kafka (required)"},
-    {"topic", "NAME", "(required)"},
+    {"brokers", "HOST:PORT,...", "Kafka (required without --gateway)"},
+    {"topic", "NAME", "(required without --gateway)"},
+    {"gateway", "URL", "to a gateway's HTTP door instead"},
+    {"format", "NAME", "with --gateway: otlp, remote-write (default otlp)"},
+    {"gzip", NULL, "with --gateway: OTLP goes compressed"},
+    {"token-file", "FILE", "with --gateway: the bearer token"},
+    {"cert", "FILE", "with --gateway: the client's certificate, PEM; with --key"},
+    {"key", "FILE", "with --gateway: its private key, PEM"},
+    {"ca", "FILE", "with --gateway: who signed the server's, PEM (default: the system's)"},
+    {"connections", "N", "with --gateway: requests at a time (default 16)"},
     {"manifest", "FILE", "what verify needs (default sluice-loadgen.json)"},
     {"seed", "N", "the same seed, the same load (default 1)"},
     {"servers", "N", "game servers (default 100)"},
@@ -152,10 +162,46 @@ static bool start_read(struct send_options *o, struct err *e)
     return true;
 }
 
+static bool format_read(const struct options *o, enum door_format *out, struct err *e)
+{
+    const char *name = options_get(o, "format");
+    bool write = name != NULL && strcmp(name, "remote-write") == 0;
+    *out = write ? DOOR_REMOTE_WRITE : DOOR_OTLP;
+    return name == NULL || write || strcmp(name, "otlp") == 0 ||
+           err_set(e, ERR_CONFIG, "--format: \"%s\" is neither otlp nor remote-write", name);
+}
+
+static bool door_read(struct send_options *o, struct err *e)
+{
+    struct door_options *d = &o->door;
+    int64_t n_connections = DEFAULT_CONNECTIONS;
+    d->url = options_get(&o->given, "gateway");
+    d->gzip = options_get(&o->given, "gzip") != NULL;
+    d->token_file = options_get(&o->given, "token-file");
+    d->cert_file = options_get(&o->given, "cert");
+    d->key_file = options_get(&o->given, "key");
+    d->ca_file = options_get(&o->given, "ca");
+    if (!options_int(&o->given, "connections", 1, MAX_CONNECTIONS, &n_connections, e) ||
+        !format_read(&o->given, &d->format, e)) {
+        return false;
+    }
+    d->n_connections = (uint32_t)n_connections;
+    if ((d->cert_file == NULL) != (d->key_file == NULL)) {
+        return err_set(e, ERR_CONFIG, "--cert and --key want each other");
+    }
+    return d->url == NULL || options_get(&o->given, "unkeyed") == NULL ||
+           err_set(e, ERR_CONFIG, "--unkeyed: a gateway keys by source itself");
+}
+
 static bool target_read(struct send_options *o, struct err *e)
 {
     const char *brokers = options_get(&o->given, "brokers");
     const char *topic = options_get(&o->given, "topic");
+    if (o->door.url != NULL) {
+        brokers = brokers == NULL ? "" : brokers; /* for verify only */
+        topic = topic == NULL ? o->door.url : topic;
+        o->manifest.remote_write = o->door.format == DOOR_REMOTE_WRITE;
+    }
     if (brokers == NULL || topic == NULL) {
         return err_set(e, ERR_CONFIG, "--%s is required", brokers == NULL ? "brokers" : "topic");
     }
@@ -176,7 +222,8 @@ bool send_options_read(struct send_options *o, int argc, char **argv, struct err
     double seconds = 0;
     o->linger_ms = DEFAULT_LINGER_MS;
     o->max_queue_kbytes = DEFAULT_QUEUE_KBYTES;
-    if (!options_parse(&o->given, rows, N_ROWS, argc, argv, e) || !target_read(o, e) ||
+    if (!options_parse(&o->given, rows, N_ROWS, argc, argv, e) || !door_read(o, e) ||
+        !target_read(o, e) ||
         !servers_read(&o->given, p, e) || !misdeeds_read(&o->given, p, e) ||
         !bursts_read(&o->given, p, e) ||
         !options_number(&o->given, "seconds", 0, MAX_SECONDS, &seconds, e) ||

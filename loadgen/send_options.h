@@ -1,6 +1,7 @@
 /* The options of `send`. */
 #pragma once
 
+#include "door.h"
 #include "manifest.h"
 #include "options.h"
 
@@ -8,11 +9,12 @@ struct send_options {
     struct options given;
     struct manifest manifest; /* parameters, brokers and topic are filled in */
     const char *manifest_path;
+    struct door_options door; /* url NULL: to Kafka; what is given is filled in */
     const char *codec;
     int64_t linger_ms;
     int64_t max_queue_kbytes;
-    int64_t run_ms;       /* 0 = no end by time */
-    int64_t max_scrapes;  /* 0 = no end by number */
+    int64_t run_ms;      /* 0 = no end by time */
+    int64_t max_scrapes; /* 0 = no end by number */
     bool paced;
     bool starts_now; /* the first scrape waits for start_ms */
     bool json;

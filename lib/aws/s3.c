@@ -314,7 +314,7 @@ static void on_answer(void *ctx, const struct http_response *r)
                       c->s3->options.max_answer_bytes);
         end(c, r, &e);
     } else if (is_final(c, r->status)) {
-        c->maybe_stored = c->maybe_stored || r->sent_again;
+        c->maybe_stored = c->maybe_stored || r->n_sent_again > 0;
         end(c, r, NULL);
     } else if (is_passing(c, r->status) && c->n_attempts < c->s3->options.max_attempts) {
         c->maybe_stored = c->maybe_stored || r->maybe_sent;

@@ -6,11 +6,14 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 struct http_client {
     CURLM *multi;
     char *user_agent; /* owned */
     char *ca_file;    /* owned; NULL = the system's */
+    char *cert_file;  /* owned; NULL = none */
+    char *key_file;   /* owned; NULL = none */
     int64_t connect_timeout_ms;
     size_t max_response_bytes;
     size_t n_busy;
@@ -22,9 +25,11 @@ struct http_request {
     struct curl_slist *headers;
     struct slice body; /* the caller's, while it is under way */
     size_t n_body_read;
-    bool sent_again;
+    uint32_t n_sent_again;
     bool body_is_cut;
     bool busy;
+    int64_t begin_ns;
+    int64_t first_byte_ns;
     struct buf answer;
     http_done_fn done;
     void *ctx;
@@ -39,6 +44,14 @@ static void curl_start(void)
     curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+/* NULL stays NULL, and what is empty becomes it. False: out of memory. */
+static bool text_copy(const char *text, char **out)
+{
+    bool any = text != NULL && text[0] != '\0';
+    *out = any ? strdup(text) : NULL;
+    return !any || *out != NULL;
+}
+
 bool http_client_new(const struct http_client_options *o, struct http_client **out, struct err *e)
 {
     (void)pthread_once(&curl_once, curl_start);
@@ -47,13 +60,12 @@ bool http_client_new(const struct http_client_options *o, struct http_client **o
         free(c);
         return err_set(e, ERR_FATAL, "curl: %s", curl_easy_strerror(curl_ready));
     }
-    bool own_ca = o->ca_file != NULL && o->ca_file[0] != '\0';
     c->multi = curl_multi_init();
-    c->user_agent = strdup(o->user_agent);
-    c->ca_file = own_ca ? strdup(o->ca_file) : NULL;
     c->connect_timeout_ms = o->connect_timeout_ms;
     c->max_response_bytes = o->max_response_bytes;
-    if (c->multi == NULL || c->user_agent == NULL || (own_ca && c->ca_file == NULL)) {
+    if (c->multi == NULL || !text_copy(o->user_agent, &c->user_agent) ||
+        !text_copy(o->ca_file, &c->ca_file) || !text_copy(o->cert_file, &c->cert_file) ||
+        !text_copy(o->key_file, &c->key_file)) {
         http_client_free(c);
         return err_set(e, ERR_FATAL, "out of memory");
     }
@@ -74,6 +86,8 @@ void http_client_free(struct http_client *c)
     }
     free(c->user_agent);
     free(c->ca_file);
+    free(c->cert_file);
+    free(c->key_file);
     free(c);
 }
 
@@ -102,7 +116,7 @@ static int on_seek(void *request, curl_off_t offset, int origin)
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > r->body.len) {
         return CURL_SEEKFUNC_FAIL;
     }
-    r->sent_again = r->sent_again || r->n_body_read > 0;
+    r->n_sent_again += r->n_body_read > 0 ? 1 : 0;
     r->n_body_read = (size_t)offset;
     return CURL_SEEKFUNC_OK;
 }
@@ -115,6 +129,17 @@ static size_t on_write(char *bytes, size_t size, size_t n, void *request)
     r->body_is_cut = r->body_is_cut || n_bytes > room;
     buf_put(&r->answer, bytes, n_bytes < room ? n_bytes : room);
     return n_bytes;
+}
+
+/* Of uploads curl tells no time of the first byte. A status line of 1xx is overtaken by the next.
+ */
+static size_t on_header(char *bytes, size_t size, size_t n, void *request)
+{
+    struct http_request *r = request;
+    if (slice_starts_with(slice_of(bytes, size * n), SLICE_LITERAL("HTTP/"))) {
+        r->first_byte_ns = clock_mono_ns();
+    }
+    return size * n;
 }
 
 /* NULL when out of memory. */
@@ -159,8 +184,16 @@ static void options_transport(struct http_request *r, const struct http_client *
     (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, (void *)r);
+    (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, (void *)r);
     if (c->ca_file != NULL) {
         (void)curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+    }
+    if (c->cert_file != NULL) {
+        (void)curl_easy_setopt(easy, CURLOPT_SSLCERT, c->cert_file);
+    }
+    if (c->key_file != NULL) {
+        (void)curl_easy_setopt(easy, CURLOPT_SSLKEY, c->key_file);
     }
     if (t->direct) {
         (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -267,11 +300,12 @@ bool http_request_start(struct http_request *r, struct slice body, http_done_fn 
     assert(!r->busy);
     r->body = body;
     r->n_body_read = 0;
-    r->sent_again = false;
+    r->n_sent_again = 0;
     r->body_is_cut = false;
     r->done = done;
     r->ctx = ctx;
     r->error[0] = '\0';
+    r->begin_ns = r->first_byte_ns = clock_mono_ns();
     buf_reset(&r->answer);
     (void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     CURLMcode code = curl_multi_add_handle(r->client->multi, r->easy);
@@ -312,8 +346,9 @@ static void request_done(struct http_request *r, CURLcode code)
     (void)curl_easy_getinfo(r->easy, CURLINFO_TOTAL_TIME, &seconds);
     http_request_cancel(r);
     response.seconds = seconds;
-    response.sent_again = r->sent_again;
-    response.maybe_sent = code == CURLE_OK || r->sent_again || !never_sent(code);
+    response.first_byte_s = (double)(r->first_byte_ns - r->begin_ns) / 1e9;
+    response.n_sent_again = r->n_sent_again;
+    response.maybe_sent = code == CURLE_OK || r->n_sent_again > 0 || !never_sent(code);
     if (code == CURLE_OK) {
         enum { MAX_S = 1000000 };
         response.status = (int)status;

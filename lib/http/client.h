@@ -13,7 +13,9 @@ struct http_request;
 
 struct http_client_options {
     const char *user_agent;
-    const char *ca_file; /* NULL or "" = the system's */
+    const char *ca_file;   /* NULL or "" = the system's */
+    const char *cert_file; /* of the client, PEM; NULL or "" = none */
+    const char *key_file;  /* of that */
     int64_t connect_timeout_ms;
     size_t max_connections;
     size_t max_response_bytes; /* more of a body is read and thrown away */
@@ -33,11 +35,12 @@ struct http_target {
 
 /* Borrowed for the callback. */
 struct http_response {
-    int status;             /* 0 = no answer: see error */
-    bool maybe_sent;        /* false: certainly nothing of it reached the server's program */
-    bool sent_again;        /* a kept-open connection broke: curl sent it twice, on its own */
+    int status;            /* 0 = no answer: see error */
+    bool maybe_sent;       /* false: certainly nothing of it reached the server's program */
+    uint32_t n_sent_again; /* a kept-open connection broke: so often curl sent it anew, by itself */
     int64_t retry_after_ms; /* of the header, seconds or date; 0 = none */
     double seconds;         /* start to end */
+    double first_byte_s;    /* start to the answer's first line; 0 = there was none */
     struct slice body;
     bool body_is_cut;  /* it was longer than max_response_bytes */
     const char *error; /* curl's words; "" with an answer */

@@ -344,6 +344,7 @@ static bool seek_one(struct stage *s, struct owned *p, struct err *e)
         if (s->spec->kind != STAGE_SINK || !s->sink.paused) {
             (void)rd_kafka_resume_partitions(s->consumer, list);
         }
+        p->crowded = false;
         p->ready = true;
         p->at_end = false;
         p->moved = false;

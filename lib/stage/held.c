@@ -2,7 +2,7 @@
  * other partitions go on. Resuming continues behind the last record that was handed over. */
 #include "stage/runtime.h"
 
-static void pause_one(struct stage *s, struct owned *p, bool on)
+void held_pause(struct stage *s, struct owned *p, bool on)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
@@ -13,7 +13,7 @@ static void pause_one(struct stage *s, struct owned *p, bool on)
 
 void held_keep(struct stage *s, struct owned *p, rd_kafka_message_t *m)
 {
-    pause_one(s, p, true);
+    held_pause(s, p, true);
     p->held = m;
     s->transform.n_held++;
 }
@@ -39,7 +39,7 @@ static bool retry_one(struct stage *s, struct owned *p, struct err *e)
     /* Rewound meanwhile, it is gone already. */
     if (p->held == m && !p->waits) {
         held_forget(s, p);
-        pause_one(s, p, false);
+        held_pause(s, p, false);
     }
     return true;
 }

@@ -26,6 +26,7 @@ struct owned {
     bool failed;   /* stopped with an alarm: offset out of range */
     bool at_end;   /* nothing behind position when last looked */
     bool moved;    /* since the last commit's list */
+    bool crowded;  /* paused: the sink wants no more of it for now */
     int64_t position;  /* of the next record to process; -1 = wherever the first one is */
     int64_t committed; /* by our knowledge; -1 = none */
     int64_t end_at_assignment;
@@ -60,6 +61,7 @@ struct sink {
     int wake_fd;
     bool paused;
     int64_t no_room_since_ms;
+    int64_t asked_ms; /* the stage, which partitions it wants */
     int64_t committed_at_ms;
     bool commit_under_way;
     /* Sinks that commit by stage_commit. */
@@ -162,6 +164,8 @@ int transform_poll_ms(const struct stage *s, int64_t now_mono_ms);
 /* held.c */
 /* The message's step said ERR_WAIT: it stays here, its partition is paused. */
 void held_keep(struct stage *s, struct owned *p, rd_kafka_message_t *m);
+/* Pauses the partition or resumes it. */
+void held_pause(struct stage *s, struct owned *p, bool on);
 /* Tries the records held once more, when it is time. */
 bool held_retry(struct stage *s, int64_t now_mono_ms, struct err *e);
 /* The partition is rewound or gone. */

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { PAUSE_AFTER_MS = 500, CALL_MS = 5000 };
+enum { PAUSE_AFTER_MS = 500, ASK_EVERY_MS = 250, CALL_MS = 5000 };
 
 /* A dead letter that the brokers have not acknowledged yet. */
 struct letter {
@@ -226,7 +226,7 @@ static void set_paused(struct stage *s, bool paused)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
-        if (p->assigned && p->ready) {
+        if (p->assigned && p->ready && !p->crowded) {
             (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
         }
     }
@@ -238,11 +238,28 @@ static void set_paused(struct stage *s, bool paused)
     s->sink.paused = paused;
 }
 
+/* Pauses the partitions of which the stage wants no more, and resumes those that it wants again. */
+static void partitions_sift(struct stage *s, int64_t now_mono_ms)
+{
+    struct sink *k = &s->sink;
+    if (s->spec->wants == NULL || k->paused || now_mono_ms - k->asked_ms < ASK_EVERY_MS) {
+        return;
+    }
+    k->asked_ms = now_mono_ms;
+    for (struct owned *p = s->partitions; p != NULL; p = p->next) {
+        if (p->assigned && p->ready && !p->failed && s->spec->wants(s->ctx, &p->pub) == p->crowded) {
+            p->crowded = !p->crowded;
+            held_pause(s, p, p->crowded);
+        }
+    }
+}
+
 /* While there is no room the loop does not poll; when that lasts, it pauses and polls on, for the
  * group's sake. (A pause throws away what was fetched, so not at once.) */
 bool sink_wants_more(struct stage *s, int64_t now_mono_ms)
 {
     struct sink *k = &s->sink;
+    partitions_sift(s, now_mono_ms);
     if (s->spec->has_room == NULL || s->spec->has_room(s->ctx)) {
         k->no_room_since_ms = 0;
         if (k->paused) {

@@ -67,6 +67,9 @@ struct stage_spec {
     bool (*drive)(void *ctx, struct stage *s, int wake_fd, int timeout_ms, struct err *e);
     /* Sinks: room for another record? false pauses fetching. May be NULL. */
     bool (*has_room)(void *ctx);
+    /* Sinks: more of this partition? Asked now and then; false pauses it alone, while the others go
+     * on. May be NULL. */
+    bool (*wants)(void *ctx, const struct partition *p);
     /* Sinks: everything taken in is done or given back (for an orderly end). */
     bool (*is_idle)(void *ctx);
     /* Sinks that commit by stage_commit alone, and release nothing: the commit asked for is there.

@@ -1,6 +1,6 @@
 """Benches through real Kafka: samples/s, CPU seconds per million samples and peak memory of validate, limit, amp and
-parquet (into S3Proxy), in one run beside a bare librdkafka consume → produce of the same bytes with the same commit interval. Rates count
-from the first commit on: starting and joining the group are left out. The share is of the bare one's rate.
+parquet (into S3Proxy), in one run beside a bare librdkafka consume → produce of the same bytes (for amp: of what limit read) with the same
+commit interval. Rates count from the first commit on: starting and joining the group are left out. The shares are of the bare one's CPU and rate.
 
     PYTHONPATH=. build/venv/bin/python tests/bench/through_kafka.py [--messages N] [--json]"""
 import argparse
@@ -37,7 +37,10 @@ def peak_mb(pid):
 def row(name, samples, cpu, rate, rss, bare=None):
     made = {"name": name, "samples": samples, "cpu_s_per_million": round(cpu / samples * 1e6, 3),
             "samples_per_s": round(rate), "rss_mb": round(rss)}
-    return made if bare is None else {**made, "share_of_bare": round(made["samples_per_s"] / bare["samples_per_s"], 2)}
+    if bare is None:
+        return made
+    return {**made, "share_of_bare": round(made["samples_per_s"] / bare["samples_per_s"], 2),
+            "cpu_of_bare": round(made["cpu_s_per_million"] / bare["cpu_s_per_million"], 2)}
 
 
 def measure_passthrough(stack, topic, samples, codec):
@@ -108,10 +111,11 @@ def run(messages, servers):
                                        rows[0]))
             rows.append(measure_passthrough(stack, "metrics.valid", samples, "zstd"))
             limit = stack.new_worker("limit")
-            rows.append(measure_worker(stack, limit, "limit", "sluice-limit", "metrics.valid", samples, rows[-1]))
+            bare = rows[-1]
+            rows.append(measure_worker(stack, limit, "limit", "sluice-limit", "metrics.valid", samples, bare))
             receiver = Receiver(count_only=True, binary=str(BIN / "tests/receiver/sluice-test-receiver"))
             amp = stack.new_worker("amp", url=receiver.write_url)
-            rows.append(measure_worker(stack, amp, "amp → counting receiver", "sluice-amp", "metrics.admitted", samples))
+            rows.append(measure_worker(stack, amp, "amp → counting receiver", "sluice-amp", "metrics.admitted", samples, bare))
             Bucket(stack)
             parquet = stack.new_worker("parquet", file_max_rows=samples // 12 // 8)
             rows.append(measure_worker(stack, parquet, "parquet → S3Proxy", "sluice-parquet", "metrics.admitted", samples))
@@ -132,10 +136,10 @@ def main():
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    print(f"{'through real Kafka':38} {'CPU-s/1M':>9} {'samples/s':>11} {'of bare':>8} {'RSS MB':>7}")
+    print(f"{'through real Kafka':38} {'CPU-s/1M':>9} {'of bare':>8} {'samples/s':>11} {'of bare':>8} {'RSS MB':>7}")
     for r in rows:
-        share = f"{r['share_of_bare']:.0%}" if "share_of_bare" in r else ""
-        print(f"{r['name']:38} {r['cpu_s_per_million']:9.3f} {r['samples_per_s']:11,} {share:>8} {r['rss_mb']:7}")
+        cpu, share = (f"{r[key]:.0%}" if key in r else "" for key in ("cpu_of_bare", "share_of_bare"))
+        print(f"{r['name']:38} {r['cpu_s_per_million']:9.3f} {cpu:>8} {r['samples_per_s']:11,} {share:>8} {r['rss_mb']:7}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from tests.fault.formats import read_letters
 from tests.flow import batches, prometheus
 from tests.flow.stack import wait_for
-from tests.flow.amp_setting import (NOTHING, TOPIC, accounts_close, differences, expected, got, metric, now_ms, scrape,
+from tests.flow.amp_setting import (GROUP, NOTHING, PARTITIONS, TOPIC, accounts_close, differences, expected, got, metric, now_ms, scrape,
                                     setting)  # noqa: F401 (a fixture)
 
 
@@ -122,6 +122,36 @@ def test_at_the_series_limit_known_series_flow_on(setting):
     assert sum(len(points) for points in setting.receiver.dump().values()) == 13 * 11
     assert read_letters(setting.stack, "metrics.dlq") == []
     assert metric(amp, "sluice_remote_write_limited") == 0
+    assert accounts_close(amp)
+
+
+def test_endless_retries_pause_only_the_partitions_concerned(setting):
+    """One server's requests fail for ever, with far more behind them than the queue holds; all others' partitions go on. (Shards and
+    partitions are both by source, modulo 4 here: one shard is one partition.)"""
+    setting.receiver.set_plan([{"match": 'shard_id="gs-0"', "status": 503, "times": -1}])
+    amp = setting.amp(shards=PARTITIONS, max_queued_samples=2000, max_samples=50)
+    servers = [f"gs-{i}" for i in range(12)]
+    stuck = batches.partition_of("gs-0", PARTITIONS)
+    free = [s for s in servers if batches.partition_of(s, PARTITIONS) != stuck]
+    assert free
+    start = now_ms() - 300_000
+    times = [start + 1000 * i for i in range(200)]
+    for i, t in enumerate(times):
+        for server in servers:
+            setting.put(server, scrape(server, i), t)
+        setting.flush()
+
+    def done():
+        committed = setting.stack.committed(GROUP, TOPIC)
+        return all(committed.get(p, (0, ""))[0] >= end for p, end in setting.stack.ends(TOPIC).items() if end > 0 and p != stuck)
+
+    wait_for(done, 60, "the other partitions to be delivered and committed")
+    assert differences(expected(free, times), {k: v for k, v in got(setting.receiver).items() if dict(k)["shard_id"] in free}) == NOTHING
+    assert setting.stack.committed(GROUP, TOPIC).get(stuck, (0, ""))[0] < setting.stack.ends(TOPIC)[stuck]
+    setting.receiver.set_plan([])
+    setting.wait_caught_up()
+    assert differences(expected(servers, times), got(setting.receiver)) == NOTHING
+    assert setting.receiver.stats()["violations_total"] == 0
     assert accounts_close(amp)
 
 

@@ -68,3 +68,32 @@ struct work *queue_cut(struct sender *s, struct shard *shard)
     }
     return w;
 }
+
+/* Of the partition, in the shard. */
+static size_t shard_points_of(const struct shard *shard, const struct partition *p)
+{
+    size_t n = 0;
+    for (const struct scrape *c = shard->first; c != NULL; c = c->next) {
+        n += c->partition == p ? c->shape->n_series : 0;
+    }
+    const struct work *works[] = {shard->current, shard->stack};
+    for (int i = 0; i < 2; i++) {
+        for (const struct work *w = works[i]; w != NULL; w = w->next) {
+            for (uint32_t k = 0; k < w->n_pieces; k++) {
+                const struct piece *piece = &w->pieces[k];
+                n += piece->scrape->partition == p ? piece->to - piece->from : 0;
+            }
+        }
+    }
+    return n;
+}
+
+bool sender_holds_up(const struct sender *s, const struct partition *p)
+{
+    enum { SHARES = 8 };
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->o.n_shards; i++) {
+        n += s->shards[i].n_failures > 0 ? shard_points_of(&s->shards[i], p) : 0;
+    }
+    return n > 0 && n >= s->o.max_queued_samples / SHARES;
+}

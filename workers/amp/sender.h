@@ -127,5 +127,7 @@ int64_t sender_wait_ms(const struct sender *s, int64_t now_mono_ms, int64_t max_
 bool sender_answer(struct sender *s, uint32_t shard, const struct sender_answer *a,
                    struct moment now, struct err *e) MUST_CHECK;
 bool sender_has_room(const struct sender *s);
+/* Does so much of the partition wait for requests that fail that it would crowd out the others? */
+bool sender_holds_up(const struct sender *s, const struct partition *p);
 /* Nothing is queued, waiting or under way. */
 bool sender_is_idle(const struct sender *s);

@@ -136,7 +136,7 @@ static void on_done(void *ctx, const struct http_response *r)
     const struct sender_answer answer = {
         .status = r->status,
         .maybe_sent = r->maybe_sent,
-        .sent_again = r->sent_again,
+        .sent_again = r->n_sent_again > 0,
         .retry_after_ms = r->retry_after_ms,
         .seconds = r->seconds,
         .body = auth_mask(s->auth, r->body),

@@ -142,6 +142,12 @@ static bool worker_has_room(void *ctx)
     return sender_has_room(amp_sender(w->delivery.amp));
 }
 
+static bool worker_wants(void *ctx, const struct partition *p)
+{
+    struct worker *w = ctx;
+    return !sender_holds_up(amp_sender(w->amp), p);
+}
+
 static bool worker_is_idle(void *ctx)
 {
     struct worker *w = ctx;
@@ -159,6 +165,7 @@ const struct stage_spec amp_spec = {
     .step = worker_step,
     .drive = worker_drive,
     .has_room = worker_has_room,
+    .wants = worker_wants,
     .is_idle = worker_is_idle,
 };
 

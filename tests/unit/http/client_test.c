@@ -35,7 +35,7 @@ static void on_done(void *ctx, const struct http_response *r)
     seen->n++;
     seen->status = r->status;
     seen->maybe_sent = r->maybe_sent;
-    seen->sent_again = r->sent_again;
+    seen->sent_again = r->n_sent_again > 0;
     seen->retry_after_ms = r->retry_after_ms;
     seen->n_body = r->body.len;
     seen->body_is_cut = r->body_is_cut;

@@ -153,7 +153,7 @@ START_TEST(a_doubt_allows_both)
     for (int seen = 0; seen <= 2; seen++) {
         struct bench b;
         bench_open(&b, load_params(), LEDGER_LOG);
-        ck_assert(manifest_doubt_add(&b.f, (struct manifest_doubt){17, false}));
+        ck_assert(manifest_list_add(&b.f.doubts, (struct manifest_doubt){17, false}));
         all_see(&b, 17);
         b.l.ordered = false;
         for (int i = 0; i < seen; i++) {
@@ -161,6 +161,25 @@ START_TEST(a_doubt_allows_both)
         }
         ledger_close(&b.l);
         faults_are(&b, 0, seen == 2 ? 300 : 0, 0, 0, 0);
+        bench_close(&b);
+    }
+}
+END_TEST
+
+/* One that went again after an answer that told nothing: once or twice, but there. */
+START_TEST(a_repeat_allows_one_more)
+{
+    for (int seen = 0; seen <= 3; seen++) {
+        struct bench b;
+        bench_open(&b, load_params(), LEDGER_LOG);
+        ck_assert(manifest_list_add(&b.f.repeats, (struct manifest_doubt){17, false}));
+        all_see(&b, 17);
+        b.l.ordered = false;
+        for (int i = 0; i < seen; i++) {
+            scrape_see(&b, 17 % 5, 17 / 5);
+        }
+        ledger_close(&b.l);
+        faults_are(&b, seen == 0 ? 300 : 0, seen == 3 ? 300 : 0, 0, 0, 0);
         bench_close(&b);
     }
 }
@@ -281,6 +300,7 @@ int main(void)
     tcase_add_test(all, nothing_at_all_is_lost);
     tcase_add_test(all, one_scrape_is_lost);
     tcase_add_test(all, a_doubt_allows_both);
+    tcase_add_test(all, a_repeat_allows_one_more);
     tcase_add_test(all, duplicates_are_counted);
     tcase_add_test(all, wrong_ones_are_seen);
     tcase_add_test(all, unexpected_ones_are_seen);
