@@ -73,7 +73,7 @@ def run_up(options, places):
             stack.stop()
             raise
     for name, where in {**stack.endpoints(), **stack.endpoints()["workers"]}.items():
-        if name != "workers":
+        if isinstance(where, str):
             say(f"  {name:<12} {where}")
     say(f"up; endpoints in {places.endpoints}, logs in {places.logs}; deploy/local/down stops it")
 

@@ -22,6 +22,9 @@ DEFAULT_PORTS = {
     "amp_warm": 19487,
     "prometheus_warm": 19492,
     "s3proxy": 19491,
+    "gateway": 19488,
+    "gateway_http": 19478,
+    "gateway_mtls": 19479,
 }
 
 
@@ -104,7 +107,7 @@ def free_ports(n):
 
 def private_places(directory, binaries=None):
     """Places of a stack beside others: everything in directory, on free ports."""
-    first = free_ports(20)
+    first = free_ports(24)
     ports = {"kafka": first, "kafka_controller": first + 3, "prometheus": first + 6}
     rest = [part for part in DEFAULT_PORTS if part not in ports]
     ports.update({part: first + 7 + i for i, part in enumerate(rest)})

@@ -3,6 +3,7 @@ import json
 import shutil
 
 from deploy.local import topics
+from deploy.local.gateway import Doors
 from deploy.local.kafka import Kafka
 from deploy.local.places import StackError
 from deploy.local.process import Process, stop_all
@@ -18,11 +19,16 @@ class Stack:
         self.prometheus = Prometheus(places, die_with_parent)
         self.prometheus_warm = Prometheus(places, die_with_parent, "prometheus_warm")
         self.s3proxy = S3Proxy(places, places.port("s3proxy"), die_with_parent)
+        self.doors = Doors(places)
         self.workers = {kind: Worker(places, kind, die_with_parent=die_with_parent) for kind in workers}
 
     @property
     def needs_s3(self):
         return "parquet" in self.workers
+
+    @property
+    def has_doors(self):
+        return "gateway" in self.workers
 
     @property
     def stores(self):
@@ -44,6 +50,9 @@ class Stack:
         self.places.make()
         for worker in self.workers.values():
             worker.check()
+        if self.has_doors:
+            self.doors.check_ports()
+            self.doors.prepare()
         try:
             self._start_all(say)
         except BaseException:
@@ -76,6 +85,7 @@ class Stack:
     def endpoints(self):
         return {"kafka": self.kafka.bootstrap, **{store.part: store.url for store in self.stores},
                 **({"s3": f"{self.s3proxy.url}/{BUCKET}"} if self.needs_s3 else {}),
+                **(self.doors.endpoints() if self.has_doors else {}),
                 "workers": {kind: worker.url for kind, worker in self.workers.items()}}
 
     def check_alive(self):

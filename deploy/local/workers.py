@@ -12,6 +12,7 @@ POLICY = Path(__file__).with_name("policy.json")
 
 # name: the keys of its config file besides the common ones. s is the Stack. The program is sluice-<name up to the first _>.
 WORKERS = {
+    "gateway": lambda s: {"policy": str(POLICY), **s.doors.keys()},
     "validate": lambda s: {"policy": str(POLICY)},
     "limit": lambda s: {"policy": str(POLICY)},
     "amp": lambda s: {"topics": ["metrics.admitted"], "url": s.prometheus.write_url},

@@ -103,11 +103,19 @@ static bool take_put(const struct s3_outcome *o, struct s3_put_result *out, stru
                                        key.len < 100 ? (int)key.len : 100, (const char *)key.ptr);
 }
 
+/* What is not S3 (a proxy, a login page) may say 200 as well; and who is told so forgets the rows. */
+static bool look_put(void *ctx, const struct s3_answer *a, struct err *e)
+{
+    (void)ctx;
+    return a->status >= 300 || http_response_header(a->response, "ETag") != NULL ||
+           err_set(e, ERR_RETRY, "S3: status %d, but no ETag: not stored", a->status);
+}
+
 bool s3_put(struct s3 *s, struct slice key, struct slice body, const struct s3_put_options *o,
             struct s3_put_result *out, struct err *e)
 {
     struct headers h;
-    struct s3_outcome outcome = {.done = false};
+    struct s3_outcome outcome = {.look = look_put};
     headers_init(&h);
     add_options(&h, o);
     add_checksum(&h, body);
@@ -254,12 +262,39 @@ static bool upload_parts(struct upload *u, struct err *e)
     return ok && !u->failed;
 }
 
+static bool on_result(void *ctx, const char *path, struct slice text, struct err *e)
+{
+    bool *confirmed = ctx;
+    (void)text;
+    (void)e;
+    *confirmed = *confirmed || strcmp(path, "CompleteMultipartUploadResult") == 0;
+    return true;
+}
+
+/* S3 says 200 before it knows the outcome: only the whole answer tells it. */
+static bool look_complete(void *ctx, const struct s3_answer *a, struct err *e)
+{
+    struct arena arena;
+    struct err why = ERR_INIT;
+    bool confirmed = false;
+    const struct xml_sink sink = {.ctx = &confirmed, .element = on_result};
+    (void)ctx;
+    if (a->status >= 300) {
+        return true;
+    }
+    arena_init(&arena, PAGE_ARENA_BYTES);
+    confirmed = xml_walk(a->response->body, &arena, &sink, &why) && confirmed;
+    arena_fini(&arena);
+    return confirmed || err_set(e, ERR_RETRY, "S3: status %d, but the upload's end is not confirmed",
+                                a->status);
+}
+
 static bool upload_complete(struct upload *u, const struct s3_put_options *o,
                             struct s3_put_result *out, struct err *e)
 {
     struct buf xml;
     struct headers h;
-    struct s3_outcome outcome = {.done = false};
+    struct s3_outcome outcome = {.look = look_complete};
     char query[600];
     buf_init(&xml, 4 << 20);
     buf_printf(&xml, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -442,6 +477,7 @@ struct page {
     int64_t n_bytes;
     char next[2048]; /* the continuation token, percent-encoded; "" = the last page */
     bool truncated;
+    bool is_list; /* not some other page that says 200 */
 };
 
 static bool on_list_element(void *ctx, const char *path, struct slice text, struct err *e)
@@ -456,6 +492,8 @@ static bool on_list_element(void *ctx, const char *path, struct slice text, stru
         p->n_bytes = strtoll(number, NULL, 10);
     } else if (strcmp(path, "ListBucketResult/Contents") == 0) {
         return p->each(p->ctx, p->key, p->n_bytes, e);
+    } else if (strcmp(path, "ListBucketResult") == 0) {
+        p->is_list = true;
     } else if (strcmp(path, "ListBucketResult/IsTruncated") == 0) {
         p->truncated = slice_eq_str(text, "true");
     } else if (strcmp(path, "ListBucketResult/NextContinuationToken") == 0) {
@@ -475,12 +513,13 @@ static bool look_page(void *ctx, const struct s3_answer *a, struct err *e)
     struct page *p = ctx;
     const struct xml_sink sink = {.ctx = p, .element = on_list_element};
     p->next[0] = '\0';
-    p->truncated = false;
+    p->truncated = p->is_list = false;
     arena_reset(&p->arena);
     if (a->status != 200) {
         return err_set(e, ERR_RETRY, "S3: LIST: status %d", a->status);
     }
     return xml_walk(a->response->body, &p->arena, &sink, e) &&
+           (p->is_list || err_set(e, ERR_RETRY, "S3: LIST: status 200, but no list")) &&
            (!p->truncated || p->next[0] != '\0' ||
             err_set(e, ERR_BAD_INPUT, "S3: LIST: more to come, but no token for it"));
 }

@@ -25,6 +25,7 @@ struct page {
     struct buf key_marker; /* percent-encoded */
     struct buf id_marker;
     bool truncated;
+    bool is_list; /* not some other page that says 200 */
 };
 
 static void take(struct buf *b, struct slice text, bool encoded)
@@ -57,6 +58,8 @@ static bool on_element(void *ctx, const char *path, struct slice text, struct er
         take(&p->key, memchr(text.ptr, '\0', text.len) == NULL ? text : SLICE_NONE, false);
     } else if (strcmp(path, "ListMultipartUploadsResult/Upload/UploadId") == 0) {
         take_upload(p, text);
+    } else if (strcmp(path, "ListMultipartUploadsResult") == 0) {
+        p->is_list = true;
     } else if (strcmp(path, "ListMultipartUploadsResult/IsTruncated") == 0) {
         p->truncated = slice_eq_str(text, "true");
     } else if (strcmp(path, "ListMultipartUploadsResult/NextKeyMarker") == 0) {
@@ -74,12 +77,13 @@ static bool look_page(void *ctx, const struct s3_answer *a, struct err *e)
     buf_reset(&p->found);
     buf_reset(&p->key_marker);
     buf_reset(&p->id_marker);
-    p->truncated = false;
+    p->truncated = p->is_list = false;
     arena_reset(&p->arena);
     if (a->status != 200) {
         return err_set(e, ERR_RETRY, "S3: list of uploads: status %d", a->status);
     }
     return xml_walk(a->response->body, &p->arena, &sink, e) &&
+           (p->is_list || err_set(e, ERR_RETRY, "S3: list of uploads: status 200, but no list")) &&
            ((buf_ok(&p->found) && buf_ok(&p->key) && buf_ok(&p->key_marker) &&
              buf_ok(&p->id_marker)) ||
             err_set(e, ERR_BAD_INPUT, "S3: list of uploads: too long, or out of memory"));

@@ -20,8 +20,12 @@ struct schema_versions batch_versions = {
 
 static void times_put(const struct batch_times *t, struct buf *out)
 {
-    assert(t->n_deltas == 0 || t->deltas != NULL);
+    assert(t->n_deltas == 0 || t->deltas != NULL || t->raw.len > 0);
     buf_zigzag(out, t->base_ms);
+    if (t->n_deltas > 0 && t->deltas == NULL) { /* a decoded batch: its end is in there */
+        buf_put_slice(out, t->raw);
+        return;
+    }
     if (t->n_deltas > 0) {
         buf_zigzag(out, t->n_deltas);
         for (uint32_t i = 0; i < t->n_deltas; i++) {

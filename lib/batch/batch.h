@@ -24,7 +24,7 @@ struct origin {
 struct batch_times {
     int64_t base_ms;
     uint32_t n_deltas;
-    const int64_t *deltas; /* when encoding; decoded ones come by batch_times_decode */
+    const int64_t *deltas; /* when encoding, unless raw has them; read by batch_times_decode */
     struct slice raw;      /* when decoded: the Avro array's bytes, checked */
 };
 

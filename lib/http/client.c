@@ -148,6 +148,10 @@ static void options_transport(struct http_request *r, const struct http_client *
     (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* as it was signed */
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    if (strncmp(t->url, "https:", 6) == 0) {
+        /* Rather wait for the first handshake, which tells whether one connection is enough. */
+        (void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    }
     (void)curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)t->timeout_ms);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_timeout_ms);

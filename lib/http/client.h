@@ -1,5 +1,6 @@
 /* HTTP requests by libcurl's multi interface: one thread, many requests under way, connections
- * kept open; HTTP/2 where the server offers it over TLS, else 1.1. Redirects are not followed.
+ * kept open; HTTP/2 where the server offers it over TLS, as many requests on a connection as it
+ * allows, else 1.1. Redirects are not followed.
  * Answers come by callback, out of http_client_drive alone. */
 #pragma once
 

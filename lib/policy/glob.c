@@ -26,22 +26,22 @@ bool glob_match(struct slice pattern, struct slice text)
     return p == pattern.len;
 }
 
-bool glob_any(const struct text_list *patterns, struct slice text)
+int32_t glob_find(const struct text_list *patterns, struct slice text)
 {
     for (uint32_t i = 0; i < patterns->n; i++) {
         if (glob_match(patterns->items[i], text)) {
-            return true;
+            return (int32_t)i;
         }
     }
-    return false;
+    return -1;
 }
 
-bool text_list_has(const struct text_list *list, struct slice text)
+int32_t text_list_find(const struct text_list *list, struct slice text)
 {
     for (uint32_t i = 0; i < list->n; i++) {
         if (slice_eq(list->items[i], text)) {
-            return true;
+            return (int32_t)i;
         }
     }
-    return false;
+    return -1;
 }

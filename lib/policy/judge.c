@@ -1,6 +1,4 @@
-#include "policy/judge.h"
-
-#include <stdlib.h>
+#include "policy/judge_parts.h"
 
 #include "base/utf8.h"
 #include "policy/names.h"
@@ -12,19 +10,7 @@ enum {
     NAME_SPACE_BYTES = 2048
 };
 
-struct judgement {
-    const struct rules *rules;
-    const struct raw_series *raw;
-    struct arena *a;
-    struct verdict *out;
-    struct label *labels;
-    uint32_t n_labels;
-    uint32_t n_own; /* labels[0 … n_own) are the point's own */
-    bool no_memory;
-};
-
-/* Sets the reason and gives false, so that a check reads `return refuse(…)`. */
-static bool refuse(struct judgement *j, enum reason reason, const struct raw_label *culprit)
+bool judge_refuse(struct judgement *j, enum reason reason, const struct raw_label *culprit)
 {
     j->out->reason = reason;
     j->out->label = culprit == NULL ? SLICE_NONE : culprit->name;
@@ -32,15 +18,50 @@ static bool refuse(struct judgement *j, enum reason reason, const struct raw_lab
     return false;
 }
 
-static bool out_of_memory(struct judgement *j)
+bool judge_decided(struct judgement *j, enum rule_key key, int32_t index, struct slice member)
+{
+    j->out->rule = (struct rule_place){key, index, member};
+    return false;
+}
+
+bool judge_no_memory(struct judgement *j)
 {
     j->no_memory = true;
     return false;
 }
 
-static bool is_clean(struct slice s)
+bool judge_is_clean(struct slice s)
 {
     return s.len == 0 || (utf8_valid(s) && memchr(s.ptr, '\0', s.len) == NULL);
+}
+
+/* Refused by a rule, no label is to blame. */
+static bool refuse_by(struct judgement *j, enum reason reason, enum rule_key key)
+{
+    (void)judge_refuse(j, reason, NULL);
+    return judge_decided(j, key, -1, SLICE_NONE);
+}
+
+static bool in_scope(const struct text_list *prefixes, struct slice name)
+{
+    for (uint32_t i = 0; i < prefixes->n; i++) {
+        if (slice_starts_with(name, prefixes->items[i])) {
+            return true;
+        }
+    }
+    return prefixes->n == 0;
+}
+
+static bool judge_allowed_name(struct judgement *j, struct slice name)
+{
+    if (name.len > (size_t)j->rules->max_name_bytes) {
+        return refuse_by(j, REASON_NAME_INVALID, RULE_NAME_BYTES);
+    }
+    if (!in_scope(&j->rules->scope, name)) {
+        return refuse_by(j, REASON_NAME_OUT_OF_SCOPE, RULE_SCOPE);
+    }
+    return j->rules->open || glob_any(&j->rules->names, name) ||
+           refuse_by(j, REASON_NAME_NOT_ALLOWED, RULE_NAME_ALLOW);
 }
 
 static bool judge_name(struct judgement *j)
@@ -48,13 +69,13 @@ static bool judge_name(struct judgement *j)
     const struct raw_series *raw = j->raw;
     uint8_t *space = arena_alloc(j->a, NAME_SPACE_BYTES);
     if (space == NULL) {
-        return out_of_memory(j);
+        return judge_no_memory(j);
     }
-    if (raw->unit.len > MAX_UNIT_BYTES || !is_clean(raw->unit)) {
-        return refuse(j, REASON_UNIT_INVALID, NULL);
+    if (raw->unit.len > MAX_UNIT_BYTES || !judge_is_clean(raw->unit)) {
+        return judge_refuse(j, REASON_UNIT_INVALID, NULL);
     }
     if (raw->metric.len == 0 || raw->metric.len > MAX_RAW_NAME_BYTES || !utf8_valid(raw->metric)) {
-        return refuse(j, REASON_NAME_INVALID, NULL);
+        return judge_refuse(j, REASON_NAME_INVALID, NULL);
     }
     struct buf name = {.ptr = space, .cap = NAME_SPACE_BYTES, .max_bytes = NAME_SPACE_BYTES};
     enum name_kind kind = raw->kind == SERIES_COUNTER                     ? NAME_COUNTER
@@ -68,174 +89,66 @@ static bool judge_name(struct judgement *j)
         ok = name_translate(raw->metric, raw->unit, is_part ? NAME_OTHER : kind, &name);
     }
     buf_put_slice(&name, raw->suffix);
-    if (!ok || !buf_ok(&name) || !name_valid(buf_slice(&name)) ||
-        name.len > (size_t)j->rules->max_name_bytes) {
-        return refuse(j, REASON_NAME_INVALID, NULL);
+    if (!ok || !buf_ok(&name) || !name_valid(buf_slice(&name))) {
+        return judge_refuse(j, REASON_NAME_INVALID, NULL);
     }
     j->out->series.metric = buf_slice(&name);
-    return j->rules->open || glob_any(&j->rules->names, buf_slice(&name)) ||
-           refuse(j, REASON_NAME_NOT_ALLOWED, NULL);
+    return judge_allowed_name(j, buf_slice(&name));
+}
+
+static bool contradicts(struct judgement *j, const char *what)
+{
+    (void)judge_refuse(j, REASON_METRIC_CONTRADICTS, NULL);
+    j->out->detail = what;
+    return judge_decided(j, RULE_METRICS, -1, j->listed.entry->name);
+}
+
+/* What the dictionary says of it. Remote write tells no kinds and seldom units: it takes them from
+ * here. */
+static bool judge_listed(struct judgement *j)
+{
+    struct series *s = &j->out->series;
+    s->kind = j->raw->kind;
+    s->unit = j->raw->unit;
+    j->listed = dictionary_find(j->rules, s->metric, j->raw->kind_is_guess);
+    const struct metric_entry *entry = j->listed.entry;
+    if (entry == NULL) {
+        return j->rules->open || !j->rules->listed_only ||
+               refuse_by(j, REASON_METRIC_NOT_LISTED, RULE_DICTIONARY);
+    }
+    enum series_kind want = j->listed.is_part ? SERIES_COUNTER : entry->kind;
+    if (entry->has_kind && j->raw->kind_is_guess &&
+        (want == SERIES_COUNTER || want == SERIES_GAUGE)) {
+        s->kind = want;
+    }
+    if (entry->has_unit && j->raw->is_final && s->unit.len == 0) {
+        s->unit = entry->unit;
+    }
+    if (j->rules->open) {
+        return true;
+    }
+    if (entry->has_kind && s->kind != want) {
+        return contradicts(j, "its kind is not that of its entry in the dictionary");
+    }
+    return !entry->has_unit || slice_eq(s->unit, entry->unit) ||
+           contradicts(j, "its unit is not that of its entry in the dictionary");
 }
 
 static bool judge_kind(struct judgement *j)
 {
     const struct kind_rules *kinds = &j->rules->kinds;
-    enum series_kind kind = j->raw->kind;
+    enum series_kind kind = j->out->series.kind;
     struct slice name = j->out->series.metric;
+    bool listed = j->listed.entry != NULL && j->listed.entry->has_kind;
     bool ok =
-        j->rules->open || kinds->allowed[kind] ||
+        j->rules->open || kinds->allowed[kind] || listed ||
         (kind == SERIES_GAUGE && glob_any(&kinds->gauge_metrics, name)) ||
         (kind == SERIES_CLASSIC_HISTOGRAM && glob_any(&kinds->classic_histogram_metrics, name));
-    return ok || refuse(j, REASON_KIND_NOT_ALLOWED, NULL);
-}
-
-/* The label's final name; false when there is none. */
-static bool label_name(struct judgement *j, struct slice raw, struct slice *out)
-{
-    if (raw.len == 0 || raw.len > (size_t)j->rules->labels.max_name_bytes || !utf8_valid(raw)) {
-        return false;
+    if (!ok) {
+        return refuse_by(j, REASON_KIND_NOT_ALLOWED, RULE_KIND_ALLOW);
     }
-    if (label_name_valid(raw) &&
-        (j->raw->is_final || raw.ptr[0] != '_' || (raw.len > 1 && raw.ptr[1] == '_'))) {
-        *out = raw;
-        return true;
-    }
-    if (j->raw->is_final) {
-        return false;
-    }
-    const size_t most = raw.len + 4;
-    uint8_t *space = arena_alloc(j->a, most);
-    if (space == NULL) {
-        return out_of_memory(j);
-    }
-    struct buf b = {.ptr = space, .cap = most, .max_bytes = most};
-    bool ok = label_name_translate(raw, &b);
-    *out = buf_slice(&b);
-    return ok;
-}
-
-static bool is_reserved(const struct judgement *j, struct slice name)
-{
-    bool histogram =
-        j->raw->kind == SERIES_CLASSIC_HISTOGRAM || j->raw->kind == SERIES_EXP_HISTOGRAM;
-    return slice_starts_with(name, SLICE_LITERAL("__")) ||
-           (histogram && slice_eq_str(name, "le")) ||
-           (j->raw->extra.name.len > 0 && slice_eq(name, j->raw->extra.name));
-}
-
-static bool label_has(const struct judgement *j, uint32_t from, uint32_t to, struct slice name)
-{
-    for (uint32_t i = from; i < to; i++) {
-        if (slice_eq(j->labels[i].name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* An empty value is no label. */
-static bool label_add(struct judgement *j, const struct raw_label *raw, struct slice name)
-{
-    if (!raw->is_text || !is_clean(raw->value)) {
-        return refuse(j, REASON_LABEL_VALUE_INVALID, raw);
-    }
-    if (raw->value.len > (size_t)j->rules->labels.max_value_bytes) {
-        return refuse(j, REASON_LABEL_VALUE_TOO_LONG, raw);
-    }
-    if (raw->value.len > 0) {
-        j->labels[j->n_labels++] = (struct label){name, raw->value};
-    }
-    return true;
-}
-
-/* The order of the labels must not matter: the sum. */
-static void strip(struct judgement *j, struct slice name, struct slice value)
-{
-    uint64_t h = hash64(name) * UINT64_C(0x9e3779b97f4a7c15) ^ hash64(value);
-    j->out->stripped += h | 1;
-    j->out->stripped += j->out->stripped == 0;
-}
-
-static bool judge_own_label(struct judgement *j, const struct raw_label *raw)
-{
-    struct slice name;
-    if (!label_name(j, raw->name, &name)) {
-        return j->no_memory ? false : refuse(j, REASON_LABEL_NAME_INVALID, raw);
-    }
-    if (is_reserved(j, name)) {
-        return refuse(j, REASON_LABEL_RESERVED, raw);
-    }
-    const struct label_rules *rules = &j->rules->labels;
-    if (text_list_has(&rules->forbid, name)) {
-        return refuse(j, REASON_LABEL_FORBIDDEN, raw);
-    }
-    if (!j->rules->open && !text_list_has(&rules->allow, name)) {
-        if (!rules->strip_unknown) {
-            return refuse(j, REASON_LABEL_NOT_ALLOWED, raw);
-        }
-        strip(j, name, raw->value);
-        return true;
-    }
-    if (label_has(j, 0, j->n_labels, name)) {
-        return refuse(j, REASON_LABEL_TWICE, raw);
-    }
-    return label_add(j, raw, name);
-}
-
-static bool judge_attribute(struct judgement *j, const struct raw_label *raw)
-{
-    const struct label_rules *rules = &j->rules->labels;
-    struct slice name;
-    if (!label_name(j, raw->name, &name)) {
-        return !j->no_memory;
-    }
-    if (!text_list_has(&rules->allow, name) || text_list_has(&rules->forbid, name) ||
-        is_reserved(j, name) || label_has(j, 0, j->n_own, name)) {
-        return true;
-    }
-    if (label_has(j, j->n_own, j->n_labels, name)) {
-        return refuse(j, REASON_LABEL_TWICE, raw);
-    }
-    return label_add(j, raw, name);
-}
-
-static int label_cmp(const void *a, const void *b)
-{
-    return slice_cmp(((const struct label *)a)->name, ((const struct label *)b)->name);
-}
-
-static bool judge_labels(struct judgement *j)
-{
-    const struct raw_series *raw = j->raw;
-    j->labels = ARENA_ARRAY(j->a, struct label, (size_t)raw->labels.n + raw->attributes.n + 1);
-    if (j->labels == NULL) {
-        return out_of_memory(j);
-    }
-    for (uint32_t i = 0; i < raw->labels.n; i++) {
-        /* Before the search for doubles grows with the square. */
-        if (j->n_labels > (uint32_t)j->rules->max_labels) {
-            return refuse(j, REASON_TOO_MANY_LABELS, NULL);
-        }
-        if (!judge_own_label(j, &raw->labels.items[i])) {
-            return false;
-        }
-    }
-    j->n_own = j->n_labels;
-    for (uint32_t i = 0; i < raw->attributes.n; i++) {
-        if (!judge_attribute(j, &raw->attributes.items[i])) {
-            return false;
-        }
-    }
-    if (raw->extra.name.len > 0 && !label_add(j, &raw->extra, raw->extra.name)) {
-        return false;
-    }
-    if (j->n_labels > (uint32_t)j->rules->max_labels) {
-        return refuse(j, REASON_TOO_MANY_LABELS, NULL);
-    }
-    if (j->n_labels > 1) {
-        qsort(j->labels, j->n_labels, sizeof *j->labels, label_cmp);
-    }
-    return true;
+    return !j->raw->delta || j->rules->open || kinds->delta ||
+           refuse_by(j, REASON_DELTA_NOT_ALLOWED, RULE_KIND_DELTA);
 }
 
 static struct slice label_value(const struct judgement *j, struct slice name)
@@ -282,7 +195,8 @@ static bool judge_source(struct judgement *j)
 {
     struct slice identity = j->rules->labels.identity;
     if (!j->rules->open && identity.len > 0 && label_value(j, identity).len == 0) {
-        return refuse(j, REASON_IDENTITY_MISSING, &(struct raw_label){.name = identity});
+        (void)judge_refuse(j, REASON_IDENTITY_MISSING, &(struct raw_label){.name = identity});
+        return judge_decided(j, RULE_LABEL_IDENTITY, -1, SLICE_NONE);
     }
     struct slice name = j->raw->source;
     name = name.len > 0 ? name : source_from_attributes(j);
@@ -291,42 +205,91 @@ static bool judge_source(struct judgement *j)
         name = SLICE_LITERAL("unknown");
     }
     if (name.len == 0) {
-        return refuse(j, REASON_SOURCE_MISSING, NULL);
+        return refuse_by(j, REASON_SOURCE_MISSING, RULE_SOURCE_ATTRIBUTES);
     }
-    if (name.len > MAX_SOURCE_BYTES || !is_clean(name)) {
-        return refuse(j, REASON_SOURCE_INVALID, NULL);
+    if (name.len > MAX_SOURCE_BYTES || !judge_is_clean(name)) {
+        return judge_refuse(j, REASON_SOURCE_INVALID, NULL);
     }
     j->out->source_name = name;
     return true;
 }
 
-static enum batch_class class_of(const struct class_rules *classes, struct slice metric)
+static void class_choose(struct judgement *j)
 {
+    const struct class_rules *classes = &j->rules->classes;
+    struct slice metric = j->out->series.metric;
+    j->out->class = classes->fallback;
+    (void)judge_decided(j, RULE_CLASS_DEFAULT, -1, SLICE_NONE);
     for (uint32_t i = 0; i < classes->n; i++) {
         if (glob_any(&classes->items[i].metrics, metric)) {
-            return classes->items[i].class;
+            j->out->class = classes->items[i].class;
+            (void)judge_decided(j, RULE_CLASSES, (int32_t)i, SLICE_NONE);
+            return;
         }
     }
-    return classes->fallback;
+}
+
+static bool no_room(struct err *e)
+{
+    return err_set(e, ERR_BAD_INPUT, "takes more memory than a message may");
+}
+
+bool policy_judge_metric(const struct rules *rules, const struct raw_series *raw, struct arena *a,
+                         struct judged_metric *out, struct err *e)
+{
+    struct verdict v = {.reason = REASON_NONE};
+    struct judgement j = {.rules = rules, .raw = raw, .a = a, .out = &v};
+    if (judge_name(&j) && judge_listed(&j) && judge_kind(&j)) {
+        class_choose(&j);
+    } else if (j.no_memory) {
+        return no_room(e);
+    }
+    *out = (struct judged_metric){.reason = v.reason,
+                                  .name = v.series.metric,
+                                  .unit = v.series.unit,
+                                  .kind = v.series.kind,
+                                  .class = v.class,
+                                  .listed = j.listed,
+                                  .rule = v.rule,
+                                  .detail = v.detail};
+    return true;
+}
+
+/* False: the metric as a whole is refused. */
+static bool metric_apply(struct judgement *j, const struct judged_metric *m)
+{
+    struct verdict *v = j->out;
+    v->reason = m->reason;
+    v->rule = m->rule;
+    v->detail = m->detail;
+    v->class = m->class;
+    v->series.metric = m->name;
+    v->series.unit = m->unit;
+    v->series.kind = m->kind;
+    j->listed = m->listed;
+    return m->reason == REASON_NONE;
 }
 
 bool policy_judge(const struct rules *rules, struct slice tenant, const struct raw_series *raw,
                   struct arena *a, struct verdict *out, struct err *e)
 {
     struct judgement j = {.rules = rules, .raw = raw, .a = a, .out = out};
+    struct judged_metric metric;
     *out = (struct verdict){.reason = REASON_NONE};
-    if (!judge_name(&j) || !judge_kind(&j) || !judge_labels(&j) || !judge_source(&j)) {
-        return !j.no_memory || err_set(e, ERR_BAD_INPUT, "takes more memory than a message may");
+    if (raw->metric_judged != NULL) {
+        metric = *raw->metric_judged;
+    } else if (!policy_judge_metric(rules, raw, a, &metric, e)) {
+        return false;
+    }
+    if (!metric_apply(&j, &metric) || !judge_labels(&j) || !judge_source(&j)) {
+        return !j.no_memory || no_room(e);
     }
     struct series *s = &out->series;
-    s->unit = raw->unit;
-    s->kind = raw->kind;
     s->delta = raw->delta;
     s->labels = j.labels;
     s->n_labels = j.n_labels;
     s->bounds = raw->bounds;
     s->n_bounds = raw->n_bounds;
     s->id = series_id(tenant, s->metric, s->labels, s->n_labels);
-    out->class = class_of(&rules->classes, s->metric);
     return true;
 }

@@ -221,9 +221,11 @@ static bool is_usable(struct slice name)
 
 bool name_translate(struct slice name, struct slice unit, enum name_kind kind, struct buf *out)
 {
-    uint8_t main_space[UNIT_BYTES];
-    uint8_t per_space[UNIT_BYTES];
-    struct tokens t = {.n = 0};
+    /* 5 KB that would be cleared for each name; what is read was written before. */
+    __attribute__((uninitialized)) uint8_t main_space[UNIT_BYTES];
+    __attribute__((uninitialized)) uint8_t per_space[UNIT_BYTES];
+    __attribute__((uninitialized)) struct tokens t;
+    t.n = 0;
     tokens_split(name, &t);
     tokens_add_unit(&t, unit, main_space, per_space);
     if (kind == NAME_COUNTER) {

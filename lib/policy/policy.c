@@ -31,7 +31,14 @@ static const struct rules default_rules = {
                                TEXT("trace_id"), TEXT("span_id")),
                .max_name_bytes = 128,
                .max_value_bytes = 1024,
-               .identity = TEXT("shard_id")},
+               .identity = TEXT("shard_id"),
+               .detectors = {.on = {[PERSONAL_EMAIL] = true,
+                                    [PERSONAL_UUID] = true,
+                                    [PERSONAL_IPV6] = true,
+                                    [PERSONAL_IPV4] = true,
+                                    [PERSONAL_DIGITS] = true},
+                             .digit_run = 10,
+                             .exempt = TEXTS(TEXT("build_id"), TEXT("*version*"))}},
     .names = TEXTS(TEXT("*")),
     .max_name_bytes = 255,
     .kinds = {.allowed = {[SERIES_COUNTER] = true, [SERIES_EXP_HISTOGRAM] = true}},
@@ -42,6 +49,7 @@ static const struct rules default_rules = {
     .max_series = 20000,
     .max_labels = 64,
     .budgets = {.source = {.max = 300}},
+    .quota = {.burst_seconds = 10},
 };
 
 static bool tenant_name_valid(const char *name)
@@ -56,6 +64,22 @@ static bool tenant_name_valid(const char *name)
     return n > 0 && n <= MAX_TENANT_BYTES;
 }
 
+static bool principals_add(struct policy *p, const struct policy_reader *r, struct policy_tenant *t)
+{
+    for (uint32_t i = 0; i < t->principals.n; i++) {
+        struct slice name = t->principals.items[i];
+        const struct policy_tenant *other = policy_principal(p, name);
+        if (other != NULL) {
+            return err_set(r->e, ERR_CONFIG, "tenants.%.*s.principals[%u]: is tenant %.*s's already",
+                           SLICE_ARG(t->name), i, SLICE_ARG(other->name));
+        }
+        if (!table_put(&p->by_principal, hash128(name), t, 0)) {
+            return err_set(r->e, ERR_CONFIG, "principals: the policy takes too much memory");
+        }
+    }
+    return true;
+}
+
 static bool tenant_add(struct policy *p, const struct policy_reader *r, const char *name,
                        json_t *value, struct policy_tenant *t)
 {
@@ -67,7 +91,9 @@ static bool tenant_add(struct policy *p, const struct policy_reader *r, const ch
     }
     t->name = arena_copy(r->arena, slice_str(name));
     t->rules = p->rules;
-    return policy_read_rules(r, value, path, NULL, &t->rules) &&
+    static const char *const also[] = {"principals", NULL};
+    return policy_read_rules(r, value, path, also, &t->rules) &&
+           policy_read_principals(r, value, path, &t->principals) && principals_add(p, r, t) &&
            ((t->name.ptr != NULL && table_put(&p->by_name, hash128(t->name), t, 0)) ||
             err_set(r->e, ERR_CONFIG, "%s: the policy takes too much memory", path));
 }
@@ -109,14 +135,15 @@ static bool version_read(struct policy *p, struct slice json, json_t *version, s
 static bool policy_read(struct policy *p, struct slice json, json_t *root, struct err *e)
 {
     static const char *const also[] = {"$schema", "version", "tenants", NULL};
-    const struct policy_reader r = {&p->arena, e};
+    const struct policy_reader r = {&p->arena, LEVEL_TOP, e};
+    const struct policy_reader of_tenants = {&p->arena, LEVEL_TENANT, e};
     p->rules = default_rules;
     if (!policy_read_rules(&r, root, "", also, &p->rules) ||
         !version_read(p, json, json_object_get(root, "version"), e)) {
         return false;
     }
     json_t *tenants = json_object_get(root, "tenants");
-    return tenants == NULL || tenants_read(p, &r, tenants);
+    return tenants == NULL || tenants_read(p, &of_tenants, tenants);
 }
 
 bool policy_parse(struct slice json, struct policy **out, struct err *e)
@@ -131,6 +158,7 @@ bool policy_parse(struct slice json, struct policy **out, struct err *e)
     if (ok) {
         arena_init(&p->arena, ARENA_BYTES);
         table_init(&p->by_name, 0, NULL);
+        table_init(&p->by_principal, 0, NULL);
         ok = policy_read(p, json, root, e);
     }
     json_decref(root);
@@ -168,6 +196,7 @@ void policy_free(struct policy *p)
         return;
     }
     table_fini(&p->by_name);
+    table_fini(&p->by_principal);
     arena_fini(&p->arena);
     free(p);
 }
@@ -175,4 +204,9 @@ void policy_free(struct policy *p)
 const struct policy_tenant *policy_tenant(struct policy *p, struct slice name)
 {
     return table_find(&p->by_name, hash128(name));
+}
+
+const struct policy_tenant *policy_principal(struct policy *p, struct slice principal)
+{
+    return table_find(&p->by_principal, hash128(principal));
 }

@@ -6,69 +6,11 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/table.h"
-#include "batch/series.h"
-#include "policy/glob.h"
-
-struct class_rule {
-    struct text_list metrics; /* patterns on the translated name */
-    enum batch_class class;
-};
-
-struct label_rules {
-    struct text_list allow;
-    struct text_list forbid;
-    int64_t max_name_bytes;
-    int64_t max_value_bytes;
-    bool strip_unknown;    /* or reject the series */
-    struct slice identity; /* the label that keeps two sources' series apart; empty = none */
-};
-
-struct kind_rules {
-    bool allowed[4];                /* by enum series_kind */
-    struct text_list gauge_metrics; /* patterns that may be gauges even so */
-    struct text_list classic_histogram_metrics;
-};
-
-struct source_rules {
-    struct text_list attributes; /* the first resource attribute that is there names the source */
-    struct text_list labels;     /* else the first label; empty = the identity label */
-};
-
-struct class_rules {
-    enum batch_class fallback;
-    uint32_t n;
-    const struct class_rule *items; /* the first that matches */
-};
-
-struct budget {
-    int64_t max; /* 0 = no budget */
-    bool shadow; /* over it: count what would be refused, refuse nothing */
-};
-
-struct budgets {
-    struct budget source; /* series of each source that may be active at a time */
-    struct budget metric; /* the same for each of the tenant's metrics */
-    struct budget tenant; /* and for the whole tenant */
-    struct budget rate;   /* the tenant's samples per second */
-};
-
-struct rules {
-    bool open; /* everything well-formed passes, but for forbidden labels */
-    struct label_rules labels;
-    struct text_list names; /* patterns on the translated name */
-    int64_t max_name_bytes;
-    struct kind_rules kinds;
-    struct source_rules source;
-    struct class_rules classes;
-    int64_t max_age_ms;
-    int64_t max_future_ms;
-    int64_t max_series; /* of one source in one message */
-    int64_t max_labels; /* of one series */
-    struct budgets budgets;
-};
+#include "policy/rules.h"
 
 struct policy_tenant {
     struct slice name;
+    struct text_list principals; /* who it is by certificate: a SAN URI, or "CN=<common name>" */
     struct rules rules;
 };
 
@@ -80,6 +22,7 @@ struct policy {
     /* private */
     struct arena arena;
     struct table by_name;
+    struct table by_principal;
 };
 
 /* ERR_CONFIG names the place: "labels.unknown: …". On success *out is the caller's (policy_free).
@@ -89,3 +32,5 @@ bool policy_load(const char *path, struct policy **out, struct err *e) MUST_CHEC
 void policy_free(struct policy *p);
 /* NULL = unknown. */
 const struct policy_tenant *policy_tenant(struct policy *p, struct slice name);
+/* Whose certificate it is; NULL = nobody's. No principal is two tenants'. */
+const struct policy_tenant *policy_principal(struct policy *p, struct slice principal);

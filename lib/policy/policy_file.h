@@ -2,18 +2,12 @@
  * changes nothing: the old policy stays in force. */
 #pragma once
 
+#include "base/file.h"
 #include "policy/policy.h"
-
-#include <sys/types.h>
-#include <time.h>
 
 struct policy_file {
     const char *path; /* borrowed: the config's */
-    /* What the file was when it was last read, well or not. */
-    dev_t device;
-    ino_t inode;
-    off_t n_bytes;
-    struct timespec changed;
+    struct file_stamp seen; /* what it was when it was last read, well or not */
 };
 
 enum policy_change { POLICY_SAME, POLICY_NEW, POLICY_REFUSED };

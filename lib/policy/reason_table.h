@@ -1,7 +1,8 @@
 /* REASON(id, name, unit, fate, help): why something was refused, in one table. unit: what is
  * refused (RECORD, SERIES, POINT). fate: REDRIVABLE (a DLQ record refers to it; a better policy can
- * still let it in), COUNTED (a number only). The help tells the tenant what to change. Include it
- * with the macro set; no include guard: it is read more than once. */
+ * still let it in), COUNTED (a number only), TOLD (to the client of the gateway alone, which stores
+ * nothing of it; a number, too). The help tells the tenant what to change. Include it with the macro
+ * set; no include guard: it is read more than once. */
 REASON(REASON_NONE, "none", POINT, COUNTED, "Not refused.")
 
 REASON(REASON_EMPTY, "empty", RECORD, COUNTED, "The record has no value. Nothing to do.")
@@ -15,13 +16,19 @@ REASON(REASON_OUTPUT_REFUSED, "output_refused", RECORD, REDRIVABLE, "The brokers
 
 REASON(REASON_NAME_INVALID, "name_invalid", SERIES, REDRIVABLE, "The metric's name is empty, too long, not UTF-8 or has no usable character. Rename the metric.")
 REASON(REASON_NAME_NOT_ALLOWED, "name_not_allowed", SERIES, REDRIVABLE, "The policy does not list this metric's name. Have it added, or drop the metric.")
+REASON(REASON_NAME_OUT_OF_SCOPE, "name_out_of_scope", SERIES, REDRIVABLE, "The tenant may send metrics of certain prefixes only (metric_prefixes). Use the right credentials, or ask the operators for the prefix.")
+REASON(REASON_METRIC_NOT_LISTED, "metric_not_listed", SERIES, REDRIVABLE, "Only metrics of the dictionary are taken (dictionary: only). Have it added, with kind, unit and labels.")
+REASON(REASON_METRIC_CONTRADICTS, "metric_contradicts", SERIES, REDRIVABLE, "The metric's kind, unit or a label is not as the dictionary has it. Change the one or the other.")
 REASON(REASON_UNIT_INVALID, "unit_invalid", SERIES, REDRIVABLE, "The unit is longer than 63 bytes or not UTF-8. Use a UCUM unit.")
 REASON(REASON_KIND_NOT_ALLOWED, "kind_not_allowed", SERIES, REDRIVABLE, "The policy does not allow this kind of metric here. Use a counter or an exponential histogram, or have the metric listed.")
 REASON(REASON_TEMPORALITY_MISSING, "temporality_missing", SERIES, REDRIVABLE, "The sum or histogram says neither cumulative nor delta. Set its aggregation temporality.")
 REASON(REASON_DELTA_NOT_MONOTONIC, "delta_not_monotonic", SERIES, REDRIVABLE, "A delta sum that goes up and down can't be stored. Export up-down counters as cumulative.")
+REASON(REASON_DELTA_NOT_ALLOWED, "delta_not_allowed", SERIES, REDRIVABLE, "The policy takes no sums or histograms of temporality delta (kinds.delta). Set the exporter to cumulative.")
 REASON(REASON_LABEL_NAME_INVALID, "label_name_invalid", SERIES, REDRIVABLE, "A label's name is empty, too long or not UTF-8. Rename the attribute.")
 REASON(REASON_LABEL_VALUE_INVALID, "label_value_invalid", SERIES, REDRIVABLE, "A label's value is not UTF-8, holds a NUL, or is a list, map or bytes. Send plain text or a number.")
 REASON(REASON_LABEL_VALUE_TOO_LONG, "label_value_too_long", SERIES, REDRIVABLE, "A label's value is longer than the policy allows. Shorten it.")
+REASON(REASON_LABEL_VALUE_NOT_ALLOWED, "label_value_not_allowed", SERIES, REDRIVABLE, "The label's value matches none of the policy's patterns for this label. Correct it, or have a pattern added.")
+REASON(REASON_PERSONAL_DATA, "personal_data", SERIES, REDRIVABLE, "The label's value looks like personal data. Drop the attribute or put it into buckets; for a false alarm ask for a pattern or an exemption.")
 REASON(REASON_LABEL_NOT_ALLOWED, "label_not_allowed", SERIES, REDRIVABLE, "The policy does not list this label. Drop the attribute, or have it added.")
 REASON(REASON_LABEL_FORBIDDEN, "label_forbidden", SERIES, REDRIVABLE, "The policy forbids this label: it holds personal data or has no bound. Drop the attribute.")
 REASON(REASON_LABEL_RESERVED, "label_reserved", SERIES, REDRIVABLE, "The label's name is taken: __*, and le on histograms, quantile on summaries. Rename the attribute.")
@@ -48,3 +55,12 @@ REASON(REASON_OVER_METRIC_BUDGET, "over_metric_budget", SERIES, REDRIVABLE, "The
 REASON(REASON_OVER_TENANT_BUDGET, "over_tenant_budget", SERIES, REDRIVABLE, "The tenant has as many active series as the policy allows (series_per_tenant). Find the metric with too many series on /offenders.")
 REASON(REASON_LIMITER_FULL, "limiter_full", SERIES, REDRIVABLE, "The limiter holds as many series as its memory takes. Operators: more replicas, or a higher memory_limit_mb.")
 REASON(REASON_KILLED, "killed", SERIES, COUNTED, "An operator's kill switch drops these series; it ends by itself. The samples are still in the ingest topic. Ask the operators (sluice-control list).")
+
+/* Told to a client of the gateway alone: none of these is ever in the DLQ. */
+REASON(REASON_NO_SUCH_ROUTE, "no_such_route", RECORD, COUNTED, "Nothing is at this path, or not for this method. OTLP: POST /v1/metrics; remote write: POST /api/v1/write.")
+REASON(REASON_UNAUTHENTICATED, "unauthenticated", RECORD, COUNTED, "Neither a token (Authorization: Bearer slt_…) nor a client certificate says whose request it is. Ask the operators for one.")
+REASON(REASON_OTHER_TENANT, "other_tenant", RECORD, COUNTED, "The request names another tenant than its token or certificate. Leave sluice-tenant and X-Scope-OrgID out.")
+REASON(REASON_TOO_SLOW, "too_slow", RECORD, COUNTED, "The body did not come in time. Send it faster or smaller.")
+REASON(REASON_OVER_QUOTA, "over_quota", RECORD, COUNTED, "The tenant sends more than its quota; the text says of what. Wait for Retry-After seconds; send less, or ask for more.")
+REASON(REASON_OVERLOADED, "overloaded", RECORD, COUNTED, "The gateway has more under way than it may hold. Wait for Retry-After seconds and send again.")
+REASON(REASON_UNAVAILABLE, "unavailable", RECORD, COUNTED, "The brokers did not acknowledge in time; what was sent may be stored or not. Wait for Retry-After seconds and send again.")

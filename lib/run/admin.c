@@ -1,13 +1,10 @@
 #include "run/admin.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
+#include "run/listen.h"
+
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     MAX_CONNECTIONS = 128,
@@ -146,63 +143,6 @@ static void say_nothing(void *ctx, const char *fmt, va_list args)
     (void)args;
 }
 
-static bool address_of(const char *text, int port, struct sockaddr_storage *out, socklen_t *len)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-    memset(out, 0, sizeof *out);
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
-        *len = sizeof v4;
-        memcpy(out, &v4, sizeof v4);
-        return true;
-    }
-    *len = sizeof v6;
-    memcpy(out, &v6, sizeof v6);
-    if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
-        memcpy(out, &v6, sizeof v6);
-        return true;
-    }
-    return false;
-}
-
-/* We bind, not libmicrohttpd: it could not say what is wrong. -1 on failure. */
-static int listen_at(const char *address, int port, struct err *e)
-{
-    struct sockaddr_storage where;
-    socklen_t len;
-    if (!address_of(address, port, &where, &len)) {
-        (void)err_set(e, ERR_CONFIG, "http_address \"%.60s\" is not an IP address", address);
-        return -1;
-    }
-    int fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const int yes = 1;
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-        bind(fd, (const struct sockaddr *)&where, len) != 0 || listen(fd, BACKLOG) != 0) {
-        (void)err_set_code(e, ERR_CONFIG, errno,
-                           "cannot listen on http_address %.60s, http_port %d: %s", address, port,
-                           strerror(errno));
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return -1;
-    }
-    return fd;
-}
-
-static int port_of(int fd)
-{
-    struct sockaddr_storage where = {0};
-    socklen_t len = sizeof where;
-    if (getsockname(fd, (struct sockaddr *)&where, &len) != 0) {
-        return 0;
-    }
-    in_port_t port;
-    size_t at = where.ss_family == AF_INET6 ? offsetof(struct sockaddr_in6, sin6_port)
-                                            : offsetof(struct sockaddr_in, sin_port);
-    memcpy(&port, (const char *)&where + at, sizeof port);
-    return ntohs(port);
-}
-
 bool admin_start(const struct admin_options *o, struct admin **out, struct err *e)
 {
     struct admin *a = calloc(1, sizeof *a);
@@ -210,12 +150,17 @@ bool admin_start(const struct admin_options *o, struct admin **out, struct err *
         return err_set(e, ERR_FATAL, "admin server: out of memory");
     }
     a->options = *o;
-    int fd = listen_at(o->address, o->port, e);
-    if (fd < 0) {
+    const struct listen_place where = {.address = o->address,
+                                       .port = o->port,
+                                       .backlog = BACKLOG,
+                                       .address_key = "http_address",
+                                       .port_key = "http_port"};
+    int fd;
+    if (!listen_open(&where, &fd, e)) {
         free(a);
         return err_wrap(e, "admin server");
     }
-    a->port = port_of(fd);
+    a->port = listen_port(fd);
     a->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, a,
         MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, fd,

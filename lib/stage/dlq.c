@@ -1,9 +1,19 @@
 #include "stage/dlq.h"
 
 #include "base/utf8.h"
+#include "dlq_1_avsc.h"
 #include "dlq_avsc.h"
 
 enum { MAX_NAME_BYTES = 256, HEAD_BYTES = 10, TOPIC_ID_BYTES = 16 };
+
+static const struct schema_version former[] = {{DLQ_1_FINGERPRINT, dlq_1_avsc}};
+const struct schema_versions dead_letter_versions = {
+    .name = "dead letter",
+    .head = DLQ_HEAD,
+    .current = {DLQ_FINGERPRINT, dlq_avsc},
+    .former = former,
+    .n_former = sizeof former / sizeof former[0],
+};
 
 static void name_put(struct slice name, struct buf *out)
 {
@@ -45,4 +55,7 @@ void dead_letter_encode(const struct dead_letter *l, struct buf *out)
     name_put(l->label, out);
     buf_zigzag_bytes(out, l->masked_value);
     buf_zigzag_bytes(out, l->text);
+    buf_zigzag_bytes(out, l->mask_key);
+    buf_zigzag_bytes(out, l->policy_version);
+    buf_zigzag(out, (int64_t)l->n_suppressed);
 }

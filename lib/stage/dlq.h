@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "batch/versions.h"
 
 #include <stdbool.h>
 
@@ -30,7 +31,13 @@ struct dead_letter {
     struct slice label; /* cut at 256 bytes */
     struct slice masked_value;
     struct slice text;
+    struct slice mask_key;       /* id of the key that masked the value */
+    struct slice policy_version; /* empty = no policy had a part in it */
+    uint64_t n_suppressed;       /* refused before, without a letter of their own */
 };
+
+/* For whoever reads letters: the schema, and its former versions. */
+extern const struct schema_versions dead_letter_versions;
 
 /* Appends one record's value; check buf_ok. */
 void dead_letter_encode(const struct dead_letter *l, struct buf *out);

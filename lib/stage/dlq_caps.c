@@ -7,8 +7,10 @@ enum { MINUTE_MS = 60000 };
 struct cap_row {
     int64_t minute;
     uint64_t n;
+    uint64_t n_suppressed; /* since the last letter */
     int64_t minute_before; /* as it was before the record at hand */
     uint64_t n_before;
+    uint64_t n_suppressed_before;
     bool is_touched;
     struct cap_row *next_touched;
 };
@@ -30,6 +32,7 @@ void caps_begin(struct caps *c)
     for (struct cap_row *row = c->touched; row != NULL; row = row->next_touched) {
         row->minute = row->minute_before;
         row->n = row->n_before;
+        row->n_suppressed = row->n_suppressed_before;
         row->is_touched = false;
     }
     c->touched = NULL;
@@ -58,7 +61,7 @@ static struct cap_row *row_of(struct caps *c, struct slice tenant, enum reason r
 }
 
 bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms,
-               uint64_t n, uint64_t *granted, struct err *e)
+               uint64_t n, struct cap_grant *out, struct err *e)
 {
     struct cap_row *row = row_of(c, tenant, reason);
     if (row == NULL) {
@@ -67,6 +70,7 @@ bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t 
     if (!row->is_touched) {
         row->minute_before = row->minute;
         row->n_before = row->n;
+        row->n_suppressed_before = row->n_suppressed;
         row->is_touched = true;
         row->next_touched = c->touched;
         c->touched = row;
@@ -77,8 +81,14 @@ bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t 
         row->n = 0;
     }
     uint64_t left = c->per_minute > row->n ? c->per_minute - row->n : 0;
-    *granted = n < left ? n : left;
-    row->n += *granted;
+    *out = (struct cap_grant){.n = n < left ? n : left};
+    row->n += out->n;
+    if (out->n == 0) {
+        row->n_suppressed += n;
+    } else {
+        out->n_suppressed = row->n_suppressed;
+        row->n_suppressed = 0;
+    }
     return true;
 }
 

@@ -20,8 +20,13 @@ void caps_fini(struct caps *c);
 /* A record begins; what the one before took is given back unless caps_keep was called. */
 void caps_begin(struct caps *c);
 void caps_keep(struct caps *c);
-/* Takes up to n; how many were left for it in *granted. */
+struct cap_grant {
+    uint64_t n;            /* 0 = no letter */
+    uint64_t n_suppressed; /* else: what was wanted since the last letter, and not granted */
+};
+
+/* Takes up to n. */
 bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms,
-               uint64_t n, uint64_t *granted, struct err *e) MUST_CHECK;
+               uint64_t n, struct cap_grant *out, struct err *e) MUST_CHECK;
 /* How many caps_take would grant at most. */
 uint64_t caps_left(const struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms);

@@ -121,8 +121,9 @@ static bool conf_set_producer(rd_kafka_conf_t *conf, enum kafka_role role, const
                conf_set_int(conf, "transaction.timeout.ms", s->transaction_timeout_ms, e);
     }
     /* Dead letters are sent until the brokers have them; they wait in bounded memory. */
-    int64_t queue_kb = s->memory_limit_bytes / 1024 / 16;
-    return conf_set(conf, "enable.idempotence", "true", e) && conf_set(conf, "message.timeout.ms", "0", e) &&
+    int64_t queue_kb = s->queue_bytes > 0 ? (s->queue_bytes + 1023) / 1024 : s->memory_limit_bytes / 1024 / 16;
+    return conf_set(conf, "enable.idempotence", "true", e) &&
+           conf_set_int(conf, "message.timeout.ms", s->delivery_timeout_ms, e) &&
            (queue_kb == 0 || conf_set_int(conf, "queue.buffering.max.kbytes", queue_kb, e));
 }
 
@@ -140,7 +141,7 @@ static bool conf_set_defaults(rd_kafka_conf_t *conf, enum kafka_role role, const
         !conf_set(conf, "topic.metadata.refresh.interval.ms", "30000", e)) {
         return false;
     }
-    if (role == KAFKA_CONSUMER || role == KAFKA_READER) {
+    if (role == KAFKA_CONSUMER || role == KAFKA_READER || role == KAFKA_READER_UNCOMMITTED) {
         return conf_set(conf, "fetch.max.bytes", "16777216", e) &&
                conf_set(conf, "fetch.queue.backoff.ms", "20", e) &&
                conf_set(conf, "fetch.error.backoff.ms", "100", e) &&
@@ -168,13 +169,15 @@ static bool conf_build(rd_kafka_conf_t *conf, enum kafka_role role, const struct
     case KAFKA_CONSUMER:
         return conf_set_reading(conf, s, e) && conf_set_consumer(conf, s, e);
     case KAFKA_READER:
+    case KAFKA_READER_UNCOMMITTED:
         /* Reads by assignment; the group is named, but nothing is ever committed. */
         /* A fetch that waits at a partition's end would hold up the questions about the next partition,
          * which go through the same connection. */
         return conf_set_reading(conf, s, e) && conf_set(conf, "group.id", s->group, e) &&
                conf_set(conf, "fetch.wait.max.ms", "10", e) &&
                conf_set(conf, "enable.auto.commit", "false", e) &&
-               conf_set(conf, "auto.offset.reset", "earliest", e);
+               conf_set(conf, "auto.offset.reset", "earliest", e) &&
+               (role == KAFKA_READER || conf_set(conf, "isolation.level", "read_uncommitted", e));
     case KAFKA_TRANSACTIONAL_PRODUCER:
     case KAFKA_PLAIN_PRODUCER:
         return conf_set_producer(conf, role, s, e);
@@ -218,7 +221,7 @@ bool kafka_open(enum kafka_role role, const struct kafka_settings *s, const stru
     }
     conf_set_callbacks(conf, callbacks);
 
-    bool consumes = role == KAFKA_CONSUMER || role == KAFKA_READER;
+    bool consumes = role == KAFKA_CONSUMER || role == KAFKA_READER || role == KAFKA_READER_UNCOMMITTED;
     char text[200];
     rd_kafka_t *rk = rd_kafka_new(consumes ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, text, sizeof text);
     if (rk == NULL) {

@@ -6,7 +6,15 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum kafka_role { KAFKA_CONSUMER, KAFKA_TRANSACTIONAL_PRODUCER, KAFKA_PLAIN_PRODUCER, KAFKA_READER };
+/* A reader reads by assignment and commits nothing. Uncommitted: it sees what is in open transactions, to tell since
+ * when they are; no stage may. */
+enum kafka_role {
+    KAFKA_CONSUMER,
+    KAFKA_TRANSACTIONAL_PRODUCER,
+    KAFKA_PLAIN_PRODUCER,
+    KAFKA_READER,
+    KAFKA_READER_UNCOMMITTED
+};
 
 struct kafka_settings {
     const struct config *config;
@@ -17,6 +25,9 @@ struct kafka_settings {
     int64_t transaction_timeout_ms;
     int64_t memory_limit_bytes;
     bool static_membership;
+    /* KAFKA_PLAIN_PRODUCER: 0 = a record is sent until the brokers have it. */
+    int64_t delivery_timeout_ms;
+    int64_t queue_bytes; /* of records that wait; 0 = a part of memory_limit_bytes */
 };
 
 /* Told when a request timed out or a connection failed, as librdkafka's log has it: its error callback does not

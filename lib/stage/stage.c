@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "run/log.h"
+#include "run/memory.h"
 #include "run/signals.h"
 
 #include <stdio.h>
@@ -39,15 +40,7 @@ static bool is_alive(void *ctx)
 static void refresh_memory(void *ctx)
 {
     struct stage *s = ctx;
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f != NULL) {
-        char line[128];
-        const char *second = fgets(line, sizeof line, f) == NULL ? NULL : strchr(line, ' ');
-        pages = second == NULL ? 0 : strtol(second, NULL, 10);
-        (void)fclose(f);
-    }
-    cell_set(metrics_cell(s->metrics, M_MEMORY_BYTES, NULL), (double)pages * (double)sysconf(_SC_PAGESIZE));
+    cell_set(metrics_cell(s->metrics, M_MEMORY_BYTES, NULL), (double)memory_resident_bytes());
 }
 
 /* --- set-up --- */

@@ -8,6 +8,22 @@
 
 enum { TIMEOUT_MS = 10000, END_TIMEOUT_MS = 5000, TRIES = 8, TRY_AGAIN_MS = 500 };
 
+void topic_id_text(const uint8_t id[16], char out[TOPIC_ID_CHARS + 1])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint32_t bits = 0;
+    int n_bits = 0;
+    int n = 0;
+    for (int i = 0; i < 16; i++) {
+        bits = bits << 8 | id[i];
+        for (n_bits += 8; n_bits >= 6; n_bits -= 6) {
+            out[n++] = digits[bits >> (n_bits - 6) & 63];
+        }
+    }
+    out[n++] = digits[bits << (6 - n_bits) & 63];
+    out[n] = '\0';
+}
+
 static bool description_read(const rd_kafka_TopicDescription_t *d, const char *topic,
                              uint32_t *n_partitions, uint8_t id[16], struct err *e)
 {

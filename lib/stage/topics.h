@@ -6,6 +6,11 @@
 
 #include <librdkafka/rdkafka.h>
 
+enum { TOPIC_ID_CHARS = 22 };
+
+/* A topic's id as Kafka's tools show it: base64 for URLs, without padding. */
+void topic_id_text(const uint8_t id[16], char out[TOPIC_ID_CHARS + 1]);
+
 /* Partition count and id of a topic; ERR_CONFIG names a topic that does not exist, ERR_RETRY: no
  * answer. */
 bool topic_describe(rd_kafka_t *rk, const char *topic, uint32_t *n_partitions, uint8_t id[16],

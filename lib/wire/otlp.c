@@ -105,13 +105,18 @@ static uint64_t metric_key(const struct otlp_metric *m)
     return hash64_seeded(m->unit, hash64_seeded(m->name, m->resource->key) ^ what);
 }
 
+static bool too_many_points(const struct walk *w, struct err *e)
+{
+    return err_set_code(e, ERR_BAD_INPUT, PB_TOO_LARGE, "more than %" PRIu32 " points",
+                        w->reader.caps->max_points);
+}
+
 static bool point_read(struct walk *w, const struct otlp_metric *m, struct slice raw,
                        uint32_t index, struct otlp_point *p, struct err *e)
 {
     p->index = index;
     if (++w->n_points > w->reader.caps->max_points) {
-        return err_set(e, ERR_BAD_INPUT, "more than %" PRIu32 " points",
-                       w->reader.caps->max_points);
+        return too_many_points(w, e);
     }
     return otlp_point_read(&w->reader, m->kind, raw, p, e) || err_wrap(e, "point %" PRIu32, index);
 }
@@ -223,9 +228,18 @@ static bool metric_skim(struct slice raw, struct otlp_metric *m, struct metric_d
     return cursor_ok(&c) || pb_explain(raw, &metric_type, e);
 }
 
-static bool walk_metric(struct walk *w, struct slice raw, struct otlp_metric *m, struct err *e)
+/* Has the sink read it itself? */
+static bool is_known(struct walk *w, const struct otlp_metric *m)
+{
+    uint32_t n = w->sink->known == NULL ? 0 : w->sink->known(w->sink->ctx, m);
+    w->n_points += n;
+    return n > 0;
+}
+
+static bool walk_metric(struct walk *w, struct otlp_metric *m, struct err *e)
 {
     struct metric_data data = {0};
+    struct slice raw = m->raw;
     if (!metric_skim(raw, m, &data, e)) {
         return false;
     }
@@ -243,6 +257,9 @@ static bool walk_metric(struct walk *w, struct slice raw, struct otlp_metric *m,
         }
     }
     m->key = metric_key(m);
+    if (is_known(w, m)) {
+        return true;
+    }
     if (w->sink->metric != NULL && !w->sink->metric(w->sink->ctx, m, e)) {
         return false;
     }
@@ -285,14 +302,22 @@ static bool walk_scope(struct walk *w, struct slice raw, uint64_t attributes_key
         return false;
     }
     w->resource.key = hash64_seeded(w->resource.scope_name, attributes_key);
+    if (w->sink->scope != NULL) {
+        w->sink->scope(w->sink->ctx, &w->resource);
+    }
     struct cursor c = cursor_of(raw);
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
         if (tag != PB_TAG(METRIC, PB_LEN)) {
             pb_skip(&c, tag, &scope_metrics_type);
             continue;
         }
-        struct otlp_metric m = {.resource = &w->resource, .index = w->n_metrics};
-        if (!walk_metric(w, pb_bytes(&c), &m, e)) {
+        struct otlp_metric m = {
+            .resource = &w->resource, .raw = pb_bytes(&c), .index = w->n_metrics};
+        bool ok = is_known(w, &m) || walk_metric(w, &m, e);
+        if (ok && w->n_points > w->reader.caps->max_points) {
+            ok = too_many_points(w, e);
+        }
+        if (!ok) {
             return err_wrap(e, "metric %" PRIu32, m.index);
         }
         w->n_metrics++;
@@ -394,8 +419,8 @@ bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena 
                const struct otlp_sink *sink, struct err *e)
 {
     if (message.len > caps->max_message_bytes) {
-        return err_set(e, ERR_BAD_INPUT, "message of %zu bytes, more than %zu", message.len,
-                       caps->max_message_bytes);
+        return err_set_code(e, ERR_BAD_INPUT, PB_TOO_LARGE, "message of %zu bytes, more than %zu",
+                            message.len, caps->max_message_bytes);
     }
     struct walk w = {.sink = sink, .reader = {.caps = caps, .scratch = scratch, .sink = sink}};
     arena_reset(scratch);

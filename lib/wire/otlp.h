@@ -25,10 +25,15 @@ struct otlp_caps {
 };
 extern const struct otlp_caps otlp_default_caps;
 
-/* Called in message order; a false with e set ends the walk. metric() may be NULL, and so may
- * expect(): a hint that a point of this series comes soon, to prefetch what will be looked up. */
+/* Called in message order; a false with e set ends the walk. All but point() may be NULL.
+ * scope(): a resource's next scope; its key is known. known(): asked twice for each metric, first with
+ * nothing but its resource and raw, then with all of it, whether the sink has read its points itself:
+ * how many there were, 0 = no. expect(): a hint that a point of this series comes soon, to prefetch
+ * what will be looked up. */
 struct otlp_sink {
     void *ctx;
+    void (*scope)(void *ctx, const struct otlp_resource *r);
+    uint32_t (*known)(void *ctx, const struct otlp_metric *m);
     bool (*metric)(void *ctx, const struct otlp_metric *m, struct err *e);
     bool (*point)(void *ctx, const struct otlp_metric *m, const struct otlp_point *p,
                   struct err *e);
@@ -36,7 +41,8 @@ struct otlp_sink {
 };
 
 /* The whole message is checked as it is walked; on false (ERR_BAD_INPUT, with the place:
- * "resource 2: metric 7: point 3: …") whoever has taken points throws them away. scratch serves
- * the arrays of one point at a time and is reset in between (1 MiB is enough for honest ones). */
+ * "resource 2: metric 7: point 3: …") whoever has taken points throws them away. Code PB_TOO_LARGE
+ * (protobuf.h): beyond the caps on bytes or points. scratch serves the arrays of one point at a
+ * time and is reset in between (1 MiB is enough for honest ones). */
 bool otlp_walk(struct slice message, const struct otlp_caps *caps, struct arena *scratch,
                const struct otlp_sink *sink, struct err *e) MUST_CHECK;

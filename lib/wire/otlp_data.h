@@ -25,6 +25,7 @@ struct otlp_resource {
 
 struct otlp_metric {
     const struct otlp_resource *resource;
+    struct slice raw; /* the whole metric message */
     struct slice name;
     struct slice unit;
     struct slice description;

@@ -11,6 +11,10 @@
 
 enum pb_wire { PB_VARINT = 0, PB_I64 = 1, PB_LEN = 2, PB_I32 = 5 };
 
+/* e.code of a walk's ERR_BAD_INPUT: the message as a whole is beyond a cap. An HTTP server answers 413 to
+ * it, 400 otherwise. */
+enum { PB_TOO_LARGE = 1 };
+
 #define PB_TAG(number, wire) ((uint32_t)(number) << 3 | (uint32_t)(wire))
 
 /* A message type: the tags of its known fields (a packable field has two), ended by 0. */

@@ -352,7 +352,8 @@ static bool points_read(struct walk *w, struct slice bytes, struct err *e)
         struct remote_write_point p = {.index = index, .start_ms = w->created_ms};
         struct slice point = pb_bytes(&c);
         if (w->n_points++ == w->caps->max_points) {
-            return err_set(e, ERR_BAD_INPUT, "more than %" PRIu32 " points in the message", w->caps->max_points);
+            return err_set_code(e, ERR_BAD_INPUT, PB_TOO_LARGE, "more than %" PRIu32 " points in the message",
+                                w->caps->max_points);
         }
         bool ok = tag == TAG_SAMPLES ? sample_read(point, &p, e) : histogram_look(point, &p, e);
         if (!ok || !w->sink->point(w->sink->ctx, &w->series, &p, e)) {
@@ -387,7 +388,8 @@ bool remote_write_walk(enum remote_write_version version, struct slice message, 
 {
     struct walk w = {.caps = caps, .sink = sink, .layout = &layouts[version], .scratch = scratch};
     if (message.len > caps->max_message_bytes) {
-        return err_set(e, ERR_BAD_INPUT, "message of %zu bytes, more than %zu", message.len, caps->max_message_bytes);
+        return err_set_code(e, ERR_BAD_INPUT, PB_TOO_LARGE, "message of %zu bytes, more than %zu", message.len,
+                            caps->max_message_bytes);
     }
     arena_reset(scratch);
     if (!parts_read(&w, message, e)) {

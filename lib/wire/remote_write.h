@@ -68,7 +68,7 @@ struct remote_write_sink {
     bool (*point)(void *ctx, const struct remote_write_series *s, const struct remote_write_point *p, struct err *e);
 };
 
-/* False (ERR_BAD_INPUT with the place: "series 7: sample 2: …"): whoever has taken points throws them away. scratch is reset
- * at the start and holds symbols and families. */
+/* False (ERR_BAD_INPUT with the place: "series 7: sample 2: …"): whoever has taken points throws them away. Code PB_TOO_LARGE
+ * (protobuf.h): beyond the caps on bytes or points. scratch is reset at the start and holds symbols and families. */
 bool remote_write_walk(enum remote_write_version version, struct slice message, const struct remote_write_caps *caps,
                        struct arena *scratch, const struct remote_write_sink *sink, struct err *e) MUST_CHECK;

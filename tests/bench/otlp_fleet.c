@@ -30,6 +30,7 @@ static uint64_t random_next(void)
 
 /* One message's tree for protobuf-c: built once, values changed for each server. */
 struct otlp_fleet {
+    bool has_histograms;
     Otlp__MetricsData data;
     Otlp__ResourceMetrics resource_metrics, *resource_metrics_list[1];
     Otlp__Resource resource;
@@ -101,19 +102,24 @@ static void build_exp(struct otlp_fleet *t, unsigned m, unsigned p)
     t->exp_list[m][p] = point;
 }
 
+static bool is_exp(const struct otlp_fleet *t, unsigned m)
+{
+    return t->has_histograms && m % EXP_EVERY == 0;
+}
+
 static void build_metric(struct otlp_fleet *t, unsigned m)
 {
     Otlp__Metric *metric = &t->metrics[m];
     otlp__metric__init(metric);
     (void)snprintf(t->names[m], sizeof t->names[m], "game.server.matchmaking.step_%u", m);
     metric->name = t->names[m];
-    metric->unit = text(m % EXP_EVERY == 0 ? "ms" : "{event}");
+    metric->unit = text(is_exp(t, m) ? "ms" : "{event}");
     t->metric_list[m] = metric;
     for (unsigned p = 0; p < FLEET_POINTS; p++) {
         build_number(t, m, p);
         build_exp(t, m, p);
     }
-    if (m % EXP_EVERY == 0) {
+    if (is_exp(t, m)) {
         otlp__exponential_histogram__init(&t->histograms[m]);
         t->histograms[m].n_data_points = FLEET_POINTS;
         t->histograms[m].data_points = t->exp_list[m];
@@ -133,12 +139,13 @@ static void build_metric(struct otlp_fleet *t, unsigned m)
     metric->sum = &t->sums[m];
 }
 
-struct otlp_fleet *otlp_fleet_new(void)
+static struct otlp_fleet *fleet_new(bool has_histograms)
 {
     struct otlp_fleet *t = calloc(1, sizeof *t);
     if (t == NULL) {
         exit(1);
     }
+    t->has_histograms = has_histograms;
     static const char *const names[2] = {"service.instance.id", "shard_id"};
     build_attributes(t);
     for (unsigned m = 0; m < FLEET_METRICS; m++) {
@@ -174,6 +181,16 @@ struct otlp_fleet *otlp_fleet_new(void)
     return t;
 }
 
+struct otlp_fleet *otlp_fleet_new(void)
+{
+    return fleet_new(true);
+}
+
+struct otlp_fleet *otlp_fleet_new_sums(void)
+{
+    return fleet_new(false);
+}
+
 void otlp_fleet_free(struct otlp_fleet *t)
 {
     free(t);
@@ -205,7 +222,7 @@ static void fill_tree(struct otlp_fleet *t, unsigned server)
                 now_ns - (server + 1) * UINT64_C(1000000000);
             t->numbers[m][p].time_unix_nano = t->exps[m][p].time_unix_nano = now_ns;
             t->numbers[m][p].as_double = (double)(random_next() % 1000000);
-            if (m % EXP_EVERY == 0) {
+            if (is_exp(t, m)) {
                 fill_exp(t, m, p);
             }
         }

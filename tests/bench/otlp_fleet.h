@@ -15,6 +15,8 @@ struct otlp_message {
 };
 
 struct otlp_fleet *otlp_fleet_new(void);
+/* Sums alone. */
+struct otlp_fleet *otlp_fleet_new_sums(void);
 void otlp_fleet_free(struct otlp_fleet *t);
 /* parts: 1, or 2: each server's metrics cut at a random place into two messages. */
 struct otlp_message *otlp_fleet_messages(struct otlp_fleet *t, unsigned n_servers, unsigned parts);

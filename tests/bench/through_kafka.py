@@ -50,11 +50,17 @@ def measure_passthrough(stack, topic, samples, codec):
     return row(f"bare {topic} → copy, {codec}", samples, told["cpu_s"], told["records_per_s"] * per_record, 0)
 
 
-class Progress:
-    """How far a group has come, and how fast since its first commit was seen."""
+def offset_of(commit):
+    """Of (offset, metadata)."""
+    return commit[0]
 
-    def __init__(self, stack, group, topic):
-        self.stack, self.group, self.topic = stack, group, topic
+
+class Progress:
+    """How far a group has come, and how fast since its first commit was seen. position_of: what a commit, (offset,
+    metadata), says of that."""
+
+    def __init__(self, stack, group, topic, position_of=offset_of):
+        self.stack, self.group, self.topic, self.position_of = stack, group, topic, position_of
         # Behind the last record: a transaction's marker, which stands after it, is not to be waited for.
         last = stack.read_committed(topic, {p: max(end - 10, 0) for p, end in stack.ends(topic).items()})
         self.ends = {m.partition(): m.offset() + 1 for m in last}
@@ -62,7 +68,7 @@ class Progress:
 
     def at_end(self):
         committed = self.stack.committed(self.group, self.topic)
-        done = [min(committed.get(p, (0, ""))[0], end) for p, end in self.ends.items()]
+        done = [min(self.position_of(committed[p]) if p in committed else 0, end) for p, end in self.ends.items()]
         if sum(done) > 0 and self.first is None:
             self.first = time.monotonic(), sum(done)
         return done == list(self.ends.values())
@@ -73,8 +79,8 @@ class Progress:
         return samples * (total - self.first[1]) / total / seconds
 
 
-def measure_worker(stack, worker, name, group, topic, samples, bare=None):
-    progress = Progress(stack, group, topic)
+def measure_worker(stack, worker, name, group, topic, samples, bare=None, position_of=offset_of):
+    progress = Progress(stack, group, topic, position_of)
     worker.start()
     wait_for(progress.at_end, 600, f"{name} to catch up")
     rate = progress.rate(samples)

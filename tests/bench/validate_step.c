@@ -43,6 +43,7 @@ static void worker_open(struct worker *w, size_t cache_bytes)
     }
     const struct validate_options o = {.shared_topic = SLICE_LITERAL("metrics.ingest"),
                                        .policy_path = w->policy,
+                                       .mask_key_file = "",
                                        .dlq_samples_per_minute = 1000,
                                        .cache_bytes = cache_bytes};
     w->metrics = metrics_new();

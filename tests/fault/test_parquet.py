@@ -276,27 +276,58 @@ def test_a_commit_without_an_answer_is_given_up(proxied):
     assert problems_after(stack, bucket, worker) == []
 
 
-def test_parts_of_a_killed_upload_do_not_stay(stack, say):
-    """Killed before the last part's end is told: whoever redoes the range aborts what lies there."""
+PARTS = {"multipart_bytes": 5 << 20, "part_bytes": 5 << 20, "file_max_rows": 8000, "raw_max_age_ms": 60_000}
+
+
+def behind_front(stack):
+    """A bucket with a proxy in front, and a range of two parts in the topic."""
     stack.create_topic(TOPIC, 1)
     bucket = Bucket(stack)
     front = HttpProxy(free_ports(1), bucket.proxy.port)
     stack.at_stop.append(front.stop)
-    never = threading.Event()
-    front.fault = lambda method, path: never if method == "POST" and "uploadId=" in path else None
     rng, producer = random.Random(4), stack.producer()
     for i in range(8):
         points = [batches.gauge("large", rng.random(), build_id=rng.randbytes(500).hex()) for _ in range(1000)]
         producer.produce(TOPIC, batches.batch("gs-1", points, T0_MS + i, offset=i), partition=0)
     assert producer.flush(60) == 0
-    parts = {"multipart_bytes": 5 << 20, "part_bytes": 5 << 20, "file_max_rows": 8000, "raw_max_age_ms": 60_000}
-    first = start_worker(stack, bucket, "p1", endpoint=front.url, request_timeout_ms=60_000, **parts)
-    wait_for(lambda: front.counts.get("hold"), 60, "an upload whose end is held back")
-    assert len(bucket.unfinished()) == 1
-    first.process.kill()
-    second = start_worker(stack, bucket, "p2", **parts)
+    return bucket, front
+
+
+def check_in_parts(stack, bucket, say):
     wait_caught_up(stack, GROUP, [TOPIC])
     audit = Audit(stack, bucket)
     say(str(audit))
     assert audit.problems == [] and audit.n_bytes > 5 << 20 and len(audit.keys) == 1
+
+
+def test_parts_of_a_killed_upload_do_not_stay(stack, say):
+    """Killed before the last part's end is told: whoever redoes the range aborts what lies there."""
+    bucket, front = behind_front(stack)
+    never = threading.Event()
+    front.fault = lambda method, path: never if method == "POST" and "uploadId=" in path else None
+    first = start_worker(stack, bucket, "p1", endpoint=front.url, request_timeout_ms=60_000, **PARTS)
+    wait_for(lambda: front.counts.get("hold"), 60, "an upload whose end is held back")
+    assert len(bucket.unfinished()) == 1
+    first.process.kill()
+    second = start_worker(stack, bucket, "p2", **PARTS)
+    check_in_parts(stack, bucket, say)
     assert counter.metric(second, "sluice_s3_uploads_aborted_total") == 1
+
+
+def test_parts_that_could_not_be_aborted_do_not_stay(stack, say):
+    """S3 refuses a part, and the abort as well: the next try of the same process begins with that."""
+    bucket, front = behind_front(stack)
+    front.fault = lambda method, path: "refuse" if "partNumber=2" in path or method == "DELETE" else None
+    start_worker(stack, bucket, "p1", endpoint=front.url, **PARTS)
+    wait_for(bucket.unfinished, 60, "an upload that is left")
+    wait_for(lambda: front.counts.get("refuse", 0) >= 4, 60, "an abort that is refused")
+    front.fault = lambda method, path: None
+    check_in_parts(stack, bucket, say)
+
+
+def test_the_end_of_an_upload_is_stored_and_its_answer_lost(stack, say):
+    bucket, front = behind_front(stack)
+    front.fault = lambda method, path: "lose" if method == "POST" and "uploadId=" in path and not front.counts else None
+    start_worker(stack, bucket, "p1", endpoint=front.url, **PARTS)
+    check_in_parts(stack, bucket, say)
+    assert front.counts == {"lose": 1}

@@ -44,6 +44,7 @@ def sts_error(code):
 class Request:
     def __init__(self, handler, body):
         self.method, self.path, self.headers, self.body = handler.command, handler.path, handler.headers, body
+        self.peer = handler.client_address
 
 
 class Endpoint:

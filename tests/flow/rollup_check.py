@@ -102,3 +102,10 @@ def is_through(stack):
     ends = {p: own[-1][0] for p, own in by_partition(stack, ADMITTED).items()}
     seen = {p: [r.heartbeat_at for r in own] for p, own in records_of(stack, ROLLUPS[1]).items()}
     return all(end in seen.get(p, []) for p, end in ends.items())
+
+
+def hours_are_through(stack, group="sluice-rollup-1h"):
+    """All of .5m is in, by the group's commits."""
+    committed = stack.committed(group, ROLLUPS[1])
+    last = {p: own[-1][0] for p, own in by_partition(stack, ROLLUPS[1]).items()}
+    return all(p in committed and int(committed[p][1].split()[3]) > end for p, end in last.items())

@@ -112,6 +112,11 @@ def _decode(name, value):
     return fastavro.schemaless_reader(io.BytesIO(value[10:]), schema)
 
 
+def kind(value):
+    """Of a record of a rollup topic: row, amend or heartbeat."""
+    return _decode("rollup", value)["kind"]
+
+
 # A record of a rollup topic. heartbeat_at: the heartbeat's offset in the input. is_canonical: its bytes are the only ones
 # that say this (of a record in parts: not looked at).
 Record = namedtuple("Record", "offset at_ms row heartbeat_at is_canonical", defaults=(None, None, True))

@@ -24,9 +24,14 @@ def put(stack, messages, partitions):
     rollup_check.put(stack, messages, partitions, end_s=11400)
 
 
+def position_of(commit):
+    """The true one, which (offset, metadata) has in its metadata; the offset is that of the earliest record needed."""
+    return int(commit[1].split()[3])
+
+
 def position(stack, group):
-    """{partition: true position}, as the commits' metadata have it."""
-    return {p: int(metadata.split()[3]) for p, (_, metadata) in stack.committed(group, rollup_check.ADMITTED).items()}
+    """{partition: true position}"""
+    return {p: position_of(commit) for p, commit in stack.committed(group, rollup_check.ADMITTED).items()}
 
 
 def wait_through(stack, group, timeout_s=90):

@@ -60,6 +60,26 @@ def test_culprits_go_to_the_dlq_and_the_rest_arrives(setting):
     assert accounts_close(amp)
 
 
+@pytest.mark.parametrize("prefix", ["poison", "0poison"], ids=["a store without words", "a store that names them"])
+def test_few_requests_find_the_culprits(setting, say, prefix):
+    """Of a request of 200: n * log2 and a few; 2 n + 1 by name. All requests count (tests/unit/amp/search_test.c: why no fewer)."""
+    names = prefix == "0poison"  # not a name, says the store then
+    setting.receiver.set_plan([] if names else [{"match": "poison_", "status": 400, "times": -1, "body": "no"}])
+    setting.amp(check_names=False, max_samples=1000)
+    n_requests, found = 0, set()
+    for n_bad in (1, 4, 25):
+        places = set(random.Random(n_bad).sample(range(200), n_bad))
+        found |= {f"{prefix}_{n_bad}_{k}" for k in places}
+        points = [batches.counter(f"{prefix if k in places else 'good'}_{n_bad}_{k}", 1.0, shard_id="gs-1") for k in range(200)]
+        setting.put("gs-1", points, now_ms() - 1000)
+        setting.wait_caught_up()
+        n, n_requests = setting.receiver.stats()["requests"] - n_requests, setting.receiver.stats()["requests"]
+        say(f"{n_bad} of 200 found by {n} requests")
+        assert n <= (2 * n_bad + 1 if names else 8 * n_bad + (3 if n_bad == 1 else 8))
+    assert {x["metric"] for x in read_letters(setting.stack, "metrics.dlq")} == found
+    assert sum(len(points) for points in setting.receiver.dump().values()) == 3 * 200 - len(found)
+
+
 @pytest.mark.parametrize("plan", [
     [{"status": 503, "times": 5}, {"status": 429, "retry_after_s": 1, "times": 3}],
     [{"reset": True, "times": 5}, {"reset": True, "store": True, "times": 5}],

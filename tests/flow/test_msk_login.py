@@ -1,13 +1,11 @@
 """kafka.sasl.mechanism=AWS_MSK_IAM on a real broker, whose OAUTHBEARER listener checks the token as MSK does
 (msk/MskValidator.java): whole workers log in, and go on when their keys rotate."""
 import itertools
-import subprocess
 
 import pytest
 
-from deploy.local.kafka import java
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import otlp
+from tests.flow import java_plugin, offsets_tool, otlp
 from tests.flow.aws_endpoints import SECRET, TOKEN, Endpoint, keys_json
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_pipeline import metric
@@ -17,14 +15,7 @@ LIFETIME_S = 20
 
 @pytest.fixture(scope="module")
 def validator(tmp_path_factory):
-    """The folder of the compiled plug-in."""
-    subprocess.run([ROOT / "deploy/deps/ecj"], check=True, timeout=300)
-    classes = tmp_path_factory.mktemp("classes")
-    compiler, = (ROOT / "build/deps/ecj/lib").glob("ecj-*.jar")
-    client, = (ROOT / "build/deps/kafka/lib").glob("kafka-clients-*.jar")
-    subprocess.run([java(), "-jar", str(compiler), "--release", "17", "-cp", str(client), "-d", str(classes),
-                    str(ROOT / "tests/flow/msk/MskValidator.java")], check=True, timeout=120)
-    return classes
+    return java_plugin.compiled(ROOT / "tests/flow/msk/MskValidator.java", tmp_path_factory.mktemp("classes"))
 
 
 class Msk:
@@ -115,6 +106,17 @@ def test_a_worker_logs_in_and_follows_rotating_keys(msk, pod, say):
     assert "a new token for MSK" in text and '"credentials":"container"' in text.replace(": ", ":")
     assert SECRET not in text and TOKEN not in text
     say(f"{len(msk.answers())} logins and re-authentications by {len(set(msk.answers()))} pairs of keys")
+
+
+def test_the_operators_tool_logs_in(msk, pod):
+    msk.keys.write_text(f"ASIA1 {SECRET} {TOKEN}\n")
+    msk.send(1)
+    done = offsets_tool.run(None, "cat", "metrics.ingest.demo", "--limit", "1", kafka__sasl__mechanism="AWS_MSK_IAM",
+                            kafka__bootstrap__servers=f"{HOST}:{msk.port}", kafka__security__protocol="sasl_plaintext",
+                            kafka__aws__region="eu-central-1",
+                            env={"AWS_CONTAINER_CREDENTIALS_FULL_URI": pod.url + "/v1"})
+    assert [r["topic"] for r in offsets_tool.lines(done)] == ["metrics.ingest.demo"]
+    assert {line.split()[0] for line in msk.answers()} == {"ok"}
 
 
 def test_credentials_that_come_late(msk, pod):

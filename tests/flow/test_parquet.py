@@ -1,5 +1,6 @@
 """sluice-parquet against Kafka and S3Proxy, undisturbed: every row of the topic lies in one object exactly, its values
 as they were, read by pyarrow; starts, changed configurations, and what only an operator may decide."""
+import collections
 import json
 import random
 import threading
@@ -236,6 +237,28 @@ def test_without_an_offset_nothing_is_guessed(site):
     assert site.bucket.keys() == before and site.committed() == {}
 
 
+def test_a_topic_that_was_made_anew_has_objects_of_its_own(site):
+    """Its offsets count from 0 again: the topic's id tells its objects from those of the topic before."""
+    site.send(60)
+    worker = site.start()
+    site.wait_stored()
+    worker.stop()
+    before = site.bucket.keys()
+    wait_empty(site)
+    for future in site.stack.admin.delete_topics([site.topic]).values():
+        future.result()
+    wait_for(lambda: site.topic not in site.stack.admin.list_topics(timeout=10).topics, what="the topic's end")
+    site.stack.create_topic(site.topic, PARTITIONS)
+    site.send(60)
+    site.start(ready=False)
+    site.wait_stored()
+    keys = site.bucket.keys()
+    found = collections.Counter(row for key in keys if key not in before
+                                for row in parquet_audit.rows_in_object(site.bucket.read(key)))
+    assert found == parquet_audit.rows_in_topic(site.stack, site.topic) and found
+    assert {key: size for key, size in keys.items() if key in before} == before
+
+
 def test_rows_that_retention_took_stop_the_partition(site):
     """Behind the committed offset: out of range. The other partitions go on."""
     site.send(100)
@@ -332,6 +355,20 @@ def test_a_key_for_each_tenant_and_tags(site):
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"].endswith(f"key/{name}")
         assert headers["x-amz-tagging"] == "team=game&x=%C3%BC" and headers["If-None-Match"] == "*"
         assert headers["x-amz-checksum-crc32c"] and headers["x-amz-meta-rows"] == "1"
+
+
+def test_a_scratch_folder_that_goes_for_a_while(site):
+    """Rows wait for it, in the partition; the process lives on."""
+    worker = site.start()
+    site.send(20)
+    site.wait_stored()
+    folder = site.stack.places.dir / "scratch"
+    folder.rename(folder.with_name("gone"))
+    site.send(60, seed=2)
+    wait_for(lambda: metric(worker, 'sluice_s3_failing{kind="scratch"}') > 0, what="the alarm")
+    folder.with_name("gone").rename(folder)
+    site.wait_stored()
+    assert site.audit().problems == [] and worker.process.alive()
 
 
 def test_an_end_while_s3_does_not_answer(site):

@@ -31,17 +31,11 @@ def test_rows_are_the_oracles(stack, messages, say):
     assert verdict.problems == []
     assert verdict.n_rows > 500 and verdict.n_heartbeats > 100
     start(stack, "hours", window="1h", topics=["metrics.rollup.5m"])
-    wait_for(lambda: hours_through(stack), 90, "the hours")
+    wait_for(lambda: rollup_check.hours_are_through(stack), 90, "the hours")
     verdict = rollup_check.check_hours(stack)
     say(f"1 h: {verdict}")
     assert verdict.problems == []
     assert verdict.n_rows > 20
-
-
-def hours_through(stack):
-    committed = stack.committed("sluice-rollup-1h", "metrics.rollup.5m")
-    last = {p: own[-1][0] for p, own in rollup_check.by_partition(stack, "metrics.rollup.5m").items()}
-    return all(p in committed and int(committed[p][1].split()[3]) > end for p, end in last.items())
 
 
 def test_a_killed_worker_goes_on_as_if_nothing_had_been(stack, messages, say):
@@ -69,7 +63,8 @@ def test_a_killed_worker_goes_on_as_if_nothing_had_been(stack, messages, say):
 
 def reset(stack, *arguments):
     """(exit code, what it says)"""
-    command = [stack.places.binary("sluice-offsets"), "reset", "--set", f"kafka.bootstrap.servers={stack.bootstrap}"]
+    command = [stack.places.binary("sluice-offsets"), "reset", "--yes", "--set", f"snapshot_dir={stack.places.dir}",
+               "--set", f"kafka.bootstrap.servers={stack.bootstrap}"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
 

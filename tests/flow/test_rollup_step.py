@@ -8,7 +8,7 @@ import pytest
 from tests.flow import rollup_logs, rollup_oracle, rollup_records, rollup_rows, rollup_truth
 from tests.flow.histograms import Histogram
 from tests.flow.rollup_logs import Message
-from tests.flow.rollup_step import MARKERS_EVERY, step, with_offsets
+from tests.flow.rollup_step import MARKERS_EVERY, cuts, step, with_offsets
 from tests.flow.rollup_values import Classic, Sample, Series
 
 N_LOGS = int(os.environ.get("ROLLUP_LOGS", "40"))
@@ -59,6 +59,36 @@ def test_crashes_and_resets_of_the_group_do_not_show(seeds):
         want = wanted(values)
         for crashes in (seed, seed + 1000, seed + 2000):
             assert compared(values, want, crashes)[0] == [], f"log {seed}, crashes {crashes}"
+
+
+def partitions_of(seed, n_messages, n_servers, n_partitions):
+    """[records] of partitions, with time behind them for all to close."""
+    messages = rollup_logs.generate(seed, n_messages, n_servers, n_partitions)
+    last_ms = max(m.received_ms for m in messages)
+    own = [[m for m in messages if m.partition == p] for p in range(n_partitions)]
+    return [with_offsets(mine + [Message(0, last_ms + at_s * 1000) for at_s in range(60, 11460, 600)]) for mine in own]
+
+
+def test_wherever_the_run_is_cut_off_it_goes_on_the_same():
+    """Each commit that there can be, the rest of the log from each: the rows and their order, and what is committed next."""
+    n_cuts = 0
+    for seed in (5, *range(N_LOGS // 20)):
+        for values in partitions_of(seed, 2400, 24, 12):
+            n, n_wrong, said = cuts(values)
+            assert n_wrong == 0, f"log {seed}: {said}"
+            n_cuts += n
+    for seed in range(N_LOGS // 10):
+        n, n_wrong, said = cuts(fives_of(with_offsets(rollup_logs.generate(seed))), window="hours")
+        assert n_wrong == 0, f"log {seed}: {said}"
+        n_cuts += n
+    assert n_cuts > 3000
+
+
+def test_streams_that_close_in_any_order_show():
+    """Those of a source whose time is up at once: a heap's order is that of a process's past."""
+    values = partitions_of(5, 2400, 24, 12)[7]
+    n, n_wrong, said = cuts(values, "any_order")
+    assert 0 < n_wrong < n and "other is row 2" in said
 
 
 @pytest.mark.parametrize("fault", ["no_closed_at", "no_horizon"])

@@ -231,7 +231,7 @@ def test_stored_although_the_answer_was_lost(stub, client, file):
 def test_expired_keys_are_renewed(stub, client, file):
     n = iter(range(1, 100))
     pod = stub(lambda _: (200, keys_json(f"ASIA{next(n)}")))
-    s3 = stub(lambda r: (400, error("ExpiredToken")) if "ASIA1/" in r.headers["Authorization"] else (200, b""))
+    s3 = stub(lambda r: (400, error("ExpiredToken")) if "ASIA1/" in r.headers["Authorization"] else (200, b"", {"ETag": '"e"'}))
     one = client(s3.url, attempts=100, AWS_CONTAINER_CREDENTIALS_FULL_URI=pod.url + "/v1")
     assert one.ask("put", "k", file(b"body"))["ok"]
     assert "ASIA2/" in s3.requests[-1].headers["Authorization"]
@@ -273,11 +273,48 @@ def test_a_failed_upload_leaves_no_part(stub, client, file, fails, says):
     assert s3.requests[-1].method == "DELETE" and not parts.open
 
 
+def test_parts_are_stored_only_if_absent(stub, client, file):
+    """The condition goes with the end of the upload; 412 is told as for a whole PUT, and the parts go."""
+    parts = Parts(lambda r, q: (412, error("PreconditionFailed")) if r.method == "POST" and "uploadId" in q else None)
+    s3 = stub(parts)
+    answer = client(s3.url).ask("parts", "k", file(bytes(PART + 1)), PART, "if-none-match=1", "rows=7")
+    assert answer["ok"] and answer["existed"] and not answer["maybe_own"]
+    assert s3.requests[-1].method == "DELETE" and not parts.open
+    conditions = {r.method + urlsplit(r.path).query[:8]: r.headers.get("If-None-Match") for r in s3.requests}
+    assert conditions == {"POSTuploads=": None, "PUTpartNumb": None, "POSTuploadId": "*", "DELETEuploadId": None}
+    assert s3.requests[0].headers["x-amz-meta-rows"] == "7"
+
+
+def test_connections_are_used_again(stub, client, file):
+    s3 = stub(lambda _: (200, b"", {"ETag": '"e"'}))
+    one = client(s3.url)
+    for _ in range(5):
+        assert one.ask("put", "k", file(b"body"))["ok"]
+    assert len(s3.requests) == 5 and len({r.peer for r in s3.requests}) == 1
+
+
 def test_a_200_that_holds_an_error_is_tried_again(stub, client, file):
     left = [(200, error("InternalError"))]
     s3 = stub(Parts(lambda r, q: left.pop() if left and r.method == "POST" and "uploadId" in q else None))
     assert client(s3.url).ask("parts", "k", file(bytes(PART + 1)), PART)["ok"]
     assert [r.method for r in s3.requests].count("POST") == 3
+
+
+@pytest.mark.parametrize("half", [b"", b"<?xml version='1.0'?>\n   ", b" " * 70_000 + error("InternalError"), b"<html>Welcome</html>",
+                                  b"<CompleteMultipartUploadResult><Key>k"], ids=["nothing", "cut", "late error", "another's", "cut later"])
+def test_an_end_that_is_not_confirmed_is_no_success(stub, client, file, half):
+    """S3 sends the 200 before it knows; a proxy that loses the rest of the answer must not let rows go."""
+    ends = []
+    s3 = stub(Parts(lambda r, q: ends.append(r) or (200, half) if r.method == "POST" and "uploadId" in q else None))
+    answer = client(s3.url).ask("parts", "k", file(bytes(PART + 1)), PART)
+    assert not answer["ok"] and len(ends) >= 1, answer
+    assert s3.requests[-1].method == "DELETE"
+
+
+def test_a_put_that_s3_did_not_answer_is_no_success(stub, client, file):
+    s3 = stub(lambda _: (200, b"<html>Log in to the network</html>"))
+    answer = client(s3.url).ask("put", "k", file(b"body"))
+    assert not answer["ok"] and "no ETag" in answer["error"], answer
 
 
 def page(keys, token=None):
@@ -298,7 +335,8 @@ def test_lists_page_by_page(stub, client):
 @pytest.mark.parametrize("body, says", [
     (b"<ListBucketResult><Contents><Key>k</Key>", "ends too soon"), (b"not xml", "outside of the root"),
     (b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "no token"),
-    (b"<ListBucketResult>" + b" " * 2_000_000, "an answer of more than 1000000 bytes")], ids=["cut", "text", "token", "huge"])
+    (b"<ListBucketResult>" + b" " * 2_000_000, "an answer of more than 1000000 bytes"), (b"<html>Welcome</html>", "no list")],
+    ids=["cut", "text", "token", "huge", "another's"])
 def test_bad_lists(stub, client, body, says):
     answer = client(stub(lambda _: (200, body)).url, limit=1_000_000).ask("list", "")
     assert not answer["ok"] and says in answer["error"], answer

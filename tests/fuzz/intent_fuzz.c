@@ -1,6 +1,6 @@
 /* Any bytes as a commit's metadata: an intent, or refused with a reason. What is taken can be
  * written and is read again as the same. */
-#include "intent.h"
+#include "ledger/intent.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,10 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/cursor.h"
-#include "gap_avsc.h"
-
-enum { HEAD_BYTES = 10, MAX_ROWS = 8192, GATHER_MS = 3000, IDLE_MS = 200 };
+enum { MAX_ROWS = 8192, GATHER_MS = 3000, IDLE_MS = 200 };
 
 void gaps_init(struct gaps *g)
 {
@@ -72,48 +69,4 @@ bool gaps_due(const struct gaps *g, int64_t now_ms, bool idle)
     int64_t age_ms = now_ms - g->since_ms;
     return g->rows.n > 0 &&
            (g->rows.n >= MAX_ROWS || age_ms >= GATHER_MS || (idle && age_ms >= IDLE_MS));
-}
-
-void gap_encode(const struct gap *g, const char *sink, struct buf *out)
-{
-    buf_put(out, GAP_HEAD, HEAD_BYTES);
-    buf_zigzag_bytes(out, slice_str(sink));
-    buf_zigzag_bytes(out, g->tenant);
-    buf_zigzag(out, (int64_t)g->source);
-    buf_zigzag(out, g->from_ms);
-    buf_zigzag(out, g->to_ms);
-    buf_zigzag_bytes(out, slice_str(g->reason));
-    buf_zigzag(out, g->n_samples);
-    buf_zigzag_bytes(out, g->partition->topic);
-    buf_put(out, g->partition->topic_id, TOPIC_ID_BYTES);
-    buf_zigzag(out, g->partition->number);
-    buf_zigzag(out, g->first_offset);
-    buf_zigzag(out, g->last_offset);
-}
-
-bool gap_decode(struct slice bytes, struct gap_told *out, struct err *e)
-{
-    *out = (struct gap_told){.gap = {.reason = ""}};
-    if (!slice_starts_with(bytes, slice_of(GAP_HEAD, HEAD_BYTES))) {
-        return err_set(e, ERR_BAD_INPUT, "no gap of a schema that is known");
-    }
-    struct cursor c = cursor_of(slice_of(bytes.ptr + HEAD_BYTES, bytes.len - HEAD_BYTES));
-    out->sink = cursor_zigzag_bytes(&c);
-    out->gap.tenant = cursor_zigzag_bytes(&c);
-    out->gap.source = (uint64_t)cursor_zigzag(&c);
-    out->gap.from_ms = cursor_zigzag(&c);
-    out->gap.to_ms = cursor_zigzag(&c);
-    (void)cursor_zigzag_bytes(&c); /* the reason */
-    out->gap.n_samples = cursor_zigzag(&c);
-    (void)cursor_zigzag_bytes(&c); /* the topic's name */
-    struct slice id = cursor_take(&c, TOPIC_ID_BYTES);
-    if (id.ptr != NULL) {
-        memcpy(out->topic_id, id.ptr, TOPIC_ID_BYTES);
-    }
-    int64_t partition = cursor_zigzag(&c);
-    out->gap.first_offset = cursor_zigzag(&c);
-    out->gap.last_offset = cursor_zigzag(&c);
-    out->partition = (int32_t)partition;
-    return (cursor_ok(&c) && !cursor_more(&c) && partition >= 0 && partition <= INT32_MAX) ||
-           err_set(e, ERR_BAD_INPUT, "a gap that can't be read");
 }

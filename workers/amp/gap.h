@@ -35,14 +35,5 @@ static inline bool gaps_any(const struct gaps *g)
 {
     return g->rows.n > 0;
 }
-/* A record's value back, its partition's number and topic's id apart; texts are borrowed from bytes.
- * ERR_BAD_INPUT: it is none. */
-struct gap_told {
-    struct gap gap; /* without partition */
-    struct slice sink;
-    int32_t partition;
-    uint8_t topic_id[TOPIC_ID_BYTES];
-};
-bool gap_decode(struct slice bytes, struct gap_told *out, struct err *e) MUST_CHECK;
 /* Appends one record's value; check buf_ok. */
 void gap_encode(const struct gap *g, const char *sink, struct buf *out);

@@ -1,5 +1,6 @@
 #include "named.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -7,15 +8,14 @@
 
 enum { MAX_LABEL_TEXT = 8192 };
 
+/* at: behind it. */
 static bool find(struct slice text, struct slice what, size_t *at)
 {
-    for (size_t i = 0; i + what.len <= text.len; i++) {
-        if (memcmp(text.ptr + i, what.ptr, what.len) == 0) {
-            *at = i + what.len;
-            return true;
-        }
+    const uint8_t *found = memmem(text.ptr, text.len, what.ptr, what.len);
+    if (found != NULL) {
+        *at = (size_t)(found - text.ptr) + what.len;
     }
-    return false;
+    return found != NULL;
 }
 
 /* Up to max_digits; how many there were. */
@@ -49,7 +49,8 @@ static int64_t fraction_ms(struct cursor *c)
 bool named_time(struct slice text, int64_t *time_ms)
 {
     size_t at;
-    if (!find(text, SLICE_LITERAL("timestamp="), &at)) {
+    if (!find(text, SLICE_LITERAL("timestamp="), &at) &&
+        !find(text, SLICE_LITERAL("has timestamp "), &at)) {
         return false;
     }
     struct cursor c = cursor_of(slice_of(text.ptr + at, text.len - at));
@@ -73,21 +74,63 @@ bool named_time(struct slice text, int64_t *time_ms)
     return true;
 }
 
-bool named_series(struct slice text, const struct wire_shape *w, uint32_t series)
+/* name="value"; a metric's name may also stand as name{ */
+static bool has_label(struct slice text, struct slice name, struct slice value, struct buf *want)
+{
+    size_t behind;
+    buf_reset(want);
+    buf_put_slice(want, name);
+    buf_put(want, "=\"", 2);
+    buf_put_slice(want, value);
+    buf_u8(want, '"');
+    if (!buf_ok(want) || find(text, buf_slice(want), &behind)) {
+        return buf_ok(want);
+    }
+    buf_reset(want);
+    buf_put_slice(want, value);
+    buf_u8(want, '{');
+    return buf_ok(want) && slice_eq_str(name, "__name__") && find(text, buf_slice(want), &behind);
+}
+
+/* How many labels it has, if the text has them all; else 0. */
+static uint32_t labels_in(struct slice text, const struct piece *p, struct buf *want)
+{
+    struct slice name, value;
+    uint32_t n = 0;
+    for (size_t at = 0; wire_shape_label_next(p->scrape->shape, p->from, &at, &name, &value);) {
+        if (!has_label(text, name, value, want)) {
+            return 0;
+        }
+        n++;
+    }
+    return n;
+}
+
+uint32_t named_piece(const struct work *w, struct slice text)
 {
     struct buf want;
+    int64_t time_ms = 0;
+    bool timed = named_time(text, &time_ms);
+    uint32_t found = w->n_pieces;
+    uint32_t n_most = 0;
     buf_init(&want, MAX_LABEL_TEXT);
-    struct slice name, value;
-    bool all = true;
-    for (size_t at = 0; all && wire_shape_label_next(w, series, &at, &name, &value);) {
-        size_t behind;
-        buf_reset(&want);
-        buf_put_slice(&want, name);
-        buf_put(&want, "=\"", 2);
-        buf_put_slice(&want, value);
-        buf_u8(&want, '"');
-        all = buf_ok(&want) && find(text, buf_slice(&want), &behind);
+    for (uint32_t i = 0; text.len > 0 && i < w->n_pieces; i++) {
+        const struct piece *p = &w->pieces[i];
+        if (timed && scrape_time_ms(p->scrape, p->from) != time_ms) {
+            continue;
+        }
+        uint32_t n = labels_in(text, p, &want);
+        if (n > n_most) {
+            n_most = n;
+            found = i;
+        }
     }
     buf_fini(&want);
-    return all;
+    return found;
+}
+
+uint32_t named_first(const struct work *w, struct slice text)
+{
+    uint32_t i = named_piece(w, text);
+    return i < w->n_pieces && work_begins_series(w, i) ? i : w->n_pieces;
 }

@@ -12,6 +12,7 @@ struct shape_time {
     struct hash128 key;
     int64_t ms;      /* of each of its series at least */
     int64_t told_ms; /* … that the series' own entries know */
+    bool exact;      /* each has a sample of just that time */
 };
 
 struct newest_source {
@@ -34,12 +35,19 @@ void newest_fini(struct newest *n)
     table_fini(&n->series);
 }
 
-/* Times are kept as pointers that are not NULL: those before 1970 are not kept. */
-static void series_raise(struct newest *n, struct hash128 id, int64_t ms)
+/* Times are kept as pointers that are not NULL, with a bit whether they are exact: those before 1970
+ * are not kept. */
+static uintptr_t series_entry(struct newest *n, struct hash128 id)
 {
-    if (ms > 0 && ms > newest_of(n, id)) {
+    return (uintptr_t)table_find(&n->series, id);
+}
+
+static void series_raise(struct newest *n, struct hash128 id, int64_t ms, bool exact)
+{
+    uintptr_t entry = (uintptr_t)ms << 1 | exact;
+    if (ms > 0 && ms < INT64_MAX / 2 && entry > series_entry(n, id)) {
         /* Without memory it stays unknown. */
-        (void)table_put(&n->series, id, (void *)(uintptr_t)ms, SERIES_COST_BYTES);
+        (void)table_put(&n->series, id, (void *)entry, SERIES_COST_BYTES);
     }
 }
 
@@ -48,7 +56,7 @@ static void shape_tell(struct newest *n, struct shape_time *t)
     const struct wire_shape *w =
         t->ms > t->told_ms ? table_find((struct table *)(uintptr_t)n->shapes, t->key) : NULL;
     for (uint32_t i = 0; w != NULL && i < w->n_series; i++) {
-        series_raise(n, w->series[i].id, t->ms);
+        series_raise(n, w->series[i].id, t->ms, t->exact);
     }
     t->told_ms = t->ms;
 }
@@ -91,8 +99,21 @@ static struct shape_time *shape_get(struct newest *n, struct newest_source *sour
         source->oldest = (at + 1) % SHAPES_PER_SOURCE;
         shape_tell(n, &source->shapes[at]);
     }
-    source->shapes[at] = (struct shape_time){key, INT64_MIN, INT64_MIN};
+    source->shapes[at] = (struct shape_time){key, INT64_MIN, INT64_MIN, false};
     return &source->shapes[at];
+}
+
+/* Of several times the oldest is not that of all. */
+static void shape_raise(struct shape_time *t, const struct scrape *s)
+{
+    bool exact = s->min_ms == s->max_ms;
+    if (s->min_ms > t->ms) {
+        t->ms = s->min_ms;
+        t->exact = exact;
+    } else if (s->min_ms == t->ms && exact && !t->exact) {
+        t->exact = true;
+        t->told_ms = INT64_MIN;
+    }
 }
 
 void newest_taken(struct newest *n, const struct scrape *s, uint32_t from, uint32_t to)
@@ -102,11 +123,10 @@ void newest_taken(struct newest *n, const struct scrape *s, uint32_t from, uint3
         return;
     }
     if (to - from == s->shape->n_series) {
-        struct shape_time *t = shape_get(n, source, s->shape->key);
-        t->ms = s->min_ms > t->ms ? s->min_ms : t->ms;
+        shape_raise(shape_get(n, source, s->shape->key), s);
     } else {
         for (uint32_t i = from; i < to; i++) {
-            series_raise(n, s->shape->series[i].id, scrape_time_ms(s, i));
+            series_raise(n, s->shape->series[i].id, scrape_time_ms(s, i), true);
         }
     }
     source->ms = s->max_ms > source->ms ? s->max_ms : source->ms;
@@ -126,6 +146,11 @@ bool newest_is_behind(struct newest *n, const struct scrape *s)
 
 int64_t newest_of(struct newest *n, struct hash128 series)
 {
-    void *found = table_find(&n->series, series);
-    return found == NULL ? INT64_MIN : (int64_t)(uintptr_t)found;
+    uintptr_t entry = series_entry(n, series);
+    return entry == 0 ? INT64_MIN : (int64_t)(entry >> 1);
+}
+
+bool newest_has(struct newest *n, struct hash128 series, int64_t ms)
+{
+    return ms > 0 && series_entry(n, series) == ((uintptr_t)ms << 1 | 1);
 }

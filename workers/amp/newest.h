@@ -9,7 +9,7 @@
 
 struct newest {
     struct table sources;       /* struct newest_source, owned */
-    struct table series;        /* by id: the time, as a pointer */
+    struct table series;        /* by id: the time and whether it is exact, as a pointer */
     const struct table *shapes; /* struct wire_shape by key: the cache's; it may evict */
 };
 
@@ -20,5 +20,7 @@ void newest_taken(struct newest *n, const struct scrape *s, uint32_t from, uint3
 /* Has the scrape a time that its source had already, or an older one? If so, newest_of answers for
  * its series until the next newest_taken. */
 bool newest_is_behind(struct newest *n, const struct scrape *s);
-/* INT64_MIN: not known. */
+/* At least so new; INT64_MIN: not known. */
 int64_t newest_of(struct newest *n, struct hash128 series);
+/* Is the newest known to be of just that time? */
+bool newest_has(struct newest *n, struct hash128 series, int64_t ms);

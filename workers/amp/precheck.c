@@ -62,7 +62,7 @@ static enum finding judge(struct sender *s, const struct scrape *scrape, uint32_
     }
     bool known = in_order && !scrape->redelivered;
     int64_t newest_ms = known ? newest_of(&s->newest, series->id) : INT64_MIN;
-    if (t_ms == newest_ms) {
+    if (known && newest_has(&s->newest, series->id, t_ms)) {
         return FIND_DUPLICATE;
     }
     bool late = s->o.out_of_order_ms > 0 && newest_ms != INT64_MIN &&

@@ -338,7 +338,9 @@ static bool take_apart(struct sender *s, struct shard *shard, enum verdict verdi
         free(empty);
     }
     shard->current = NULL;
-    bool ok = bisect_refused(shard, w, verdict == VERDICT_REFUSED, e);
+    uint32_t named = by_limit(a) ? w->n_pieces : named_first(w, a->body);
+    bool ok = verdict == VERDICT_REFUSED ? bisect_refused(shard, w, named, e)
+                                         : bisect_too_large(shard, w, e);
     free(w);
     return ok;
 }
@@ -351,15 +353,11 @@ static void name_culprit(struct work *w, const struct sender_answer *a)
     if (w->sent_before || w->maybe_there || !named_time(a->body, &time_ms)) {
         return;
     }
-    for (uint32_t i = 0; i < w->n_pieces; i++) {
-        struct piece *p = &w->pieces[i];
-        if (scrape_time_ms(p->scrape, p->from) == time_ms && !p->scrape->redelivered &&
-            named_series(a->body, p->scrape->shape, p->from)) {
-            p->named = true;
-            w->has_late = refusal_of(a->status, a->body) == REFUSAL_OLD;
-            w->late_ms = time_ms;
-            return;
-        }
+    uint32_t i = named_piece(w, a->body);
+    if (i < w->n_pieces && !w->pieces[i].scrape->redelivered) {
+        w->pieces[i].named = true;
+        w->has_late = refusal_of(a->status, a->body) == REFUSAL_OLD;
+        w->late_ms = time_ms;
     }
 }
 
@@ -388,5 +386,5 @@ bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
     if (w->n_pieces > 1) {
         return take_apart(s, shard, verdict, a, e);
     }
-    return bisect_refused(shard, w, true, e) && judge_single(s, shard, verdict, a, now_ms, e);
+    return bisect_refused(shard, w, 0, e) && judge_single(s, shard, verdict, a, now_ms, e);
 }

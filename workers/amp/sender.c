@@ -448,12 +448,11 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
     }
     if (verdict == VERDICT_TAKEN || (s->o.fault_no_retry && verdict == VERDICT_RETRY)) {
         bool probe = shard->current->probe;
-        uint32_t n_pieces = shard->current->n_pieces;
         learn_duration(s, a->seconds);
+        bisect_taken(shard, shard->current);
         work_taken(s, shard);
         shard->n_failures = 0;
         shard->n_limit_run = 0;
-        bisect_taken(shard, n_pieces);
         if (probe) {
             limited_taken(shard, now_ms);
         }

@@ -5,6 +5,17 @@
 #include "pack.h"
 #include "sender.h"
 
+/* For the culprits of one request (bisect.c); all 0: none was refused. */
+struct search {
+    uint32_t n_points; /* of the request */
+    uint32_t n_asked;  /* answers since its own */
+    uint32_t n_culprits;
+    uint32_t n_resolved; /* points that are out of it */
+    uint32_t n_group;    /* the distance of the culprits: so many of the rest go at a time */
+    bool by_name;        /* the store named what it refused last */
+    bool misled;         /* it named what it took alone: what it says is no guide */
+};
+
 struct shard {
     struct scrape *first; /* queue, oldest first */
     struct scrape *last;
@@ -24,10 +35,7 @@ struct shard {
     int64_t probe_ms; /* when parked series are tried again */
     uint32_t n_probe_failures;
     size_t n_probe_series;
-    /* Of the request that is being taken apart. */
-    uint32_t n_culprits;
-    uint32_t n_resolved;  /* points that are out of it */
-    uint32_t n_group;     /* of the rest so many go at a time */
+    struct search search;
     uint32_t n_limit_run; /* single points refused for a limit, in a row */
 };
 
@@ -96,12 +104,14 @@ void limited_update(struct sender *s);
 bool series_known(struct sender *s, const struct piece *p);
 
 /* bisect.c */
-/* Of a refused work of singles, at the top: the halves onto the stack. search: a culprit is looked
- * for; otherwise it was only too large. */
-bool bisect_refused(struct shard *shard, const struct work *w, bool search,
+/* Of a refused work of singles: its parts onto the stack, but for a single one, which is a culprit.
+ * named: the piece that the store named, n_pieces or more: none. */
+bool bisect_refused(struct shard *shard, const struct work *w, uint32_t named,
                     struct err *e) MUST_CHECK;
+/* Of several singles that were too many: the halves onto the stack. */
+bool bisect_too_large(struct shard *shard, const struct work *w, struct err *e) MUST_CHECK;
 /* A part was taken: then its sibling is not. */
-void bisect_taken(struct shard *shard, uint32_t n_pieces);
+void bisect_taken(struct shard *shard, const struct work *w);
 /* Before the top of the stack is sent: splits what is known to hold a culprit, cuts the rest. */
 bool bisect_unsent(struct shard *shard, struct err *e) MUST_CHECK;
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "stage/gap_record.h"
 #include "stage/journal.h"
 
 enum { MAX_BYTES = 256 << 20 };
@@ -63,13 +64,12 @@ static bool take(void *ctx, const struct record *r, struct err *e)
     struct told *t = ctx;
     struct gap_told told;
     struct err why = ERR_INIT;
-    if (r->value.ptr == NULL || !gap_decode(r->value, &told, &why) || !slice_eq(told.sink, t->sink) ||
+    if (r->value.ptr == NULL || !gap_record_decode(r->value, &told, &why) || !slice_eq(told.sink, t->sink) ||
         memcmp(told.topic_id, t->topic_id, TOPIC_ID_BYTES) != 0) {
         return true;
     }
-    const struct gap *g = &told.gap;
-    const struct stretch stretch = {g->first_offset, g->last_offset, g->from_ms, g->to_ms};
-    struct hash128 key = key_of(told.partition, g->source);
+    const struct stretch stretch = {told.first_offset, told.last_offset, told.from_ms, told.to_ms};
+    struct hash128 key = key_of(told.partition, told.source);
     struct told_source *s = source_get(t, key);
     if (s != NULL) {
         buf_put(&s->stretches, &stretch, sizeof stretch);

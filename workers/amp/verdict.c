@@ -101,8 +101,14 @@ enum verdict verdict_of(int status, struct slice body)
     switch (status) {
     case 401:
     case 403:
+    case 407:
         return VERDICT_AUTH;
     case 404:
+    case 405: /* these, too, are about the url or the form, whatever the samples are */
+    case 410:
+    case 415:
+    case 421:
+    case 426:
         return VERDICT_MISROUTED;
     case 408:
     case 425:
@@ -131,7 +137,7 @@ const char *verdict_outcome(enum verdict verdict, int status)
     case VERDICT_AUTH:
         return "auth";
     case VERDICT_MISROUTED:
-        return status == 404 ? "404" : "redirect";
+        return status >= 400 ? "404" : "redirect";
     case VERDICT_TOO_LARGE:
         return "413";
     case VERDICT_REFUSED:

@@ -8,7 +8,7 @@ enum verdict {
     VERDICT_TAKEN,     /* 2xx */
     VERDICT_RETRY,     /* 429, 5xx, no answer: the same again, later */
     VERDICT_AUTH,      /* 401, 403, no credentials: later, with an alarm */
-    VERDICT_MISROUTED, /* 404, redirects: later, with an alarm */
+    VERDICT_MISROUTED, /* 404, 405, 415 and the like, redirects: later, with an alarm */
     VERDICT_TOO_LARGE, /* 413: in halves */
     VERDICT_REFUSED /* 400, other 4xx, and 5xx that name a cause which stays: find the culprits */
 };

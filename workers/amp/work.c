@@ -82,17 +82,25 @@ struct work *work_singles(const struct work *w)
     return made;
 }
 
+bool work_begins_series(const struct work *w, uint32_t piece)
+{
+    return piece == 0 || !same_series(&w->pieces[piece - 1], &w->pieces[piece]);
+}
+
 uint32_t work_middle(const struct work *w)
 {
     assert(w->singles && w->n_pieces > 1);
     uint32_t middle = w->n_pieces / 2;
-    for (uint32_t step = 0; step < middle + 1; step++) {
-        uint32_t up = middle + step;
-        if (up < w->n_pieces && !same_series(&w->pieces[up - 1], &w->pieces[up])) {
+    uint32_t most = 1; /* in a part */
+    while (most * 2 < w->n_pieces) {
+        most *= 2;
+    }
+    for (uint32_t up = middle; up <= most; up++) {
+        uint32_t down = w->n_pieces - up;
+        if (work_begins_series(w, up)) {
             return up;
         }
-        uint32_t down = middle - step;
-        if (down > 0 && !same_series(&w->pieces[down - 1], &w->pieces[down])) {
+        if (work_begins_series(w, down)) {
             return down;
         }
     }

@@ -15,6 +15,7 @@ struct work {
     bool sibling;      /* the right half of what was refused; the left one goes first */
     bool bad;          /* holds a culprit: its left half was taken */
     bool rest;         /* nothing is known of it: what was beside the culprits */
+    bool named;        /* one point, which the store named */
     bool has_late;     /* late_ms counts */
     int64_t late_ms;   /* points up to then were older than the window when first sent */
     uint32_t n_points;
@@ -39,5 +40,8 @@ static inline const struct wire_series *piece_series(const struct piece *p)
 struct work *work_singles(const struct work *w);
 /* An empty one with the same marks. */
 struct work *work_like(const struct work *w, size_t n_pieces);
-/* Where singles are to be cut in two: between two series if there are several. 0 < result < n. */
+/* Where singles are to be cut in two: no part has more than the next power of two's half; between
+ * two series if that allows it. 0 < result < n. */
 uint32_t work_middle(const struct work *w);
+/* Is no point of its series before it among these singles? */
+bool work_begins_series(const struct work *w, uint32_t piece);

@@ -1,13 +1,8 @@
-/* Rules, times and foreign text as a person reads them. */
+/* Rules as a person reads them. */
 #pragma once
 
 #include "policy/control.h"
+#include "run/show.h"
 
-/* Appends what a terminal would obey as '?'. */
-void show_text(struct buf *out, struct slice text);
-/* "2026-11-25 15:42:01 UTC" */
-void show_time(struct buf *out, int64_t time_ms);
-/* "1h 59m" */
-void show_duration(struct buf *out, int64_t ms);
 /* "drops studio-a, metric debug_*, queue=ranked*" */
 void show_rule(struct buf *out, const struct control_rule *r);

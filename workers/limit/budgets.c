@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "json_text.h"
+#include "base/json_text.h"
 
 void budgets_note(struct board *b)
 {

@@ -202,7 +202,8 @@ static bool verdict_put(struct limit *l, const struct record *in, const struct b
 {
     struct owned_state *o = in->partition->state;
     const struct tenant *t = tenants_find(&l->rules.tenants, b->tenant);
-    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out, o->holding->time_ms};
+    struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out, o->holding->time_ms,
+                              slice_str(limit_policy_version(l))};
     return (v->is_told || new_count(l, v, t, out, e)) && shadow_count(l, v, t, out, e) &&
            killed_count(v, out, e) && limit_tell(out, t->in, v->n_series, e) &&
            kept_put(l, in, b, v, out, e) && letters_put(&letters, &l->judge, b, v, t, e);
@@ -311,7 +312,8 @@ bool limit_step(void *ctx, struct stage *s, const struct record *in, int64_t now
         outbox_rewind(out, mark);
         caps_begin(&o->caps);
         const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out,
-                                        o->holding->time_ms};
+                                        o->holding->time_ms,
+                                        slice_str(limit_policy_version(l))};
         const struct err bad = why;
         ok = letters_put_record(&letters, in, REASON_MALFORMED, bad.text, &why);
     }
@@ -332,7 +334,7 @@ bool limit_give_up(void *ctx, struct stage *s, const struct record *in, const ch
     struct limit *l = ctx;
     struct owned_state *o = in->partition->state;
     const struct letters letters = {&l->rules.tenants, &o->caps, OUTPUT_DLQ, out,
-                                    o->holding->time_ms};
+                                    o->holding->time_ms, slice_str(limit_policy_version(l))};
     (void)s;
     caps_begin(&o->caps);
     if (!letters_put_record(&letters, in, REASON_OUTPUT_REFUSED, reason, e)) {

@@ -118,15 +118,15 @@ static bool run_put(const struct letters *l, const struct runs *runs, const stru
                     struct err *e)
 {
     const struct batch *b = runs->batch;
-    uint64_t granted = 0;
+    struct cap_grant grant;
     char text[640];
     struct cell *suppressed =
         tenant_reason_cell(l->tenants, runs->tenant, M_DLQ_SUPPRESSED, r->reason);
-    if (!caps_take(l->caps, b->tenant, r->reason, l->time_ms, r->n_points, &granted, e) ||
-        !count(l->out, suppressed, r->n_points - granted, e)) {
+    if (!caps_take(l->caps, b->tenant, r->reason, l->time_ms, r->n_points, &grant, e) ||
+        !count(l->out, suppressed, r->n_points - grant.n, e)) {
         return false;
     }
-    if (granted == 0) {
+    if (grant.n == 0) {
         return true;
     }
     struct slice metric = runs->shape->series[r->first].metric;
@@ -144,9 +144,11 @@ static bool run_put(const struct letters *l, const struct runs *runs, const stru
         .offset = b->origin.offset,
         .index = letter_index(b, r),
         .n_samples = r->n_points,
-        .n_points = points_fill(runs->verdict, runs->shape, r, runs->times, granted, runs->points),
+        .n_points = points_fill(runs->verdict, runs->shape, r, runs->times, grant.n, runs->points),
         .points = runs->points,
         .text = slice_str(text),
+        .policy_version = l->policy_version,
+        .n_suppressed = grant.n_suppressed,
     };
     return letter_put(l, &letter, runs->tenant, r->reason, e);
 }
@@ -178,14 +180,17 @@ static bool any_allowed(const struct letters *l, const struct batch *b, const st
     return false;
 }
 
-static bool suppressed_put(const struct letters *l, const struct verdict *v,
+/* The caps keep count of what no letter tells. */
+static bool suppressed_put(const struct letters *l, const struct batch *b, const struct verdict *v,
                            const struct tenant *tenant, struct err *e)
 {
     for (int i = 0; i < N_REFUSALS; i++) {
-        struct cell *cell = tenant_reason_cell(l->tenants, tenant, M_DLQ_SUPPRESSED,
-                                               (enum reason)(FIRST_REFUSAL + i));
-        if (v->n_by_refusal[i] > 0 && reason_info((enum reason)(FIRST_REFUSAL + i))->redrivable &&
-            !count(l->out, cell, v->n_by_refusal[i], e)) {
+        enum reason reason = (enum reason)(FIRST_REFUSAL + i);
+        struct cap_grant none;
+        if (v->n_by_refusal[i] > 0 && reason_info(reason)->redrivable &&
+            (!caps_take(l->caps, b->tenant, reason, l->time_ms, v->n_by_refusal[i], &none, e) ||
+             !count(l->out, tenant_reason_cell(l->tenants, tenant, M_DLQ_SUPPRESSED, reason),
+                    v->n_by_refusal[i], e))) {
             return false;
         }
     }
@@ -203,7 +208,7 @@ bool letters_put(const struct letters *l, struct judge *j, const struct batch *b
         return false;
     }
     if (!any_allowed(l, b, v)) {
-        return suppressed_put(l, v, tenant, e);
+        return suppressed_put(l, b, v, tenant, e);
     }
     if (!judge_shape(j, b, &shape, e)) {
         return false;
@@ -233,14 +238,14 @@ bool letters_put_record(const struct letters *l, const struct record *r, enum re
 {
     const struct partition *p = r->partition;
     const struct tenant *nobody = &l->tenants->nobody;
-    uint64_t granted = 0;
+    struct cap_grant grant;
     if (!count(l->out, tenant_reason_cell(l->tenants, nobody, M_RECORDS_REJECTED, reason), 1, e) ||
-        !caps_take(l->caps, SLICE_NONE, reason, r->timestamp_ms, 1, &granted, e) ||
+        !caps_take(l->caps, SLICE_NONE, reason, r->timestamp_ms, 1, &grant, e) ||
         !count(l->out, tenant_reason_cell(l->tenants, nobody, M_DLQ_SUPPRESSED, reason),
-               1 - granted, e)) {
+               1 - grant.n, e)) {
         return false;
     }
-    if (granted == 0) {
+    if (grant.n == 0) {
         return true;
     }
     const struct dead_letter letter = {
@@ -252,6 +257,8 @@ bool letters_put_record(const struct letters *l, const struct record *r, enum re
         .partition = p->number,
         .offset = r->offset,
         .text = slice_str(text),
+        .policy_version = l->policy_version,
+        .n_suppressed = grant.n_suppressed,
     };
     return letter_put(l, &letter, nobody, reason, e);
 }

@@ -13,6 +13,7 @@ struct letters {
     struct outbox *out;
     int64_t
         time_ms; /* of the caps: log time, since batches of several ingest partitions alternate */
+    struct slice policy_version;
 };
 
 /* Letters and counts of the series that the verdict refuses. */

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "json_text.h"
+#include "base/json_text.h"
 
 enum { FEWEST_VALUES = 16 };
 

@@ -10,7 +10,7 @@
 
 enum { MAX_PATH = 4096 };
 
-static const char usage[] =
+const char replay_usage[] =
     "usage: sluice-offsets plan replay --stage amp|parquet|validate|limit|rollup --topic TOPIC --from MARK [--to MARK]\n"
     "                      [--partitions 0,3-5] [--tenant T] [--metric GLOB] [--rate SAMPLES/S] [--out FILE] [--json]\n"
     "                      [--config FILE] [--set key=value]…\n"
@@ -97,7 +97,7 @@ static int useless_main(const struct verdict *v, int argc, char **argv)
     const struct config_key keys[] = {STAGE_CONFIG(CONFIG_ROW){"topics", CONFIG_LIST, v->topics, 0, 0,
                                                                "what the stage reads"}};
     const struct config_program program = {.name = "sluice-offsets",
-                                           .summary = usage,
+                                           .summary = replay_usage,
                                            .version = kafka_version_line(),
                                            .keys = keys,
                                            .n_keys = sizeof keys / sizeof keys[0]};
@@ -152,7 +152,7 @@ static int plan_main(int argc, char **argv)
     bool help = a.help || stage[0] == '\0';
     replay_arguments_fini(&a);
     if (help) {
-        (void)fputs(usage, a.help ? stdout : stderr);
+        (void)fputs(replay_usage, a.help ? stdout : stderr);
         return a.help ? 0 : 2;
     }
     const struct verdict *v = verdict_find(stage);
@@ -178,7 +178,7 @@ static int apply_main(int argc, char **argv)
         return err_exit_code(&e);
     }
     if (a.help || a.plan[0] == '\0') {
-        (void)fputs(usage, a.help ? stdout : stderr);
+        (void)fputs(replay_usage, a.help ? stdout : stderr);
         replay_arguments_fini(&a);
         return a.help ? 0 : 2;
     }

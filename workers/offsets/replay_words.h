@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+extern const char replay_usage[];
+
 /* argv[1] is "plan" (then "replay"), or "apply". */
 bool replay_words_asked(int argc, char **argv);
 int replay_words_main(int argc, char **argv);

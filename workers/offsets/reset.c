@@ -1,298 +1,132 @@
 #include "reset.h"
 
-#include "base/clock.h"
-#include "batch/rollup.h"
-#include "batch/rollup_commit.h"
-#include "stage/topics.h"
+#include "parquet_guard.h"
+#include "rollup_place.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_MS = 15000, POLL_MS = 200, MAX_TEXT = 128, ARENA_BYTES = 64 << 20 };
+enum { MAX_TEXT = 256 };
 
-enum target_kind { TO_EARLIEST, TO_BACK, TO_OFFSET };
-
-struct target {
-    enum target_kind kind;
-    int64_t value; /* ms back, or the offset */
-};
-
-/* What a partition's commit says, and what it shall say. */
-struct place {
-    int64_t offset;
-    int64_t log_ms;
-    int64_t position;
-};
-
-struct scan {
+struct reset {
+    const struct tool *tool;
+    const char *group;
+    enum stage_kind_of kind;
+    struct moment to;
     rd_kafka_t *rk;
-    const struct reset_options *o;
-    struct target target;
-    struct arena arena;
-    int64_t deadline_mono_ms;
+    rd_kafka_topic_partition_list_t *committed; /* owned */
+    struct moves moves;
 };
 
-static bool target_read(const char *text, struct target *out, struct err *e)
+/* Is the partition in --partitions "0,3,7" (all without it)? */
+static bool is_asked(const struct tool *t, const char *topic, int32_t partition)
 {
-    char *end = NULL;
-    if (strcmp(text, "earliest") == 0) {
-        *out = (struct target){TO_EARLIEST, 0};
-        return true;
-    }
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    int64_t unit_ms = *end == 's' ? 1000 : *end == 'm' ? 60000 : *end == 'h' ? 3600000 : 0;
-    bool is_back = n < 0 && n > -1000000 && unit_ms > 0 && end[1] == '\0';
-    bool is_offset = n >= 0 && *end == '\0' && end != text;
-    if (errno != 0 || (!is_back && !is_offset)) {
-        return err_set(e, ERR_CONFIG, "--to %.40s: neither earliest, -30m (s, m, h) nor an offset", text);
-    }
-    *out = is_back ? (struct target){TO_BACK, -n * unit_ms} : (struct target){TO_OFFSET, n};
-    return true;
-}
-
-static bool metadata_read(const rd_kafka_topic_partition_t *at, struct place *out)
-{
-    struct rollup_commit c;
-    if (!rollup_commit_read(slice_of(at->metadata, at->metadata_size), &c)) {
+    const char *only = t->command->values[OPTION_TOPIC];
+    const char *at = t->command->values[OPTION_PARTITIONS];
+    if (only != NULL && strcmp(only, topic) != 0) {
         return false;
     }
-    out->position = c.position;
-    out->log_ms = c.log_ms;
-    return true;
-}
-
-/* The time that the record brings: a batch's received_ms; of other records their own. */
-static int64_t time_of(struct scan *x, const rd_kafka_message_t *m)
-{
-    struct err why = ERR_INIT;
-    struct batch b;
-    arena_reset(&x->arena);
-    if (batch_decode(slice_of(m->payload, m->len), &batch_default_caps, &x->arena, &b, &why)) {
-        return b.received_ms;
-    }
-    struct rollup row;
-    arena_reset(&x->arena);
-    bool is_row = rollup_decode(slice_of(m->payload, m->len), &x->arena, &row, &why);
-    return is_row ? rd_kafka_message_timestamp(m, NULL) : ROLLUP_NEVER; /* a bad record tells no time */
-}
-
-/* Is the offset at hand where we go, log time before and with it being so? */
-static bool is_there(const struct scan *x, int64_t offset, int64_t with_ms, int64_t back_to_ms)
-{
-    switch (x->target.kind) {
-    case TO_EARLIEST:
-        return true;
-    case TO_OFFSET:
-        return offset >= x->target.value;
-    case TO_BACK:
-        return with_ms >= back_to_ms;
-    }
-    return true;
-}
-
-static bool assign_at(struct scan *x, int32_t number, int64_t offset, struct err *e)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, x->o->topic, number)->offset = offset;
-    rd_kafka_resp_err_t code = rd_kafka_assign(x->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           err_set_code(e, ERR_RETRY, code, "assign: %s", rd_kafka_err2str(code));
-}
-
-/* One message further. *found: it is where we go. */
-static bool scan_message(struct scan *x, const rd_kafka_message_t *m, int64_t back_to_ms,
-                         struct place *at, bool *found, bool *at_end, struct err *e)
-{
-    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        *at_end = true;
-        at->offset = m->offset;
-        return true;
-    }
-    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set_code(e, ERR_RETRY, m->err, "read: %s", rd_kafka_message_errstr(m));
-    }
-    int64_t ms = time_of(x, m);
-    int64_t with_ms = ms > at->log_ms ? ms : at->log_ms;
-    at->offset = m->offset;
-    *found = is_there(x, m->offset, with_ms, back_to_ms);
-    if (!*found) {
-        at->log_ms = with_ms;
-        at->offset = m->offset + 1;
-    }
-    return true;
-}
-
-/* Reads from low on, up to the place that is asked for or `end`. */
-static bool scan_partition(struct scan *x, int32_t number, int64_t low, int64_t end,
-                           int64_t back_to_ms, struct place *out, struct err *e)
-{
-    struct place at = {low, ROLLUP_NEVER, 0};
-    bool found = x->target.kind == TO_EARLIEST || low >= end;
-    bool at_end = false;
-    if (!found && !assign_at(x, number, low, e)) {
-        return false;
-    }
-    bool ok = true;
-    x->deadline_mono_ms = clock_mono_ms() + x->o->timeout_ms;
-    while (ok && !found && !at_end && at.offset < end) {
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(x->rk, POLL_MS);
-        if (m != NULL) {
-            ok = scan_message(x, m, back_to_ms, &at, &found, &at_end, e);
-            rd_kafka_message_destroy(m);
+    for (const char *next = at; next != NULL && *next != '\0';) {
+        char *end;
+        if (strtol(next, &end, 10) == partition && end != next) {
+            return true;
         }
-        if (ok && clock_mono_ms() > x->deadline_mono_ms) {
-            ok = err_set(e, ERR_RETRY, "stands at %" PRId64 " of %" PRId64 " after %" PRId64 " ms", at.offset, end,
-                         x->o->timeout_ms);
-        }
+        next = *end == ',' ? end + 1 : "";
     }
-    (void)rd_kafka_assign(x->rk, NULL);
-    at.offset = at.offset > end && x->target.kind != TO_OFFSET ? end : at.offset;
-    *out = at;
-    return ok;
+    return at == NULL;
 }
 
-static bool settle(struct scan *x, rd_kafka_topic_partition_t *at, struct place *old,
-                   struct place *new, struct err *e)
+static bool partitions_check(const char *text, struct err *e)
 {
-    int64_t low;
-    int64_t high;
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(x->rk, at->topic, at->partition, &low, &high, CALL_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set_code(e, ERR_RETRY, code, "end: %s", rd_kafka_err2str(code));
-    }
-    *old = (struct place){at->offset, ROLLUP_NEVER, at->offset};
-    bool is_ours = metadata_read(at, old);
-    if (!is_ours && x->target.kind == TO_BACK) {
-        return err_set(e, ERR_CONFIG, "its commit says no log time to go back from; use --to earliest or an offset");
-    }
-    int64_t end = x->target.kind == TO_OFFSET && x->target.value > at->offset ? x->target.value : at->offset;
-    end = end < high ? end : high;
-    if (!scan_partition(x, at->partition, low, end, old->log_ms - x->target.value, new, e)) {
+    size_t n = text == NULL ? 0 : strspn(text, "0123456789,");
+    return text == NULL || (n > 0 && text[n] == '\0') ||
+           err_set(e, ERR_CONFIG, "--partitions %.60s: numbers with commas between them", text);
+}
+
+/* What has no metadata: by the log's own offsets and times. */
+static bool place_plain(struct reset *r, const rd_kafka_topic_partition_t *at, int64_t *offset, struct err *e)
+{
+    struct scan scan;
+    const struct scan_request request = {.topic = at->topic, .partition = at->partition, .from = r->to};
+    if (!scan_open(r->tool, r->rk, &request, &scan, e)) {
         return false;
     }
-    new->position = old->position;
-    if (new->offset > old->offset && !x->o->force) {
-        return err_set(e, ERR_CONFIG,
-                       "offset %" PRId64 " lies behind the committed one, %" PRId64
-                       ": what is between would be in no row; --force does it all the same",
-                       new->offset, old->offset);
+    const struct scan_stretch *p = &scan.stretches[0];
+    bool is_out = r->to.kind == MOMENT_OFFSET && (r->to.value < p->low || (r->to.value > p->end && r->to.value > p->hidden));
+    *offset = p->from;
+    if (is_out) {
+        (void)err_set(e, ERR_CONFIG, "there is no offset %" PRId64 ": the log is %" PRId64 " to %" PRId64, r->to.value,
+                      p->low, p->end);
     }
-    return true;
+    scan_close(&scan);
+    return !is_out;
 }
 
-static bool metadata_write(rd_kafka_topic_partition_t *at, const struct place *p, struct err *e)
+static bool add_move(struct reset *r, const rd_kafka_topic_partition_t *at, struct err *e)
 {
     struct buf text;
-    size_t len;
-    const struct rollup_commit c = {p->position, p->log_ms};
+    int64_t offset = -1;
+    const struct rollup_request rollup = {.topic = at->topic,
+                                          .partition = at->partition,
+                                          .committed = at->offset,
+                                          .metadata = commit_metadata(at),
+                                          .to = r->to};
     buf_init(&text, MAX_TEXT);
-    rollup_commit_put(&c, &text);
-    if (!buf_ok(&text)) {
-        buf_fini(&text);
-        return err_set(e, ERR_FATAL, "out of memory");
-    }
-    free(at->metadata);
-    at->metadata_size = text.len;
-    at->metadata = buf_take(&text, &len); /* the list frees it */
-    at->offset = p->offset;
-    return true;
-}
-
-static bool settle_all(struct scan *x, rd_kafka_topic_partition_list_t *list, struct err *e)
-{
-    for (int i = 0; i < list->cnt;) {
-        struct place old = {0};
-        struct place new = {0};
-        rd_kafka_topic_partition_t *at = &list->elems[i];
-        if (at->offset < 0) { /* nothing was committed: it begins at the log's start anyway */
-            (void)rd_kafka_topic_partition_list_del_by_idx(list, i);
-            continue;
-        }
-        if (!settle(x, at, &old, &new, e) || !metadata_write(at, &new, e)) {
-            return err_wrap(e, "%s[%d]", at->topic, at->partition);
-        }
-        (void)printf("%s[%d] %" PRId64 " -> %" PRId64 "\n", at->topic, at->partition, old.offset, new.offset);
-        i++;
-    }
-    return true;
-}
-
-/* Kafka refuses it while the group has members. */
-static bool offsets_alter(struct scan *x, const rd_kafka_topic_partition_list_t *list, struct err *e)
-{
-    char text[MAX_TEXT];
-    rd_kafka_AlterConsumerGroupOffsets_t *alter = rd_kafka_AlterConsumerGroupOffsets_new(x->o->group, list);
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(x->rk, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(x->rk);
-    (void)rd_kafka_AdminOptions_set_request_timeout(options, CALL_MS, text, sizeof text);
-    rd_kafka_AlterConsumerGroupOffsets(x->rk, &alter, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS + 1000);
-    bool ok = event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (!ok) {
-        (void)err_set(e, ERR_RETRY, "alter offsets: %s",
-                      event == NULL ? "no answer" : rd_kafka_event_error_string(event));
-    }
-    size_t n = 0;
-    const rd_kafka_AlterConsumerGroupOffsets_result_t *result =
-        ok ? rd_kafka_event_AlterConsumerGroupOffsets_result(event) : NULL;
-    const rd_kafka_group_result_t **groups =
-        result == NULL ? NULL : rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &n);
-    for (size_t i = 0; ok && i < n; i++) {
-        const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[i]);
-        const rd_kafka_topic_partition_list_t *done = rd_kafka_group_result_partitions(groups[i]);
-        const char *why = error != NULL ? rd_kafka_error_string(error) : NULL;
-        for (int k = 0; why == NULL && done != NULL && k < done->cnt; k++) {
-            why = done->elems[k].err != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(done->elems[k].err) : NULL;
-        }
-        ok = why == NULL || err_set(e, ERR_RETRY, "group %s: %s; stop its workers first", x->o->group, why);
-    }
-    if (event != NULL) {
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_AlterConsumerGroupOffsets_destroy(alter);
+    bool ok = r->kind == GROUP_ROLLUP ? rollup_place(r->tool, r->rk, &rollup, &offset, &text, e)
+                                      : place_plain(r, at, &offset, e);
+    ok = (ok || err_wrap(e, "%s[%d]", at->topic, at->partition)) && moves_add(&r->moves, at->topic, at->partition, e) &&
+         moves_set_old(&r->moves, at->offset, commit_metadata(at), e) &&
+         moves_set_new(&r->moves, offset, buf_slice(&text), e);
+    buf_fini(&text);
     return ok;
 }
 
-static bool committed_read(struct scan *x, rd_kafka_topic_partition_list_t *list, struct err *e)
+static bool find_moves(struct reset *r, struct err *e)
 {
-    uint32_t n_partitions;
-    uint8_t id[16];
-    if (!topic_describe(x->rk, x->o->topic, &n_partitions, id, e)) {
-        return false;
+    for (int i = 0; i < r->committed->cnt; i++) {
+        const rd_kafka_topic_partition_t *at = &r->committed->elems[i];
+        if (at->offset >= 0 && is_asked(r->tool, at->topic, at->partition) && !add_move(r, at, e)) {
+            return false;
+        }
     }
-    for (uint32_t i = 0; i < n_partitions; i++) {
-        (void)rd_kafka_topic_partition_list_add(list, x->o->topic, (int32_t)i);
-    }
-    rd_kafka_resp_err_t code = rd_kafka_committed(x->rk, list, CALL_MS);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           err_set_code(e, ERR_RETRY, code, "committed offsets: %s", rd_kafka_err2str(code));
+    return r->moves.n > 0 || err_set(e, ERR_CONFIG, "group %.80s has committed nothing of what --topic and --partitions name",
+                                     r->group);
 }
 
-bool group_reset(const struct kafka_settings *s, const struct reset_options *o, struct err *e)
+static bool run(struct reset *r, struct err *e)
 {
-    struct scan x = {.o = o};
-    if (!target_read(o->to, &x.target, e) || !kafka_open(KAFKA_READER, s, NULL, &x.rk, e)) {
+    if (!group_is_stopped(r->rk, r->group, e) || !group_committed(r->rk, r->group, &r->committed, e) ||
+        !group_kind(r->tool, r->group, r->committed, &r->kind, e) || !find_moves(r, e) ||
+        !moves_check_forward(r->tool, &r->moves, e) ||
+        (r->kind == GROUP_PARQUET && !parquet_check(r->tool, r->rk, &r->moves, e))) {
         return false;
     }
-    arena_init(&x.arena, ARENA_BYTES);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    bool ok = committed_read(&x, list, e) && settle_all(&x, list, e);
-    if (ok && list->cnt == 0) {
-        ok = err_set(e, ERR_CONFIG, "group %s has committed nothing of %s", o->group, o->topic);
+    (void)printf("%s\n", group_kind_effect(r->kind));
+    return moves_do(r->tool, r->rk, r->group, &r->moves, e);
+}
+
+/* The group as a word, or as reset had it first, by --group. */
+static bool group_name(const struct tool *t, const char **out, struct err *e)
+{
+    const char *word = t->command->words[0];
+    const char *option = t->command->values[OPTION_GROUP];
+    *out = word == NULL ? option : word;
+    return ((word == NULL) != (option == NULL)) || err_set(e, ERR_CONFIG, "reset: of which group? reset GROUP --to PLACE");
+}
+
+bool reset_verb(const struct tool *t, struct err *e)
+{
+    struct reset r = {.tool = t};
+    if (!group_name(t, &r.group, e) || !moment_read("--to", t->command->values[OPTION_TO], &r.to, e) ||
+        !partitions_check(t->command->values[OPTION_PARTITIONS], e) || !tool_connect(t, KAFKA_READER, &r.rk, e)) {
+        return false;
     }
-    ok = ok && (o->dry_run || offsets_alter(&x, list, e));
-    rd_kafka_topic_partition_list_destroy(list);
-    (void)rd_kafka_consumer_close(x.rk);
-    rd_kafka_destroy(x.rk);
-    arena_fini(&x.arena);
+    bool ok = run(&r, e);
+    moves_free(&r.moves);
+    if (r.committed != NULL) {
+        rd_kafka_topic_partition_list_destroy(r.committed);
+    }
+    tool_disconnect(r.rk);
     return ok;
 }

@@ -1,51 +1,18 @@
 #include "topics.h"
 
+#include "admin_call.h"
 #include "stage/kafka_client.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CALL_MS = 15000, VISIBLE_TRIES = 60, VISIBLE_EVERY_MS = 100 };
+enum { VISIBLE_TRIES = 60, VISIBLE_EVERY_MS = 100 };
 
 const char *topic_state_name(enum topic_state state)
 {
     static const char *const names[] = {"ok", "created", "changed", "missing", "differs"};
     return names[state];
-}
-
-/* --- one admin call at a time --- */
-
-struct call {
-    rd_kafka_queue_t *queue;
-    rd_kafka_AdminOptions_t *options;
-    rd_kafka_event_t *event;
-};
-
-static struct call call_begin(rd_kafka_t *rk, rd_kafka_admin_op_t op)
-{
-    char text[128];
-    struct call c = {rd_kafka_queue_new(rk), rd_kafka_AdminOptions_new(rk, op), NULL};
-    (void)rd_kafka_AdminOptions_set_request_timeout(c.options, CALL_MS, text, sizeof text);
-    return c;
-}
-
-static bool call_wait(struct call *c, const char *what, struct err *e)
-{
-    c->event = rd_kafka_queue_poll(c->queue, CALL_MS + 1000);
-    if (c->event == NULL || rd_kafka_event_error(c->event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set(e, ERR_RETRY, "%s: %s", what,
-                       c->event == NULL ? "no answer" : rd_kafka_event_error_string(c->event));
-    }
-    return true;
-}
-
-static void call_end(struct call *c)
-{
-    if (c->event != NULL) {
-        rd_kafka_event_destroy(c->event);
-    }
-    rd_kafka_AdminOptions_destroy(c->options);
-    rd_kafka_queue_destroy(c->queue);
 }
 
 /* --- what there is --- */
@@ -60,9 +27,9 @@ static bool describe(rd_kafka_t *rk, const char *name, struct existing *out, str
 {
     const char *names[1] = {name};
     rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(names, 1);
-    struct call c = call_begin(rk, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+    struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
     rd_kafka_DescribeTopics(rk, topics, c.options, c.queue);
-    bool ok = call_wait(&c, "describe", e);
+    bool ok = admin_call_wait(&c, "describe", e);
     if (ok) {
         size_t n;
         const rd_kafka_TopicDescription_t **d =
@@ -79,7 +46,7 @@ static bool describe(rd_kafka_t *rk, const char *name, struct existing *out, str
             out->replication = (int)n_replicas;
         }
     }
-    call_end(&c);
+    admin_call_end(&c);
     rd_kafka_TopicCollection_destroy(topics);
     return ok;
 }
@@ -99,9 +66,9 @@ static bool compare_settings(rd_kafka_t *rk, const struct topic_definition *want
                              struct topic_report *report, struct err *e)
 {
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, want->name);
-    struct call c = call_begin(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
     rd_kafka_DescribeConfigs(rk, &resource, 1, c.options, c.queue);
-    bool ok = call_wait(&c, "describe configs", e);
+    bool ok = admin_call_wait(&c, "describe configs", e);
     size_t n = 0;
     const rd_kafka_ConfigResource_t **results =
         ok ? rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(c.event), &n) : NULL;
@@ -124,7 +91,7 @@ static bool compare_settings(rd_kafka_t *rk, const struct topic_definition *want
             report->state = TOPIC_DIFFERS;
         }
     }
-    call_end(&c);
+    admin_call_end(&c);
     rd_kafka_ConfigResource_destroy(resource);
     return ok;
 }
@@ -142,9 +109,9 @@ static bool create(rd_kafka_t *rk, const struct topic_definition *want, struct e
     for (size_t i = 0; i < want->n_settings; i++) {
         (void)rd_kafka_NewTopic_set_config(topic, want->settings[i].name, want->settings[i].value);
     }
-    struct call c = call_begin(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_CreateTopics(rk, &topic, 1, c.options, c.queue);
-    bool ok = call_wait(&c, "create", e);
+    bool ok = admin_call_wait(&c, "create", e);
     if (ok) {
         size_t n;
         const rd_kafka_topic_result_t **results =
@@ -154,16 +121,16 @@ static bool create(rd_kafka_t *rk, const struct topic_definition *want, struct e
             ok = err_set(e, ERR_FATAL, "create: %s", rd_kafka_topic_result_error_string(results[0]));
         }
     }
-    call_end(&c);
+    admin_call_end(&c);
     rd_kafka_NewTopic_destroy(topic);
     return ok;
 }
 
 static bool alter(rd_kafka_t *rk, rd_kafka_ConfigResource_t *change, struct err *e)
 {
-    struct call c = call_begin(rk, RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS);
+    struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS);
     rd_kafka_IncrementalAlterConfigs(rk, &change, 1, c.options, c.queue);
-    bool ok = call_wait(&c, "alter configs", e);
+    bool ok = admin_call_wait(&c, "alter configs", e);
     if (ok) {
         size_t n;
         const rd_kafka_ConfigResource_t **results = rd_kafka_IncrementalAlterConfigs_result_resources(
@@ -172,7 +139,7 @@ static bool alter(rd_kafka_t *rk, rd_kafka_ConfigResource_t *change, struct err 
             ok = err_set(e, ERR_FATAL, "alter configs: %s", rd_kafka_ConfigResource_error_string(results[0]));
         }
     }
-    call_end(&c);
+    admin_call_end(&c);
     return ok;
 }
 
@@ -192,6 +159,12 @@ static bool await_topic(rd_kafka_t *rk, const char *name, struct err *e)
     return err_set(e, ERR_RETRY, "was created, but no broker shows it");
 }
 
+/* Topics whose partitions belong together, and hold state by partition. */
+static bool is_series(const char *name)
+{
+    return strncmp(name, "metrics.ingest", 14) != 0 && strcmp(name, "metrics.dlq") != 0;
+}
+
 /* Numbers that only a stop and a tool can change. */
 static bool compare_numbers(const struct topic_definition *want, const struct existing *is, struct topic_report *report)
 {
@@ -199,9 +172,12 @@ static bool compare_numbers(const struct topic_definition *want, const struct ex
         return true;
     }
     (void)snprintf(report->detail, sizeof report->detail,
-                   "%d partitions (wanted %d), replication %d (wanted %d): not changed, since recovery and leases "
-                   "rest on the number of partitions",
-                   is->n_partitions, want->n_partitions, is->replication, want->replication);
+                   "%d partitions (wanted %d), replication %d (wanted %d): not changed: %s", is->n_partitions,
+                   want->n_partitions, is->replication, want->replication,
+                   is->n_partitions == want->n_partitions ? "reassign its partitions by Kafka's own tool"
+                   : is_series(want->name) ? "a source's partition is its hash modulo the number: its budgets, leases and "
+                                             "rollup state would stay behind in the old one"
+                                           : "a source's records would go on in another partition and lose their order");
     report->state = TOPIC_DIFFERS;
     return false;
 }

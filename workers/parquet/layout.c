@@ -5,13 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "table_def.h"
 #include "table_file.h"
-
-const char *table_name(enum table_id table)
-{
-    return table_def_of(table)->name;
-}
 
 const char layout_default_label_columns[] =
     "region,az,cluster,shard_id,instance_type,build_id,queue,asn_bucket,le";

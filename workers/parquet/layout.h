@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "ledger/table.h"
 
 enum {
     LAYOUT_MAX_LABEL_COLUMNS = 32,
@@ -15,11 +16,6 @@ enum {
     LAYOUT_MAX_PREFIX = 256,
     LAYOUT_MAX_TEXT = 1200 /* also in an object's metadata, of which there may be 2 KB */
 };
-
-/* Raw samples, and rollups by their window. */
-enum table_id { TABLE_SAMPLES, TABLE_ROLLUP_1M, TABLE_ROLLUP_5M, TABLE_ROLLUP_1H, N_TABLES };
-/* As in keys: "samples", "rollup_1m" … */
-const char *table_name(enum table_id table);
 
 struct layout {
     char prefix[LAYOUT_MAX_PREFIX]; /* "" or without a slash at either end */

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "run/log.h"
+#include "stage/topics.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 enum { IDLE_MS = 1000, METADATA_MAX_BYTES = 4000 };
@@ -44,18 +44,6 @@ static void stop(struct portion *p, struct stage *s, enum stop_reason reason, co
 }
 
 /* --- begin --- */
-
-/* As Kafka's tools show it: base64 for URLs, without padding. */
-static void print_topic_id(const uint8_t id[16], char out[INTENT_MAX_TOPIC_ID])
-{
-    unsigned char text[32];
-    (void)EVP_EncodeBlock(text, id, 16);
-    size_t n = 0;
-    for (; n < 22; n++) {
-        out[n] = (char)(text[n] == '+' ? '-' : text[n] == '/' ? '_' : text[n]);
-    }
-    out[n] = '\0';
-}
 
 static bool begin_at_intent(struct portion *p, struct stage *s, int64_t committed,
                             struct slice metadata)
@@ -106,7 +94,7 @@ bool portion_new(const struct portion_options *o, struct stage *s, struct partit
     while (metadata.len > 0 && metadata.ptr[metadata.len - 1] == '\0') {
         metadata.len--; /* some clients commit the end of a C string, too */
     }
-    print_topic_id(partition->topic_id, p->topic_id);
+    topic_id_text(partition->topic_id, p->topic_id);
     *out = p;
     if (committed < 0) {
         return begin_without_offset(p, s, e);
@@ -176,7 +164,9 @@ bool portion_take(struct portion *p, const struct record *r, struct record_rows 
         return err_set(e, ERR_WAIT, "a range is being stored");
     }
     if (any && p->range == NULL && !open_range(p, e)) {
-        e->kind = e->kind == ERR_RETRY ? ERR_WAIT : ERR_FATAL;
+        /* The options were good at the start: then it is the scratch directory that went. */
+        p->scratch_full = e->kind == ERR_CONFIG;
+        e->kind = e->kind == ERR_RETRY || e->kind == ERR_CONFIG ? ERR_WAIT : ERR_FATAL;
         return false;
     }
     uint64_t before = p->range == NULL ? 0 : range_n_rows(p->range);

@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "decoded.h"
-#include "intent.h"
+#include "ledger/intent.h"
 #include "layout.h"
 #include "range.h"
 #include "run/metrics.h"

@@ -183,7 +183,20 @@ struct whole {
     size_t at;
     struct merge merge;
     struct readers *readers; /* of the object before at; NULL: none is open */
+    const struct head *seen; /* the readers' */
+    struct head heads[2];    /* the same: the next readers' may come to lie where the last's were */
+    unsigned which;
 };
+
+static void whole_head(struct whole *w, struct row *row)
+{
+    if (row->head != w->seen) {
+        w->seen = row->head;
+        w->which = !w->which;
+        w->heads[w->which] = *row->head;
+    }
+    row->head = &w->heads[w->which];
+}
 
 static bool whole_next(void *context, struct row *out, struct err *e)
 {
@@ -191,11 +204,16 @@ static bool whole_next(void *context, struct row *out, struct err *e)
     for (;;) {
         if (w->readers != NULL) {
             struct row_stream rows = merge_stream(&w->merge);
-            if (rows.next(rows.context, out, e) || e->kind != ERR_NONE) {
-                return e->kind == ERR_NONE;
+            if (rows.next(rows.context, out, e)) {
+                whole_head(w, out);
+                return true;
+            }
+            if (e->kind != ERR_NONE) {
+                return false;
             }
             readers_fini(w->readers);
             w->readers = NULL;
+            w->seen = NULL;
         }
         e->kind = ERR_NONE;
         if (w->at == w->n_objects ||

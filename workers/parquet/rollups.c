@@ -245,14 +245,13 @@ static void rollup_columns(const struct values *v, struct parquet_column *out)
     }
 }
 
-#define ROLLUP_TABLE(window)                                                                       \
+#define ROLLUP_TABLE                                                                               \
     {                                                                                              \
-        .name = "rollup_" window, .column_names = column_names, .n_columns = N_COLUMNS,            \
-        .fields = rollup_fields, .values_new = rollup_new, .values_free = rollup_free,             \
-        .values_reset = rollup_reset, .put = rollup_put, .list_bytes = rollup_list_bytes,          \
-        .columns = rollup_columns                                                                  \
+        .column_names = column_names, .n_columns = N_COLUMNS, .fields = rollup_fields,             \
+        .values_new = rollup_new, .values_free = rollup_free, .values_reset = rollup_reset,        \
+        .put = rollup_put, .list_bytes = rollup_list_bytes, .columns = rollup_columns              \
     }
 
-const struct table_def rollup_1m_table = ROLLUP_TABLE("1m");
-const struct table_def rollup_5m_table = ROLLUP_TABLE("5m");
-const struct table_def rollup_1h_table = ROLLUP_TABLE("1h");
+const struct table_def rollup_1m_table = ROLLUP_TABLE;
+const struct table_def rollup_5m_table = ROLLUP_TABLE;
+const struct table_def rollup_1h_table = ROLLUP_TABLE;

@@ -87,8 +87,7 @@ static void samples_columns(const struct values *v, struct parquet_column *out)
     histogram_columns_get(&v->histogram, out + HISTOGRAM);
 }
 
-const struct table_def samples_table = {.name = "samples",
-                                        .column_names = column_names,
+const struct table_def samples_table = {.column_names = column_names,
                                         .n_columns = N_COLUMNS,
                                         .fields = samples_fields,
                                         .values_new = samples_new,

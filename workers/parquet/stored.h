@@ -2,7 +2,7 @@
 #pragma once
 
 #include "aws/s3_object.h"
-#include "intent.h"
+#include "ledger/intent.h"
 
 struct stored_range {
     int32_t partition;

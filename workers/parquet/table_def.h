@@ -10,7 +10,6 @@
 struct values;
 
 struct table_def {
-    const char *name;
     const char *const *column_names;
     size_t n_columns;
     /* Their fields but for the names; out has n_columns, cleared. */

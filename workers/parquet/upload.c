@@ -55,24 +55,18 @@ static void wake(const struct uploader *u)
     (void)!write(u->options.wake_fd, &one, sizeof one);
 }
 
-/* The first that is due, taken out of the queue; those nobody wants any more are freed. *wait_ms:
- * until one is due. */
+/* The first that is due, taken out of the queue. *wait_ms: until one is due. */
 static struct upload *take_due(struct uploader *u, int64_t *wait_ms)
 {
     int64_t now_ms = clock_mono_ms();
     *wait_ms = 1000;
-    for (struct upload **at = &u->queue; *at != NULL;) {
+    for (struct upload **at = &u->queue; *at != NULL; at = &(*at)->next) {
         struct upload *j = *at;
-        if (j->released) {
-            *at = j->next;
-            upload_free(j);
-        } else if (j->due_ms <= now_ms) {
+        if (j->due_ms <= now_ms) {
             *at = j->next;
             return j;
-        } else {
-            *wait_ms = j->due_ms - now_ms < *wait_ms ? j->due_ms - now_ms : *wait_ms;
-            at = &j->next;
         }
+        *wait_ms = j->due_ms - now_ms < *wait_ms ? j->due_ms - now_ms : *wait_ms;
     }
     return NULL;
 }
@@ -85,6 +79,18 @@ static void append(struct uploader *u, struct upload *j)
     }
     j->next = NULL;
     *at = j;
+}
+
+/* If it is in there. */
+static void take_out(struct uploader *u, const struct upload *j)
+{
+    struct upload **at = &u->queue;
+    while (*at != NULL && *at != j) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = j->next;
+    }
 }
 
 static int64_t backoff_ms(const struct uploader *u, struct upload *j)
@@ -129,11 +135,11 @@ static void note(struct uploader *u, struct upload *j, enum object_result result
     if (result == OBJECT_CONFLICT || result == OBJECT_ALL_DONE) {
         s->state = result == OBJECT_CONFLICT ? UPLOAD_CONFLICT : UPLOAD_DONE;
         s->seconds = (double)(clock_mono_ms() - j->began_ms) / 1000.0;
-        if (j->released) {
-            upload_free(j);
-        }
-    } else {
-        append(u, j); /* a released one is freed there */
+    } else if (!j->released) {
+        append(u, j);
+    }
+    if (j->released) {
+        upload_free(j);
     }
 }
 
@@ -317,9 +323,9 @@ void upload_release(struct upload *j)
     }
     struct uploader *u = j->uploader;
     pthread_mutex_lock(&u->lock);
-    if (j->status.state == UPLOAD_RUNS) {
-        j->released = true; /* in the queue, or with a thread: freed there */
-    } else {
+    j->released = j->running; /* with a thread: freed there */
+    if (!j->running) {
+        take_out(u, j);
         upload_free(j);
     }
     pthread_mutex_unlock(&u->lock);

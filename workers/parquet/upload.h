@@ -4,7 +4,7 @@
 #pragma once
 
 #include "aws/s3.h"
-#include "intent.h"
+#include "ledger/intent.h"
 #include "range.h"
 
 struct uploader;
@@ -75,5 +75,5 @@ struct upload_status {
 };
 
 void upload_status(struct upload *j, struct upload_status *out);
-/* Ends the caller's interest; a job that runs is given up at its next step. NULL is fine. */
+/* Ends the caller's interest; a job that a thread has is given up at its next step. NULL is fine. */
 void upload_release(struct upload *j);

@@ -19,7 +19,7 @@ void object_job_init(struct object_job *j, const struct upload_order *order)
     *j = (struct object_job){.range = order->range,
                              .intent = order->intent,
                              .partition = order->partition,
-                             .is_redo = order->is_redo,
+                             .has_leftovers = order->is_redo,
                              .body_fd = -1};
     (void)snprintf(j->topic, sizeof j->topic, "%s", order->topic);
     buf_init(&text, sizeof j->intent_text - 1);
@@ -167,9 +167,10 @@ static bool put(struct object_job *j, const struct uploader_options *o, struct s
     }
     struct slice key = slice_str(range_key(j->range, j->n_done));
     struct slice body = slice_of(bytes, j->n_body_bytes);
-    bool ok = body.len < o->multipart_bytes
-                  ? s3_put(s3, key, body, &options, out, e)
-                  : s3_put_parts(s3, key, body, o->part_bytes, &options, out, e);
+    bool in_parts = body.len >= o->multipart_bytes;
+    bool ok = in_parts ? s3_put_parts(s3, key, body, o->part_bytes, &options, out, e)
+                       : s3_put(s3, key, body, &options, out, e);
+    j->has_leftovers = in_parts && !ok; /* aborting it may have failed, too */
     (void)munmap(bytes, j->n_body_bytes);
     return ok;
 }
@@ -206,23 +207,25 @@ static enum object_result compare(struct object_job *j, struct s3 *s3, const str
     return result;
 }
 
-static bool prepare(struct object_job *j, struct s3 *s3, struct err *e)
+/* Unfinished uploads of the partition, by those before us or by an earlier try. */
+static bool leftovers_abort(struct object_job *j, struct s3 *s3, struct err *e)
 {
     char within[400];
     struct layout layout;
-    if (!range_plan(j->range, j->intent.first, j->intent.last, &j->n_objects, e)) {
-        return false;
-    }
-    if (j->is_redo) {
-        (void)snprintf(within, sizeof within, "/%s-%s-%d-", j->topic, j->intent.topic_id,
-                       j->partition);
-        if (!layout_parse(slice_str(j->intent.layout), &layout, e) ||
-            !s3_abort_uploads(s3, slice_str(layout.prefix), within, &j->n_parts_aborted, e)) {
-            return false;
-        }
-    }
-    j->is_planned = true;
-    return true;
+    size_t n_aborted = 0;
+    (void)snprintf(within, sizeof within, "/%s-%s-%d-", j->topic, j->intent.topic_id, j->partition);
+    bool ok = layout_parse(slice_str(j->intent.layout), &layout, e) &&
+              s3_abort_uploads(s3, slice_str(layout.prefix), within, &n_aborted, e);
+    j->n_parts_aborted += n_aborted;
+    j->has_leftovers = !ok;
+    return ok;
+}
+
+static bool prepare(struct object_job *j, struct s3 *s3, struct err *e)
+{
+    j->is_planned = j->is_planned ||
+                    range_plan(j->range, j->intent.first, j->intent.last, &j->n_objects, e);
+    return j->is_planned && (!j->has_leftovers || leftovers_abort(j, s3, e));
 }
 
 enum object_result object_job_step(struct object_job *j, const struct uploader_options *o,
@@ -231,7 +234,7 @@ enum object_result object_job_step(struct object_job *j, const struct uploader_o
     struct ledger l;
     struct s3_put_result put_result = {.existed = false};
     j->is_scratch_trouble = false;
-    if (!j->is_planned && !prepare(j, s3, e)) {
+    if (!prepare(j, s3, e)) {
         return OBJECT_FAILED;
     }
     if (j->n_done == j->n_objects) {

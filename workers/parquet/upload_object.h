@@ -11,8 +11,8 @@ struct object_job {
     char intent_text[INTENT_MAX_TEXT + 1];
     char topic[256];
     int32_t partition;
-    bool is_redo;
     bool is_planned;
+    bool has_leftovers; /* unfinished uploads may lie there: to be aborted first */
     bool is_scratch_trouble; /* of the last failure */
     size_t n_objects;
     size_t n_done;

@@ -159,6 +159,10 @@ static bool series_close(struct minute *m, const struct stream *s, const struct 
     if (!ok) {
         return false;
     }
+    const struct trace *t = m->increase.trace;
+    if (t != NULL) {
+        t->series(t->ctx, s, c->w, slot, increase_knows(&m->increase, &s->slots[slot]));
+    }
     points_settle(&m->increase, kind, &m->points);
     if (!increase_calculate(&m->increase, &s->slots[slot], &m->points, &folds, &v, e)) {
         return false;
@@ -258,6 +262,9 @@ bool minute_close(struct minute *m, struct stream *s, int64_t end_ms, int64_t cl
         return false;
     }
     s->closed_end_ms = end_ms;
+    if (row.n_series > 0) {
+        history_add(&s->history, end_ms, m->rules.window_ms);
+    }
     if (!five_apply(m, s, &c.plan, &row, e)) {
         return false;
     }

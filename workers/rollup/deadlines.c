@@ -5,6 +5,7 @@
 void deadlines_fini(struct deadlines *h)
 {
     free(h->items);
+    free(h->due);
     *h = (struct deadlines){0};
 }
 
@@ -65,13 +66,52 @@ bool deadlines_put(struct deadlines *h, struct deadline *d, int64_t due_ms)
     return true;
 }
 
-void deadlines_remove(struct deadlines *h, struct deadline *d)
+static void remove_first(struct deadlines *h)
 {
+    struct deadline *d = h->items[1];
     struct deadline *last = h->items[h->n--];
     if (last != d) {
-        place(h, last, d->at);
-        sift_up(h, last);
+        place(h, last, 1);
         sift_down(h, last);
     }
     d->at = 0;
+}
+
+static bool due_room(struct deadlines *h, size_t n)
+{
+    if (n < h->cap_due) {
+        return true;
+    }
+    size_t cap = h->cap_due == 0 ? 64 : h->cap_due * 2;
+    struct deadline **due = reallocarray(h->due, cap, sizeof *due);
+    if (due == NULL) {
+        return false;
+    }
+    h->due = due;
+    h->cap_due = cap;
+    return true;
+}
+
+bool deadlines_take(struct deadlines *h, int64_t now_ms, deadline_fn true_due, const void *ctx,
+                    deadline_order_fn order, size_t *n)
+{
+    *n = 0;
+    while (h->n > 0 && h->items[1]->due_ms < now_ms) {
+        struct deadline *d = h->items[1];
+        int64_t due_ms = true_due(ctx, d);
+        if (due_ms >= now_ms) {
+            d->due_ms = due_ms;
+            sift_down(h, d);
+            continue;
+        }
+        if (!due_room(h, *n)) {
+            return false;
+        }
+        remove_first(h);
+        h->due[(*n)++] = d;
+    }
+    if (*n > 1 && order != NULL) {
+        qsort(h->due, *n, sizeof(struct deadline *), order);
+    }
+    return true;
 }

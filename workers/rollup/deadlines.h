@@ -1,5 +1,5 @@
 /* Which stream's time is up first: a binary heap by due_ms. A stream's due_ms may lie before its
- * true deadline (records move that on); who takes it off the top looks again. */
+ * true deadline (records move that on), never behind it. */
 #pragma once
 
 #include "base/err.h"
@@ -15,14 +15,20 @@ struct deadlines {
     struct deadline **items; /* owned; the deadlines are not */
     size_t n;
     size_t cap;
+    struct deadline **due; /* owned: deadlines_take's */
+    size_t cap_due;
 };
 
 void deadlines_fini(struct deadlines *h);
 /* Puts it in, or moves it. False: no memory. */
 bool deadlines_put(struct deadlines *h, struct deadline *d, int64_t due_ms);
-void deadlines_remove(struct deadlines *h, struct deadline *d);
-/* The first one that was due before now_ms; NULL: none. It stays in. */
-static inline struct deadline *deadlines_first(const struct deadlines *h, int64_t now_ms)
-{
-    return h->n > 0 && h->items[1]->due_ms < now_ms ? h->items[1] : NULL;
-}
+
+/* The true deadline of one, as things are. */
+typedef int64_t (*deadline_fn)(const void *ctx, const struct deadline *d);
+/* As qsort's, of two struct deadline *const *. */
+typedef int (*deadline_order_fn)(const void *a, const void *b);
+/* Takes those out that are truly due before now_ms: *n of them in h->due, until the next call.
+ * Their order is the caller's, not the heap's: that depends on how the deadlines came to be, and
+ * whoever recovers has come another way. order NULL, for tests: as they come. False: no memory. */
+bool deadlines_take(struct deadlines *h, int64_t now_ms, deadline_fn true_due, const void *ctx,
+                    deadline_order_fn order, size_t *n) MUST_CHECK;

@@ -24,6 +24,12 @@ void exports_init(struct rollup_worker *w)
     w->amends = metrics_cell(w->metrics, M_ROLLUP_AMENDS, NULL);
     w->resets = metrics_cell(w->metrics, M_ROLLUP_RESETS, NULL);
     w->forgotten = metrics_cell(w->metrics, M_ROLLUP_FORGOTTEN, NULL);
+    completeness_init(&w->completeness, w->metrics);
+}
+
+void exports_fini(struct rollup_worker *w)
+{
+    completeness_fini(&w->completeness);
 }
 
 static struct rollup_counts counts_of(const struct owned_rows *o)
@@ -108,12 +114,19 @@ size_t exports_gauges(struct rollup_worker *w)
     size_t n_bytes = 0;
     size_t n_streams = 0;
     size_t n_queued_bytes = 0;
+    completeness_begin(&w->completeness);
     for (const struct owned_rows *o = w->owned; o != NULL; o = o->next) {
         n_bytes += o->minute != NULL ? minute_bytes(o->minute) : hour_bytes(o->hour);
         n_streams += o->minute != NULL ? o->minute->streams.n : o->hour->streams.n;
         n_queued_bytes += o->sending.n_bytes;
         cell_set(partition_cell(w, o), oldest_open(o));
+        if (o->minute != NULL) {
+            minute_count(o->minute, &w->completeness);
+        } else {
+            hour_count(o->hour, &w->completeness);
+        }
     }
+    completeness_end(&w->completeness);
     cell_set(metrics_cell(w->metrics, M_ROLLUP_BYTES, NULL), (double)n_bytes);
     cell_set(metrics_cell(w->metrics, M_ROLLUP_STREAMS, NULL), (double)n_streams);
     cell_set(metrics_cell(w->metrics, M_ROLLUP_QUEUED_BYTES, NULL), (double)n_queued_bytes);

@@ -4,6 +4,7 @@
 #include "owned.h"
 
 void exports_init(struct rollup_worker *w);
+void exports_fini(struct rollup_worker *w);
 /* What the record at hand has changed of the counts: moves with the transaction. */
 bool exports_tell(struct rollup_worker *w, struct owned_rows *o, struct outbox *out,
                   struct err *e) MUST_CHECK;

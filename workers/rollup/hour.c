@@ -24,6 +24,7 @@ struct hour_stream {
     int64_t closed_end_ms;
     int64_t closed_at;
     int64_t row_ms;
+    struct history history;
     int64_t watermark_ms;
     int64_t last_log_ms;
     struct hour_window *windows; /* owned, by start */
@@ -197,6 +198,7 @@ static bool hour_close(struct hour *h, struct hour_stream *s, int64_t closed_at,
         return false;
     }
     s->closed_end_ms = end_ms;
+    history_add(&s->history, end_ms, h->rules.window_ms);
     late_end(s);
     free(w->row);
     s->n_windows--;
@@ -265,22 +267,37 @@ static int64_t next_due(const struct hour *h, const struct hour_stream *s)
     return due;
 }
 
+static int64_t true_due(const void *hour, const struct deadline *d)
+{
+    return next_due(hour, (const struct hour_stream *)d);
+}
+
+static int stream_order(const void *a, const void *b)
+{
+    const struct hour_stream *x = *(const struct hour_stream *const *)a;
+    const struct hour_stream *y = *(const struct hour_stream *const *)b;
+    return stream_cmp(x->source, x->class, x->tenant, y->source, y->class, y->tenant);
+}
+
 static bool time_passes(struct hour *h, int64_t offset, int64_t log_ms, struct err *e)
 {
-    struct deadline *d;
+    size_t n = 0;
     h->record = (struct place){offset, h->log_ms};
     h->log_ms = log_ms > h->log_ms ? log_ms : h->log_ms;
-    while ((d = deadlines_first(&h->deadlines, h->log_ms)) != NULL) {
-        struct hour_stream *s = (struct hour_stream *)d;
+    if (!deadlines_take(&h->deadlines, h->log_ms, true_due, h,
+                        h->rules.fault_any_order ? NULL : stream_order, &n)) {
+        return no_memory(e);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct hour_stream *s = (struct hour_stream *)h->deadlines.due[i];
         if (!deadlines_of(h, s, offset - 1, e)) {
             return false;
         }
         int64_t due = next_due(h, s);
         if (due < h->log_ms) { /* nothing is open, and it is beyond memory */
-            deadlines_remove(&h->deadlines, d);
             (void)table_remove(&h->streams, s->key);
             h->counts.streams_forgotten++;
-        } else if (!deadlines_put(&h->deadlines, d, due)) {
+        } else if (!deadlines_put(&h->deadlines, &s->deadline, due)) {
             return no_memory(e);
         }
     }
@@ -380,6 +397,9 @@ bool hour_restore(struct hour *h, struct slice bytes, int64_t log_ms, struct err
         return no_memory(e);
     }
     s->row_ms = log_ms;
+    if (row.kind == ROLLUP_ROW && row.closed_at >= 0) {
+        history_add(&s->history, row.end_ms, h->rules.window_ms);
+    }
     s->closed_end_ms = row.kind == ROLLUP_ROW ? row.end_ms : s->closed_end_ms;
     s->closed_at = row.closed_at >= 0 ? row.closed_at : s->closed_at;
     return deadlines_put(&h->deadlines, &s->deadline, next_due(h, s)) || no_memory(e);
@@ -403,9 +423,19 @@ struct place hour_needs(const struct hour *h, struct place position)
     return position;
 }
 
+void hour_count(const struct hour *h, struct completeness *c)
+{
+    int64_t settled_ms = h->log_ms - rules_max_open_ms(&h->rules, h->rules.window_ms);
+    size_t at = 0;
+    for (const struct hour_stream *s; (s = table_next(&h->streams, &at)) != NULL;) {
+        completeness_count(c, s->tenant, &s->history, settled_ms, h->rules.window_ms);
+    }
+}
+
 size_t hour_bytes(const struct hour *h)
 {
-    size_t n = h->streams.cost_bytes + h->deadlines.cap * sizeof *h->deadlines.items;
+    size_t n = h->streams.cost_bytes +
+               (h->deadlines.cap + h->deadlines.cap_due) * sizeof *h->deadlines.items;
     size_t at = 0;
     for (const struct hour_stream *s; (s = table_next(&h->streams, &at)) != NULL;) {
         n += s->late.n_bytes;

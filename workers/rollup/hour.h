@@ -3,6 +3,7 @@
  * late. No state but the windows: totals are the rows' own. */
 #pragma once
 
+#include "completeness.h"
 #include "deadlines.h"
 #include "merge.h"
 #include "rules.h"
@@ -31,4 +32,6 @@ bool hour_take(struct hour *h, int64_t offset, int64_t log_ms, struct slice row,
 bool hour_restore(struct hour *h, struct slice row, int64_t log_ms, struct err *e) MUST_CHECK;
 void hour_restored(struct hour *h, int64_t log_ms);
 struct place hour_needs(const struct hour *h, struct place position);
+/* Its sources' part in the completeness of windows. */
+void hour_count(const struct hour *h, struct completeness *c);
 size_t hour_bytes(const struct hour *h);

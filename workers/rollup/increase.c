@@ -55,9 +55,6 @@ static void points_sort(struct point_list *p)
     if (is_sorted) { /* mostly */
         return;
     }
-    for (uint32_t i = 0; i < p->n; i++) {
-        p->items[i].order = i;
-    }
     qsort(p->items, p->n, sizeof *p->items, point_order);
 }
 
@@ -69,6 +66,7 @@ void points_settle(struct increase *x, enum series_kind kind, struct point_list 
         if (n > 0 && p->items[n - 1].ms == p->items[i].ms) {
             x->counts.n_conflicts += points_differ(kind, &p->items[n - 1], &p->items[i]);
             n--;
+            trace_point(x, &p->items[n], POINT_REPLACED, 0);
         }
         p->items[n++] = p->items[i];
     }
@@ -80,9 +78,22 @@ bool increase_knows(const struct increase *x, const struct slot *slot)
     return slot->row_ms != NEVER && x->log_ms - slot->row_ms <= x->horizon_ms;
 }
 
-bool increase_born(const struct increase *x, int64_t start_ms)
+static bool increase_born(const struct increase *x, int64_t start_ms)
 {
     return start_ms > 0 && start_ms >= x->log_ms - x->horizon_ms;
+}
+
+enum point_effect increase_effect(struct increase *x, int64_t start_ms, bool has_last,
+                                  int64_t last_ms, bool has_fallen)
+{
+    if (!has_last) {
+        return increase_born(x, start_ms) ? POINT_BORN : POINT_BASELINE;
+    }
+    if (start_ms <= last_ms && !has_fallen) {
+        return POINT_GREW;
+    }
+    x->counts.n_resets++;
+    return start_ms > last_ms ? POINT_STARTED_ANEW : POINT_FELL;
 }
 
 static double folds_sum(const struct fold_list *folds)
@@ -94,12 +105,14 @@ static double folds_sum(const struct fold_list *folds)
     return sum;
 }
 
-static void deltas_sum(const struct point_list *p, const struct fold_list *folds,
-                       struct row_series *out)
+static void deltas_sum(const struct increase *x, const struct point_list *p,
+                       const struct fold_list *folds, struct row_series *out)
 {
     out->last = (double)NAN;
     for (uint32_t i = 0; i < p->n; i++) {
         out->ended = double_is_stale(p->items[i].value);
+        trace_point(x, &p->items[i], out->ended ? POINT_ENDED : POINT_ADDED,
+                    out->ended ? 0 : p->items[i].value);
         if (!out->ended) {
             out->delta += p->items[i].value;
             out->last = p->items[i].value;
@@ -118,16 +131,16 @@ static void totals_follow(struct increase *x, const struct point_list *p, struct
         const struct point *at = &p->items[i];
         out->ended = double_is_stale(at->value);
         if (out->ended) {
+            trace_point(x, at, POINT_ENDED, 0);
             continue; /* says so, and keeps the state */
         }
-        if (isnan(out->last)) {
-            out->delta += increase_born(x, at->start_ms) ? at->value : 0.0;
-        } else if (at->start_ms > out->last_ms || at->value < out->last) {
-            x->counts.n_resets++;
-            out->delta += at->value;
-        } else {
-            out->delta += at->value - out->last;
-        }
+        enum point_effect effect = increase_effect(x, at->start_ms, !isnan(out->last), out->last_ms,
+                                                   at->value < out->last);
+        double added = effect == POINT_BASELINE ? 0.0
+                       : effect == POINT_GREW   ? at->value - out->last
+                                                : at->value;
+        out->delta += added;
+        trace_point(x, at, effect, added);
         out->last = at->value;
         out->last_ms = at->ms;
         out->samples++;
@@ -141,7 +154,7 @@ static void counter_calculate(struct increase *x, const struct slot *slot,
     bool knows = increase_knows(x, slot);
     out->total = knows ? slot->total : 0.0;
     if (slot->delta) {
-        deltas_sum(p, folds, out);
+        deltas_sum(x, p, folds, out);
     } else {
         out->last = knows ? slot->last : (double)NAN;
         out->last_ms = knows ? slot->last_ms : 0;
@@ -171,11 +184,13 @@ static void gauge_add(struct row_series *out, double v, int64_t ms)
     out->samples++;
 }
 
-static void gauge_calculate(const struct point_list *p, struct row_series *out)
+static void gauge_calculate(const struct increase *x, const struct point_list *p,
+                            struct row_series *out)
 {
     gauge_begin(out);
     for (uint32_t i = 0; i < p->n; i++) {
         out->ended = double_is_stale(p->items[i].value);
+        trace_point(x, &p->items[i], out->ended ? POINT_ENDED : POINT_ADDED, 0);
         if (!out->ended) {
             gauge_add(out, p->items[i].value, p->items[i].ms);
         }
@@ -191,7 +206,7 @@ bool increase_calculate(struct increase *x, const struct slot *slot, const struc
         counter_calculate(x, slot, p, folds, out);
         return true;
     case SERIES_GAUGE:
-        gauge_calculate(p, out);
+        gauge_calculate(x, p, out);
         return true;
     case SERIES_EXP_HISTOGRAM:
         return exp_calculate(x, slot, p, folds, out, e);

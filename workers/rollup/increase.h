@@ -4,6 +4,7 @@
 
 #include "row.h"
 #include "stream.h"
+#include "trace.h"
 
 /* A point that counts: time within the window; of two with the same time the later offset's. */
 struct point {
@@ -13,7 +14,7 @@ struct point {
         double value;
         struct slice packed; /* with its length */
     };
-    uint32_t order; /* while they are sorted */
+    uint32_t order; /* which of the window's scrapes it is from: rising as they came */
 };
 
 struct point_list {
@@ -41,7 +42,16 @@ struct increase {
     struct arena arena; /* of one series */
     struct buf packed;  /* results */
     struct increase_counts counts;
+    const struct trace *trace; /* borrowed; NULL: nobody asks */
 };
+
+static inline void trace_point(const struct increase *x, const struct point *p,
+                               enum point_effect effect, double added)
+{
+    if (x->trace != NULL) {
+        x->trace->point(x->trace->ctx, p, effect, added);
+    }
+}
 
 void increase_init(struct increase *x);
 void increase_fini(struct increase *x);
@@ -51,6 +61,9 @@ bool value_counts(enum series_kind kind, double v);
 
 /* In order of time; duplicates go. */
 void points_settle(struct increase *x, enum series_kind kind, struct point_list *p);
+
+/* Is the slot's state within the horizon? */
+bool increase_knows(const struct increase *x, const struct slot *slot);
 
 /* The series' columns; slices in out live until the next call. False: no memory. */
 bool increase_calculate(struct increase *x, const struct slot *slot, const struct point_list *p,

@@ -40,19 +40,16 @@ static bool classic_add(struct increase *x, const struct classic_histogram *h,
 
 static bool classic_increase(struct increase *x, const struct classic_histogram *h,
                              const struct point *at, int64_t last_ms, const struct classic_sum *sum,
-                             struct classic_histogram *out)
+                             struct classic_histogram *out, enum point_effect *effect)
 {
     struct err why = ERR_INIT;
     *out = *h;
-    if (!sum->has_last) {
-        return increase_born(x, at->start_ms) ||
-               nothing_make(x, h->n_counts - 1, h->has_sum, out, &why);
+    *effect = increase_effect(x, at->start_ms, sum->has_last, last_ms,
+                              sum->has_last && classic_histogram_is_reset(h, &sum->last));
+    if (*effect == POINT_BASELINE) {
+        return nothing_make(x, h->n_counts - 1, h->has_sum, out, &why);
     }
-    if (at->start_ms > last_ms || classic_histogram_is_reset(h, &sum->last)) {
-        x->counts.n_resets++;
-        return true;
-    }
-    return classic_histogram_subtract(h, &sum->last, &x->arena, out, &why);
+    return *effect != POINT_GREW || classic_histogram_subtract(h, &sum->last, &x->arena, out, &why);
 }
 
 static void classic_follow(struct increase *x, const struct slot *slot, const struct point_list *p,
@@ -62,17 +59,22 @@ static void classic_follow(struct increase *x, const struct slot *slot, const st
         const struct point *at = &p->items[i];
         struct classic_histogram h;
         struct classic_histogram increase;
+        enum point_effect effect = POINT_ADDED;
         if (!classic_read(x, at->packed, slot->n_bounds, &h)) {
             x->counts.n_invalid++;
+            trace_point(x, at, POINT_INVALID, 0);
             continue;
         }
         out->ended = h.stale;
         if (h.stale) {
+            trace_point(x, at, POINT_ENDED, 0);
             continue;
         }
         increase = h;
-        bool ok = (slot->delta || classic_increase(x, &h, at, out->last_ms, sum, &increase)) &&
-                  classic_add(x, &increase, sum);
+        bool ok =
+            (slot->delta || classic_increase(x, &h, at, out->last_ms, sum, &increase, &effect)) &&
+            classic_add(x, &increase, sum);
+        trace_point(x, at, ok ? effect : POINT_INVALID, ok ? (double)increase.count : 0);
         if (!ok) {
             x->counts.n_invalid++;
             continue;

@@ -36,21 +36,18 @@ static bool exp_add(struct increase *x, const struct exp_histogram *h, struct ex
 
 /* The increase that h brings. */
 static bool exp_increase(struct increase *x, const struct exp_histogram *h, const struct point *at,
-                         int64_t last_ms, const struct exp_sum *sum, struct exp_histogram *out)
+                         int64_t last_ms, const struct exp_sum *sum, struct exp_histogram *out,
+                         enum point_effect *effect)
 {
     struct err why = ERR_INIT;
     *out = *h;
-    if (!sum->has_last) {
-        if (!increase_born(x, at->start_ms)) {
-            *out = (struct exp_histogram){.schema = h->schema, .zero_threshold = h->zero_threshold};
-        }
-        return true;
+    *effect = increase_effect(x, at->start_ms, sum->has_last, last_ms,
+                              sum->has_last && exp_histogram_is_reset(h, &sum->last));
+    if (*effect == POINT_BASELINE) {
+        *out = (struct exp_histogram){.schema = h->schema, .zero_threshold = h->zero_threshold};
     }
-    if (at->start_ms > last_ms || exp_histogram_is_reset(h, &sum->last)) {
-        x->counts.n_resets++;
-        return true;
-    }
-    return exp_histogram_subtract(h, &sum->last, MAX_BUCKETS, &x->arena, out, &why);
+    return *effect != POINT_GREW ||
+           exp_histogram_subtract(h, &sum->last, MAX_BUCKETS, &x->arena, out, &why);
 }
 
 static void exp_follow(struct increase *x, const struct slot *slot, const struct point_list *p,
@@ -60,17 +57,21 @@ static void exp_follow(struct increase *x, const struct slot *slot, const struct
         const struct point *at = &p->items[i];
         struct exp_histogram h;
         struct exp_histogram increase;
+        enum point_effect effect = POINT_ADDED;
         if (!exp_read(x, at->packed, &h)) {
             x->counts.n_invalid++;
+            trace_point(x, at, POINT_INVALID, 0);
             continue;
         }
         out->ended = exp_histogram_is_stale(&h);
         if (out->ended) {
+            trace_point(x, at, POINT_ENDED, 0);
             continue;
         }
         increase = h;
-        bool ok = (slot->delta || exp_increase(x, &h, at, out->last_ms, sum, &increase)) &&
+        bool ok = (slot->delta || exp_increase(x, &h, at, out->last_ms, sum, &increase, &effect)) &&
                   exp_add(x, &increase, sum);
+        trace_point(x, at, ok ? effect : POINT_INVALID, ok ? (double)increase.count : 0);
         if (!ok) {
             x->counts.n_invalid++;
             continue;

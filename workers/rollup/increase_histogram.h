@@ -6,9 +6,9 @@
 
 enum { MAX_BUCKETS = 160, MAX_READ_BUCKETS = 1 << 16 };
 
-/* Is the slot's state within the horizon? Was a counter that starts then born within it? */
-bool increase_knows(const struct increase *x, const struct slot *slot);
-bool increase_born(const struct increase *x, int64_t start_ms);
+/* What a cumulative point is, after the last one if there is any; counts resets. */
+enum point_effect increase_effect(struct increase *x, int64_t start_ms, bool has_last,
+                                  int64_t last_ms, bool has_fallen);
 
 bool exp_calculate(struct increase *x, const struct slot *slot, const struct point_list *p,
                    const struct fold_list *folds, struct row_series *out, struct err *e) MUST_CHECK;

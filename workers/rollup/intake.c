@@ -124,6 +124,17 @@ static bool packed_counts(struct minute *m, const struct slot *slot, struct slic
     return classic_histogram_decode(&c, slot->n_bounds, &m->increase.arena, &h, &why) && !h.stale;
 }
 
+static void late_tell(const struct minute *m, const struct stream *s, const struct intake *in,
+                      uint32_t i, struct late_told l)
+{
+    const struct trace *t = m->increase.trace;
+    if (t != NULL) {
+        l.slot = in->k->slots[i];
+        l.ms = in->times == NULL ? in->b->times.base_ms : in->times[i];
+        t->late(t->ctx, s, &l);
+    }
+}
+
 /* A point whose window has closed. */
 static bool late_point(struct minute *m, struct stream *s, const struct intake *in, uint32_t i,
                        int64_t end_ms, struct err *e)
@@ -132,10 +143,6 @@ static bool late_point(struct minute *m, struct stream *s, const struct intake *
     const struct slot *slot = &s->slots[at];
     uint32_t ordinal = in->k->ordinals == NULL ? i : in->k->ordinals[i];
     bool is_packed = slot_is_packed(slot);
-    if (!slot->delta && slot->kind != SERIES_GAUGE) {
-        m->counts.late_dropped++;
-        return true;
-    }
     struct slice packed = SLICE_NONE;
     double v = 0;
     if (is_packed) {
@@ -146,6 +153,12 @@ static bool late_point(struct minute *m, struct stream *s, const struct intake *
         packed = slice_of(column, in->at[n + 1] - in->at[n]);
     } else {
         v = batch_value(in->b, ordinal);
+    }
+    struct late_told told = {.end_ms = end_ms, .value = v, .packed = packed};
+    if (!slot->delta && slot->kind != SERIES_GAUGE) {
+        m->counts.late_dropped++;
+        late_tell(m, s, in, i, told);
+        return true;
     }
     if (is_packed ? !packed_counts(m, slot, packed)
                   : !value_counts((enum series_kind)slot->kind, v) || double_is_stale(v)) {
@@ -158,6 +171,8 @@ static bool late_point(struct minute *m, struct stream *s, const struct intake *
     }
     uint64_t *count = slot->kind == SERIES_GAUGE ? &m->counts.late_amended : &m->counts.late_folded;
     (*count)++;
+    told.is_kept = true;
+    late_tell(m, s, in, i, told);
     return late_add(&s->late, end_ms, at, v, packed) || no_memory(e);
 }
 
@@ -213,6 +228,7 @@ static bool scrape_take(struct minute *m, struct stream *s, const struct intake 
         return no_memory(e);
     }
     (*out)->min_ms = m->rules.fault_no_horizon ? NEVER : m->log_ms - m->rules.horizon_ms;
+    (*out)->offset = m->record.offset;
     (*out)->is_partial = in->times != NULL || in->n_valid < in->n_points;
     return true;
 }

@@ -2,6 +2,7 @@
 #include "rollup.h"
 
 #include "base/hash.h"
+#include "explain.h"
 #include "run/log.h"
 #include "run/program.h"
 #include "stage/kafka_client.h"
@@ -98,14 +99,26 @@ static int run(const struct config *config, struct metrics *metrics)
     return code;
 }
 
+static struct explain_request request;
+
+static int run_explain(const struct config *config, struct metrics *metrics)
+{
+    const struct explain_source source = {"sluice-rollup", config, options_read};
+    (void)metrics;
+    return explain_main(&source, &request);
+}
+
 int main(int argc, char **argv)
 {
+    bool explains = explain_is_asked(&argc, argv, &request);
     const struct config_program program = {
         .name = "sluice-rollup",
-        .summary = "sums up samples per minute, five minutes and hour, exactly through crashes",
+        .summary = "sums up samples per minute, five minutes and hour, exactly through crashes; "
+                   "--explain TOPIC/PARTITION/OFFSET [--metric PATTERN] [--json] tells how a row "
+                   "came about",
         .version = kafka_version_line(),
         .keys = keys,
         .n_keys = sizeof keys / sizeof keys[0],
     };
-    return program_main(&program, argc, argv, run);
+    return program_main(&program, argc, argv, explains ? run_explain : run);
 }

@@ -52,12 +52,22 @@ void minute_free(struct minute *m)
 
 size_t minute_bytes(const struct minute *m)
 {
-    size_t n = m->streams.cost_bytes + m->deadlines.cap * sizeof *m->deadlines.items;
+    size_t n = m->streams.cost_bytes +
+               (m->deadlines.cap + m->deadlines.cap_due) * sizeof *m->deadlines.items;
     size_t at = 0;
     for (const struct stream *s; (s = table_next(&m->streams, &at)) != NULL;) {
         n += s->n_bytes + s->late.cap * sizeof *s->late.points;
     }
     return n;
+}
+
+void minute_count(const struct minute *m, struct completeness *c)
+{
+    int64_t settled_ms = m->log_ms - rules_max_open_ms(&m->rules, m->rules.window_ms);
+    size_t at = 0;
+    for (const struct stream *s; (s = table_next(&m->streams, &at)) != NULL;) {
+        completeness_count(c, s->tenant, &s->history, settled_ms, m->rules.window_ms);
+    }
 }
 
 struct place minute_needs(const struct minute *m, struct place position)
@@ -186,18 +196,34 @@ static bool is_forgotten(const struct minute *m, const struct stream *s)
 static void stream_forget(struct minute *m, struct stream *s)
 {
     struct hash128 key = s->key;
-    deadlines_remove(&m->deadlines, &s->deadline);
     (void)table_remove(&m->streams, key);
     m->counts.streams_forgotten++;
     m->n_closings++;
 }
 
-/* Log time is that of the record at hand: what it was the deadline of happens before it. */
+static int64_t true_due(const void *minute, const struct deadline *d)
+{
+    return minute_next_due(minute, (const struct stream *)d);
+}
+
+static int stream_order(const void *a, const void *b)
+{
+    const struct stream *x = *(const struct stream *const *)a;
+    const struct stream *y = *(const struct stream *const *)b;
+    return stream_cmp(x->source, x->class, x->tenant, y->source, y->class, y->tenant);
+}
+
+/* Log time is that of the record at hand: what it was the deadline of happens before it, stream by
+ * stream in an order that the log alone decides. */
 static bool deadlines_run(struct minute *m, struct err *e)
 {
-    struct deadline *d;
-    while ((d = deadlines_first(&m->deadlines, m->log_ms)) != NULL) {
-        struct stream *s = (struct stream *)d;
+    size_t n = 0;
+    if (!deadlines_take(&m->deadlines, m->log_ms, true_due, m,
+                        m->rules.fault_any_order ? NULL : stream_order, &n)) {
+        return no_memory(e);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct stream *s = (struct stream *)m->deadlines.due[i];
         if (!deadlines_of(m, s, m->record.offset - 1, e)) {
             return false;
         }
@@ -209,7 +235,7 @@ static bool deadlines_run(struct minute *m, struct err *e)
         if (due < m->log_ms) { /* only without the horizon */
             due = m->log_ms + rules_forget_ms(&m->rules);
         }
-        if (!deadlines_put(&m->deadlines, d, due)) {
+        if (!deadlines_put(&m->deadlines, &s->deadline, due)) {
             return no_memory(e);
         }
     }

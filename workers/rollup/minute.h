@@ -5,6 +5,7 @@
  *                           ▲ watermark, deadlines by log time */
 #pragma once
 
+#include "completeness.h"
 #include "deadlines.h"
 #include "increase.h"
 #include "merge.h"
@@ -49,5 +50,7 @@ void minute_restored(struct minute *m, int64_t log_ms);
 /* The first record that is still needed; position when none is. */
 struct place minute_needs(const struct minute *m, struct place position);
 
+/* Its sources' part in the completeness of windows. */
+void minute_count(const struct minute *m, struct completeness *c);
 /* Bytes held for streams. */
 size_t minute_bytes(const struct minute *m);

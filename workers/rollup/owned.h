@@ -1,6 +1,7 @@
 /* Inside of the worker, private to rollup.c and exports.c. */
 #pragma once
 
+#include "completeness.h"
 #include "hour.h"
 #include "minute.h"
 #include "rollup.h"
@@ -37,4 +38,5 @@ struct rollup_worker {
     struct cell *resets;
     struct cell *forgotten;
     struct cell *malformed;
+    struct completeness completeness;
 };

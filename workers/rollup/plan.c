@@ -209,12 +209,14 @@ static bool points_room(struct point_list *p, struct err *e)
     return true;
 }
 
-static void point_put(struct point_list *p, const struct scrape *x, uint32_t i,
+/* Of series i in the window's scrape number n. */
+static void point_put(struct point_list *p, const struct scrape *x, uint32_t n_scrape, uint32_t i,
                       enum series_kind kind)
 {
     const struct known_shape *k = x->shape;
     uint32_t ordinal = k->ordinals == NULL ? i : k->ordinals[i];
     struct point *at = &p->items[p->n++];
+    at->order = n_scrape;
     at->ms = x->times == NULL ? x->time_ms : x->times[i];
     at->start_ms = x->starts == NULL ? x->start_ms : x->starts[i];
     if (!kind_is_packed((uint8_t)kind)) {
@@ -265,7 +267,7 @@ bool points_of_series(struct minute *m, const struct window *w, uint32_t series,
         if (!points_room(&m->points, e)) {
             return false;
         }
-        point_put(&m->points, w->scrapes[k], series, kind);
+        point_put(&m->points, w->scrapes[k], k, series, kind);
     }
     return true;
 }
@@ -282,7 +284,7 @@ bool points_of_slot(struct minute *m, const struct stream *s, const struct windo
         }
         if (!x->is_partial ||
             point_is_in(s, x, r->series, w->start_ms, w->start_ms + m->rules.window_ms)) {
-            point_put(&m->points, x, r->series, (enum series_kind)s->slots[slot].kind);
+            point_put(&m->points, x, r->scrape, r->series, (enum series_kind)s->slots[slot].kind);
         }
     }
     return true;

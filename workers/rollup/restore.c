@@ -61,6 +61,9 @@ static bool stream_restore(struct minute *m, const struct rollup *row, const str
     if (row->kind == ROLLUP_ROW) {
         s->closed_end_ms = row->end_ms;
     }
+    if (row->kind == ROLLUP_ROW && row->n_series > 0) {
+        history_add(&s->history, row->end_ms, m->rules.window_ms);
+    }
     if (row->closed_at >= 0) {
         s->closed_at = row->closed_at;
         stream_sweep(s, m->log_ms - m->rules.horizon_ms);

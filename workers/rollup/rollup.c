@@ -8,6 +8,7 @@
 #include "batch/rollup_commit.h"
 #include "exports.h"
 #include "hour.h"
+#include "input.h"
 #include "minute.h"
 #include "owned.h"
 #include "run/log.h"
@@ -36,6 +37,7 @@ void rollup_free(struct rollup_worker *w)
     if (w == NULL) {
         return;
     }
+    exports_fini(w);
     arena_fini(&w->arena);
     buf_fini(&w->encoded);
     free(w);
@@ -235,29 +237,12 @@ static bool letter_put(struct rollup_worker *w, const struct record *in, const c
     return pass_on(p->state, in->offset, output, 0, buf_slice(&w->encoded), e);
 }
 
-static bool batch_read(struct rollup_worker *w, const struct record *in, struct batch *b,
-                       struct err *e)
-{
-    arena_reset(&w->arena);
-    if (!batch_decode(in->value, &batch_default_caps, &w->arena, b, e)) {
-        return false;
-    }
-    if (b->received_ms <= 0) {
-        return err_set(e, ERR_BAD_INPUT, "a batch without received_ms: limit did not write it");
-    }
-    int32_t partition = batch_partition(b->source, (int32_t)in->partition->n_partitions);
-    if (b->shape.len > 0 && partition != in->partition->number) {
-        return err_set(e, ERR_BAD_INPUT, "the batch's source belongs to partition %d", partition);
-    }
-    return true;
-}
-
 static bool minute_record(struct rollup_worker *w, const struct record *in, struct outbox *out,
                           struct err *e)
 {
     struct owned_rows *o = in->partition->state;
     struct batch b;
-    if (!batch_read(w, in, &b, e) || !minute_take(o->minute, in->offset, &b, e)) {
+    if (!input_read(in, &w->arena, &b, e) || !minute_take(o->minute, in->offset, &b, e)) {
         return false;
     }
     if (b.shape.len == 0) {

@@ -12,6 +12,7 @@ struct rules {
     int64_t horizon_ms;  /* what is older says nothing: samples, series' state */
     bool fault_no_closed_at;
     bool fault_no_horizon;
+    bool fault_any_order; /* for unit tests: streams due at once close as the heap finds them */
 };
 
 /* A window is open, late amounts wait, no longer than that. */

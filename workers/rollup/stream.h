@@ -9,6 +9,7 @@
 #include "batch/rollup.h"
 #include "batch/rollup_commit.h"
 #include "deadlines.h"
+#include "history.h"
 #include "late.h"
 #include "row.h"
 
@@ -62,6 +63,7 @@ struct known_shape {
 /* The points of one record, as they came. Shared by the windows that they lie in. */
 struct scrape {
     struct known_shape *shape; /* a reference */
+    int64_t offset;            /* of the record */
     int64_t min_ms;            /* older points were too old when it came */
     int64_t time_ms;
     int64_t start_ms;
@@ -93,9 +95,10 @@ struct stream {
     struct slice source_name;
     enum batch_class class;
     uint64_t source;
-    int64_t closed_end_ms; /* of the last row */
-    int64_t closed_at;     /* of the last record emitted */
-    int64_t row_ms;        /* its log time */
+    int64_t closed_end_ms;  /* of the last row */
+    int64_t closed_at;      /* of the last record emitted */
+    int64_t row_ms;         /* its log time */
+    struct history history; /* rows with series */
     int64_t watermark_ms;
     int64_t last_log_ms;    /* log time at its last record */
     struct window *windows; /* owned, by start */
@@ -124,6 +127,16 @@ void stream_free(struct stream *s);
 /* Its name becomes known; without memory it stays empty. */
 void stream_name(struct stream *s, struct slice source_name);
 struct hash128 stream_key(struct slice tenant, enum batch_class class, uint64_t source);
+/* What a source's streams, and all others, are ordered by. */
+static inline int stream_cmp(uint64_t source, enum batch_class class, struct slice tenant,
+                             uint64_t other_source, enum batch_class other_class,
+                             struct slice other_tenant)
+{
+    if (source != other_source) {
+        return source < other_source ? -1 : 1;
+    }
+    return class != other_class ? (class < other_class ? -1 : 1) : slice_cmp(tenant, other_tenant);
+}
 
 /* The shape, if it came lately; it is then the newest. */
 struct known_shape *stream_shape_find(struct stream *s, struct slice bytes);

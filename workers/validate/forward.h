@@ -3,7 +3,7 @@
 #pragma once
 
 #include "batch/batch.h"
-#include "reject.h"
+#include "letters.h"
 
 struct forward {
     struct shape_cache shapes;

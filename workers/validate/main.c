@@ -1,4 +1,6 @@
-/* sluice-validate: the first stage. */
+/* sluice-validate: the first stage. And a tool without Kafka that tells what it would do with a
+ * message, and why: --explain FILE; --reasons. */
+#include "explain_tool.h"
 #include "run/log.h"
 #include "run/program.h"
 #include "stage/kafka_client.h"
@@ -8,6 +10,18 @@
 enum { TICK_MS = 1000 };
 
 static const struct config_key keys[] = {STAGE_CONFIG(CONFIG_ROW) VALIDATE_CONFIG(CONFIG_ROW)};
+
+static void mask_look(struct validate *v)
+{
+    struct err why = ERR_INIT;
+    enum mask_change change = validate_reload_mask(v, &why);
+    if (change == MASK_NEW) {
+        log_line(LOG_INFO, "label values are masked by another key",
+                 LOG_FIELDS(LOG_STR("mask_key", validate_mask_key_id(v))));
+    } else if (change == MASK_REFUSED) {
+        log_err(LOG_ERROR, "the changed mask key is refused, the old one stays in use", &why);
+    }
+}
 
 static bool tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
 {
@@ -31,6 +45,7 @@ static bool tick(void *ctx, struct stage *s, int64_t now_ms, struct err *e)
     case POLICY_SAME:
         break;
     }
+    mask_look(ctx);
     return true;
 }
 
@@ -54,6 +69,7 @@ static int run(const struct config *config, struct metrics *metrics)
         .shared_topic = slice_str(config_str(config, "shared_topic")),
         .policy_path = config_str(config, "policy"),
         .mask_key = slice_str(config_str(config, "mask_key")),
+        .mask_key_file = config_str(config, "mask_key_file"),
         .dlq_samples_per_minute = (uint64_t)config_int(config, "dlq_samples_per_minute"),
         .cache_bytes = (size_t)config_int(config, "cache_mb") << 20,
     };
@@ -75,10 +91,11 @@ int main(int argc, char **argv)
 {
     const struct config_program program = {
         .name = "sluice-validate",
-        .summary = "decodes what tenants send, applies the policy, puts batches out",
+        .summary = "decodes what tenants send, applies the policy, puts batches out; --explain tells why",
         .version = kafka_version_line(),
         .keys = keys,
         .n_keys = sizeof keys / sizeof keys[0],
     };
-    return program_main(&program, argc, argv, run);
+    return explain_tool_is_asked(argc, argv) ? explain_tool_main(&program, argc, argv)
+                                             : program_main(&program, argc, argv, run);
 }

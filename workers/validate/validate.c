@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "edge/pass.h"
 #include "forward.h"
-#include "ingest.h"
-#include "pass.h"
+#include "stage/ingest.h"
 #include "switches.h"
 #include "wire/inflate.h"
 
@@ -20,10 +20,13 @@ struct validate {
     struct validate_options options;
     struct metrics *metrics;
     struct policy_file file;
+    struct mask_source mask;
     struct policy *policy;
     struct tenants tenants;
+    struct tenant_cells *cells; /* owned, by tenant */
     struct series_cache series;
     struct plan_cache plans;
+    struct skeletons skeletons;
     struct groups groups;
     struct rejects rejects;
     struct forward forward;
@@ -40,12 +43,29 @@ static void caches_clear(struct validate *v)
 {
     series_cache_clear(&v->series);
     plan_cache_clear(&v->plans);
+    skeletons_clear(&v->skeletons);
 }
 
 static void version_show(struct validate *v, double on)
 {
     struct slice version = slice_str(v->policy->version);
     cell_set(metrics_cell(v->metrics, M_POLICY_VERSION, &version), on);
+}
+
+static void tenants_close(struct tenants *tenants, struct tenant_cells *cells)
+{
+    tenants_fini(tenants);
+    free(cells);
+}
+
+static bool tenants_open(const struct policy *p, struct metrics *m, struct tenants *tenants,
+                         struct tenant_cells **cells, struct err *e)
+{
+    if (!tenants_init(tenants, p, e)) {
+        return false;
+    }
+    *cells = tenant_cells_new(tenants, m);
+    return *cells != NULL || err_set(e, ERR_FATAL, "out of memory");
 }
 
 bool validate_new(const struct validate_options *o, struct metrics *m, struct validate **out,
@@ -60,6 +80,7 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
     v->clamped = metrics_cell(m, M_CLAMPED, NULL);
     series_cache_init(&v->series, o->cache_bytes / 4 * 3);
     plan_cache_init(&v->plans, o->cache_bytes / 4);
+    skeletons_init(&v->skeletons, o->cache_bytes / 8);
     groups_init(&v->groups, RECORD_BYTES);
     rejects_init(&v->rejects, RECORD_BYTES, (uint32_t)o->dlq_samples_per_minute);
     forward_init(&v->forward, o->cache_bytes / 8);
@@ -71,8 +92,9 @@ bool validate_new(const struct validate_options *o, struct metrics *m, struct va
         validate_free(v);
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    if (!policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
-        !tenants_init(&v->tenants, v->policy, m, e)) {
+    if (!mask_source_open(&v->mask, o->mask_key_file, o->mask_key, e) ||
+        !policy_file_open(&v->file, o->policy_path, &v->policy, e) ||
+        !tenants_open(v->policy, m, &v->tenants, &v->cells, e)) {
         validate_free(v);
         return false;
     }
@@ -88,6 +110,7 @@ void validate_free(struct validate *v)
     }
     series_cache_fini(&v->series);
     plan_cache_fini(&v->plans);
+    skeletons_fini(&v->skeletons);
     groups_fini(&v->groups);
     rejects_fini(&v->rejects);
     forward_fini(&v->forward);
@@ -96,8 +119,9 @@ void validate_free(struct validate *v)
     arena_fini(&v->walk_arena);
     arena_fini(&v->judge_arena);
     arena_fini(&v->name_arena);
-    tenants_fini(&v->tenants);
+    tenants_close(&v->tenants, v->cells);
     policy_free(v->policy);
+    mask_source_fini(&v->mask);
     free(v);
 }
 
@@ -105,9 +129,10 @@ enum policy_change validate_reload(struct validate *v, struct err *e)
 {
     struct policy *fresh = NULL;
     struct tenants tenants = {0};
+    struct tenant_cells *cells = NULL;
     enum policy_change change = policy_file_poll(&v->file, &fresh, e);
-    if (change == POLICY_NEW && !tenants_init(&tenants, fresh, v->metrics, e)) {
-        tenants_fini(&tenants);
+    if (change == POLICY_NEW && !tenants_open(fresh, v->metrics, &tenants, &cells, e)) {
+        tenants_close(&tenants, cells);
         policy_free(fresh);
         change = POLICY_REFUSED;
     }
@@ -119,12 +144,29 @@ enum policy_change validate_reload(struct validate *v, struct err *e)
     }
     version_show(v, 0);
     caches_clear(v);
-    tenants_fini(&v->tenants);
+    tenants_close(&v->tenants, v->cells);
     policy_free(v->policy);
     v->tenants = tenants;
+    v->cells = cells;
     v->policy = fresh;
     version_show(v, 1);
     return POLICY_NEW;
+}
+
+enum mask_change validate_reload_mask(struct validate *v, struct err *e)
+{
+    enum mask_change change = mask_source_poll(&v->mask, e);
+    if (change == MASK_REFUSED) {
+        cell_add(metrics_cell(v->metrics, M_MASK_ERRORS, NULL), 1);
+    } else if (change == MASK_NEW) {
+        caches_clear(v); /* they hold masks */
+    }
+    return change;
+}
+
+const char *validate_mask_key_id(const struct validate *v)
+{
+    return v->mask.id;
 }
 
 const char *validate_policy_version(const struct validate *v)
@@ -142,10 +184,13 @@ void validate_export(struct validate *v)
 {
     show(v, M_SERIES_CACHE, "hit", v->series.n_hits);
     show(v, M_SERIES_CACHE, "miss", v->series.n_misses);
+    show(v, M_SKELETONS, "hit", v->skeletons.n_hits);
+    show(v, M_SKELETONS, "miss", v->skeletons.n_misses);
     show(v, M_SHAPE_CACHE, "hit", v->plans.n_hits);
     show(v, M_SHAPE_CACHE, "miss", v->plans.n_misses);
     cell_set(metrics_cell(v->metrics, M_SHAPE_CACHE_BYTES, NULL),
-             (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series)));
+             (double)(plan_cache_bytes(&v->plans) + series_cache_bytes(&v->series) +
+                      skeletons_bytes(&v->skeletons)));
 }
 
 bool validate_recover(void *ctx, struct stage *s, struct partition *p, int64_t committed,
@@ -193,7 +238,7 @@ static bool received(const struct validate *v, const struct record *in, int64_t 
 }
 
 /* Once per record and source. */
-static bool switches_count(struct validate *v, struct tenant *t, const struct record *in,
+static bool switches_count(struct validate *v, const struct tenant_cells *t, const struct record *in,
                            struct outbox *out, struct err *e)
 {
     uint64_t where = hash64_seeded(in->partition->topic, (uint64_t)in->partition->number) | 1;
@@ -210,7 +255,7 @@ static bool switches_count(struct validate *v, struct tenant *t, const struct re
     return true;
 }
 
-static bool counts_put(const struct tenant *t, uint64_t n_in, uint64_t n_out, int64_t received_ms,
+static bool counts_put(const struct tenant_cells *t, uint64_t n_in, uint64_t n_out, int64_t received_ms,
                        struct outbox *out, struct err *e)
 {
     return tell(out, t->in, n_in, e) && tell(out, t->out, n_out, e) &&
@@ -226,10 +271,11 @@ static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
         .tenant = o->tenant,
         .min_ms = o->received_ms - rules->max_age_ms,
         .max_ms = o->received_ms + rules->max_future_ms,
-        .mask_key = v->options.mask_key,
+        .mask_key = buf_slice(&v->mask.key),
         .series = &v->series,
         .groups = &v->groups,
         .rejects = &v->rejects,
+        .skeletons = &v->skeletons,
         .walk_arena = &v->walk_arena,
         .judge_arena = &v->judge_arena,
     };
@@ -258,26 +304,52 @@ static bool points_read(struct validate *v, struct pass *p, enum ingest_format f
     }
 }
 
+/* What a record's batches are put with. */
+struct batch_output {
+    struct outbox *out;
+    int32_t n_partitions;
+};
+
+static bool batch_put(void *ctx, const struct batch *b, uint32_t n_samples, struct slice encoded,
+                      struct err *e)
+{
+    const struct batch_output *o = ctx;
+    uint8_t key[sizeof b->source];
+    (void)n_samples;
+    memcpy(key, &b->source, sizeof key);
+    const struct outgoing r = {
+        .output = OUTPUT_VALID,
+        .partition = batch_partition(b->source, o->n_partitions),
+        .key = slice_of(key, sizeof key),
+        .value = encoded,
+    };
+    return outbox_put(o->out, &r, e);
+}
+
 /* Points become batches and dead letters. */
 static bool points_put(struct validate *v, const struct letter_origin *o, enum ingest_format format,
-                       struct caps *caps, struct outbox *out, struct err *e)
+                       const struct letter_target *letters, struct err *e)
 {
     struct pass p = pass_begin(v, o);
-    struct batch_target target = {.out = out,
-                                  .output = OUTPUT_VALID,
-                                  .in = o->in,
-                                  .topic = o->topic,
+    struct outbox *out = letters->out;
+    struct batch_output output = {out, (int32_t)out->n_output_partitions[OUTPUT_VALID]};
+    struct batch_target target = {.ctx = &output,
+                                  .put = batch_put,
+                                  .origin = {.topic = o->topic,
+                                             .partition = o->in->partition->number,
+                                             .offset = o->in->offset},
                                   .received_ms = o->received_ms,
                                   .max_series = o->tenant->rules->max_series,
                                   .rejects = &v->rejects};
-    int32_t n_letters = 0;
-    if (!points_read(v, &p, format, o->in->value, e) || !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
+    memcpy(target.origin.topic_id, o->in->partition->topic_id, TOPIC_ID_BYTES);
+    if (!points_read(v, &p, format, o->in->value, e) ||
+        !groups_emit(&v->groups, &v->plans, &v->series, &target, e)) {
         return false;
     }
     assert(p.n_in == target.n_samples + v->rejects.n_samples);
-    return rejects_put(&v->rejects, o, &v->tenants, caps, OUTPUT_DLQ, out, &n_letters, e) &&
-           counts_put(o->tenant, p.n_in, target.n_samples, o->received_ms, out, e) &&
-           switches_count(v, o->tenant, o->in, out, e);
+    return rejects_put(&v->rejects, o, letters, e) &&
+           counts_put(o->cells, p.n_in, target.n_samples, o->received_ms, out, e) &&
+           switches_count(v, o->cells, o->in, out, e);
 }
 
 static bool batch_put_on(struct validate *v, const struct letter_origin *o, struct outbox *out,
@@ -285,16 +357,17 @@ static bool batch_put_on(struct validate *v, const struct letter_origin *o, stru
 {
     uint64_t n = 0;
     return forward_batch(&v->forward, o, &v->walk_arena, OUTPUT_VALID, out, &n, e) &&
-           counts_put(o->tenant, n, n, o->received_ms, out, e);
+           counts_put(o->cells, n, n, o->received_ms, out, e);
 }
 
 static bool record_put(struct validate *v, const struct letter_origin *o, const struct ingest *look,
-                       struct caps *caps, struct outbox *out, struct err *e)
+                       const struct letter_target *letters, struct err *e)
 {
+    struct outbox *out = letters->out;
     struct outbox_mark mark = outbox_mark(out);
     struct err why = ERR_INIT;
     bool ok = look->format == INGEST_BATCH ? batch_put_on(v, o, out, &why)
-                                           : points_put(v, o, look->format, caps, out, &why);
+                                           : points_put(v, o, look->format, letters, &why);
     if (ok) {
         return true;
     }
@@ -304,11 +377,11 @@ static bool record_put(struct validate *v, const struct letter_origin *o, const 
     }
     /* No partial effect. */
     outbox_rewind(out, mark);
-    caps_begin(caps);
+    caps_begin(letters->caps);
     enum reason reason = why.code == REASON_TOO_LARGE || why.code == REASON_FORGED_BATCH
                              ? (enum reason)why.code
                              : REASON_MALFORMED;
-    return reject_record(o, &v->tenants, reason, why.text, caps, OUTPUT_DLQ, out, e);
+    return reject_record(o, reason, why.text, letters, e);
 }
 
 /* Who the letters are about; the tenant's rules are those of nobody when it is unknown. */
@@ -319,16 +392,30 @@ static bool origin_of(struct validate *v, const struct record *in, const struct 
     *o = (struct letter_origin){.in = in, .topic = look->topic, .received_ms = received_ms};
     arena_reset(&v->name_arena);
     o->tenant = tenant != NULL ? tenant : &v->tenants.nobody;
+    o->cells = &v->cells[o->tenant->index];
     o->tenant_name =
         tenant != NULL ? tenant->name : printable_name(&v->name_arena, look->tenant_name);
     return o->tenant_name.ptr != NULL || err_set(e, ERR_FATAL, "out of memory");
+}
+
+static struct letter_target letters_of(const struct validate *v, const struct record *in,
+                                       struct outbox *out)
+{
+    return (struct letter_target){
+        .metrics = v->metrics,
+        .caps = in->partition->state,
+        .out = out,
+        .output = OUTPUT_DLQ,
+        .mask_key = slice_str(v->mask.id),
+        .policy_version = slice_str(v->policy->version),
+    };
 }
 
 bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t now_ms,
                    struct outbox *out, struct err *e)
 {
     struct validate *v = ctx;
-    struct caps *caps = in->partition->state;
+    const struct letter_target letters = letters_of(v, in, out);
     struct letter_origin o;
     int64_t received_ms;
     (void)s;
@@ -336,7 +423,7 @@ bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t 
         plan_cache_bytes(&v->plans) > v->plans.max_bytes) {
         caches_clear(v);
     }
-    caps_begin(caps);
+    caps_begin(letters.caps);
     struct ingest look = ingest_look(in, v->options.shared_topic);
     if (!received(v, in, now_ms, out, &received_ms, e) ||
         !origin_of(v, in, &look, received_ms, &o, e)) {
@@ -346,10 +433,10 @@ bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t 
         look.reason = REASON_UNKNOWN_TENANT;
     }
     bool ok = look.reason == REASON_NONE
-                  ? record_put(v, &o, &look, caps, out, e)
-                  : reject_record(&o, &v->tenants, look.reason, NULL, caps, OUTPUT_DLQ, out, e);
+                  ? record_put(v, &o, &look, &letters, e)
+                  : reject_record(&o, look.reason, NULL, &letters, e);
     if (ok) {
-        caps_keep(caps);
+        caps_keep(letters.caps);
     }
     return ok;
 }
@@ -358,16 +445,15 @@ bool validate_give_up(void *ctx, struct stage *s, const struct record *in, const
                       struct outbox *out, struct err *e)
 {
     struct validate *v = ctx;
-    struct caps *caps = in->partition->state;
+    const struct letter_target letters = letters_of(v, in, out);
     struct letter_origin o;
     struct ingest look = ingest_look(in, v->options.shared_topic);
     (void)s;
-    caps_begin(caps);
-    bool ok =
-        origin_of(v, in, &look, in->timestamp_ms, &o, e) &&
-        reject_record(&o, &v->tenants, REASON_OUTPUT_REFUSED, reason, caps, OUTPUT_DLQ, out, e);
+    caps_begin(letters.caps);
+    bool ok = origin_of(v, in, &look, in->timestamp_ms, &o, e) &&
+              reject_record(&o, REASON_OUTPUT_REFUSED, reason, &letters, e);
     if (ok) {
-        caps_keep(caps);
+        caps_keep(letters.caps);
     }
     return ok;
 }

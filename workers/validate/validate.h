@@ -5,6 +5,7 @@
  * tenant) */
 #pragma once
 
+#include "mask_source.h"
 #include "policy/policy_file.h"
 #include "run/config.h"
 #include "stage/stage.h"
@@ -19,6 +20,8 @@
     KEY("policy", STRING, NULL, 0, 0, "the policy's file; read again when it changes")             \
     KEY("mask_key", SECRET, "", 0, 0,                                                              \
         "key of the HMAC that masks label values in dead letters; empty = left out")               \
+    KEY("mask_key_file", STRING, "", 0, 0,                                                         \
+        "the same from a file of 16 bytes and more, read again when it changes")                   \
     KEY("dlq_samples_per_minute", INT, "10000", 0, 1000000,                                        \
         "dead letters for at most this many samples of a tenant, reason, partition and minute")    \
     KEY("cache_mb", INT, "256", 0, 65536,                                                          \
@@ -32,6 +35,7 @@ struct validate_options {
     struct slice shared_topic; /* borrowed, as all here */
     const char *policy_path;
     struct slice mask_key;
+    const char *mask_key_file; /* "" = none */
     uint64_t dlq_samples_per_minute;
     size_t cache_bytes;
 };
@@ -43,6 +47,9 @@ void validate_free(struct validate *v);
 
 /* Reads the policy again if its file has changed. POLICY_REFUSED: e says why. */
 enum policy_change validate_reload(struct validate *v, struct err *e);
+/* The same for the key that masks. */
+enum mask_change validate_reload_mask(struct validate *v, struct err *e);
+const char *validate_mask_key_id(const struct validate *v);
 const char *validate_policy_version(const struct validate *v);
 /* Cache counters into their cells. */
 void validate_export(struct validate *v);

@@ -155,6 +155,21 @@ START_TEST(the_same_again_is_not_sent)
 }
 END_TEST
 
+/* Of a scrape with several times only the oldest is known of all its series, and that not as a
+ * time of each: a late sample that has just this time is no duplicate. */
+START_TEST(the_oldest_time_of_a_scrape_is_not_every_series_own)
+{
+    struct world *w = strict_world();
+    w->store.window_ms = 60000;
+    scrape_at(w, epoch_ms, 3, 10000);
+    world_run(w);
+    scrape_at(w, epoch_ms - 10000, -1, 0);
+    world_run(w);
+    ck_assert_uint_eq(store_count(w), 19);
+    check_end(w);
+}
+END_TEST
+
 /* What the store refused does not count as its newest: one time ahead must not close a series. */
 START_TEST(a_refused_sample_does_not_close_its_series)
 {
@@ -187,6 +202,7 @@ int main(void)
     tcase_add_test(c, what_is_behind_its_series_goes_to_the_dlq_unsent);
     tcase_add_test(c, within_the_window_the_store_judges);
     tcase_add_test(c, the_same_again_is_not_sent);
+    tcase_add_test(c, the_oldest_time_of_a_scrape_is_not_every_series_own);
     tcase_add_test(c, a_refused_sample_does_not_close_its_series);
     suite_add_tcase(suite, c);
     return run_suite(suite);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "highs.h"
-#include "json_text.h"
+#include "base/json_text.h"
 #include "offenders.h"
 #include "runner.h"
 #include "series_set.h"

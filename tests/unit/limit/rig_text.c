@@ -76,6 +76,7 @@ struct letter {
     struct slice text;
     int64_t n_samples;
     int64_t n_points;
+    int64_t n_suppressed;
 };
 
 static struct letter letter_read(const struct outgoing *o)
@@ -105,6 +106,9 @@ static struct letter letter_read(const struct outgoing *o)
     (void)cursor_zigzag_bytes(&c); /* label, masked value */
     (void)cursor_zigzag_bytes(&c);
     l.text = cursor_zigzag_bytes(&c);
+    ck_assert_uint_eq(cursor_zigzag_bytes(&c).len, 0);      /* nothing is masked */
+    ck_assert_uint_ge(cursor_zigzag_bytes(&c).len, 16); /* the policy's version */
+    l.n_suppressed = cursor_zigzag(&c);
     ck_assert(cursor_ok(&c) && cursor_left(&c) == 0);
     ck_assert(slice_eq(l.tenant, o->key));
     return l;
@@ -119,8 +123,12 @@ const char *rig_text(struct rig *r)
             batch_text(r, o);
         } else if (o->output == OUTPUT_DLQ) {
             struct letter l = letter_read(o);
-            buf_printf(&text, "! %.*s %.*s %.*s %" PRId64 "/%" PRId64 "\n", SLICE_ARG(l.reason),
+            buf_printf(&text, "! %.*s %.*s %.*s %" PRId64 "/%" PRId64, SLICE_ARG(l.reason),
                        SLICE_ARG(l.tenant), SLICE_ARG(l.metric), l.n_samples, l.n_points);
+            if (l.n_suppressed != 0) {
+                buf_printf(&text, " and %" PRId64 " before", l.n_suppressed);
+            }
+            buf_u8(&text, '\n');
         }
     }
     return text_end();

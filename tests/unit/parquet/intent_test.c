@@ -2,7 +2,7 @@
  * crash, zombies whose requests land arbitrarily late, answers that are lost, offsets that are
  * sparse, layouts that change. No row may lie in two objects, and when a range is closed each of
  * its rows lies in one. Each rule left out must show. */
-#include "intent.h"
+#include "ledger/intent.h"
 
 #include "../runner.h"
 
@@ -429,6 +429,20 @@ START_TEST(rows_that_are_gone_halt_a_redo)
 }
 END_TEST
 
+/* However far away `last` is: no more is gathered than the intent says. */
+START_TEST(more_rows_than_the_intent_says_halt_at_once)
+{
+    struct intent intent = {.first = 10, .last = INT64_MAX - 1, .n_rows = 2};
+    struct intent_log l;
+    intent_begin(&l, 10, &intent);
+    intent_took(&l, 10, 2);
+    ck_assert_int_eq(intent_next(&l, true, true), INTENT_NOTHING);
+    intent_took(&l, 11, 1);
+    ck_assert_int_eq(intent_next(&l, true, true), INTENT_HALT);
+    ck_assert(!intent_takes(&l, 12));
+}
+END_TEST
+
 START_TEST(records_without_rows_need_no_intent)
 {
     struct intent_log l;
@@ -508,6 +522,7 @@ int main(void)
     tcase_add_test(tests, no_row_is_lost_or_double);
     tcase_add_loop_test(tests, each_rule_left_out_shows, 0, (int)(sizeof rules / sizeof rules[0]));
     tcase_add_test(tests, rows_that_are_gone_halt_a_redo);
+    tcase_add_test(tests, more_rows_than_the_intent_says_halt_at_once);
     tcase_add_test(tests, records_without_rows_need_no_intent);
     tcase_add_loop_test(tests, intents_as_text, 0, (int)(sizeof texts / sizeof texts[0]));
     suite_add_tcase(suite, tests);

@@ -149,6 +149,36 @@ START_TEST(scratch_files_are_joined)
 }
 END_TEST
 
+static void fill_by_tenants(struct range *r, const struct game_load_options *o, size_t n_tenants)
+{
+    struct game_load *load = game_load_new(o);
+    struct batch b;
+    struct err e = ERR_INIT;
+    char tenant[16];
+    for (int64_t offset = 100; game_load_next(load, &b); offset++) {
+        (void)snprintf(tenant, sizeof tenant, "t%zu", (size_t)offset % n_tenants);
+        b.tenant = slice_str(tenant);
+        ck_assert_msg(range_add(r, &b, offset, &e), "%s", e.text);
+    }
+    game_load_free(load);
+}
+
+/* From one object to the next readers come and go, at the same address perhaps. */
+START_TEST(scratch_files_of_many_objects_are_joined)
+{
+    const struct game_load_options many = {
+        .n_servers = 3300, .n_metrics = 61, .n_scrapes = 1, .base_ms = BASE_MS};
+    struct range *large = range_new(LARGE, true);
+    struct range *small = range_new(SMALL, true);
+    fill_by_tenants(large, &many, MOST_OBJECTS);
+    fill_by_tenants(small, &many, MOST_OBJECTS);
+    ck_assert_uint_eq(plan(small), MOST_OBJECTS);
+    check_equal(large, small);
+    range_close(large);
+    range_close(small);
+}
+END_TEST
+
 /* --- rollups --- */
 
 enum { ROLLUP_SERIES = 60, ROLLUP_BYTES = ROLLUP_SERIES * GAUGE_COLUMNS * 8 };
@@ -520,6 +550,7 @@ int main(void)
     tcase_set_timeout(tests, 100);
     tcase_add_test(tests, little_memory_gives_the_same_objects);
     tcase_add_test(tests, scratch_files_are_joined);
+    tcase_add_test(tests, scratch_files_of_many_objects_are_joined);
     tcase_add_test(tests, rollups_in_little_memory_give_the_same_objects);
     tcase_add_test(tests, bad_rollups_are_refused_and_leave_nothing);
     tcase_add_test(tests, memory_stays_below_its_ceiling);

@@ -143,6 +143,68 @@ static const struct row rows[] = {
     {"unit too long", "{}", C, "a",
      "0123456789012345678901234567890123456789012345678901234567890123", RES, "", "unit_invalid "},
     {"unit not UTF-8", "{}", C, "a", "\xc3", RES, "", "unit_invalid "},
+    {"an address", "{}", C, "a", "", RES, "region=203.0.113.7", "personal_data region"},
+    {"an address from the resource", "{}", C, "a", "", RES ",queue=203.0.113.7", "",
+     "personal_data queue"},
+    {"a resource attribute that is ignored", "{}", C, "a", "", RES ",host=203.0.113.7", "",
+     "a_total{shard_id=s1} gs-1 standard"},
+    {"a build id of many digits", "{}", C, "a", "", RES, "build_id=18319896181998",
+     "a_total{build_id=18319896181998,shard_id=s1} gs-1 standard"},
+    {"a detector switched off", "{\"labels\": {\"detectors\": {\"ipv4\": false}}}", C, "a", "", RES,
+     "region=203.0.113.7", "a_total{region=203.0.113.7,shard_id=s1} gs-1 standard"},
+    {"open looks for none", "{\"mode\": \"open\"}", C, "a", "", RES, "instance=203.0.113.7:80",
+     "a_total{instance=203.0.113.7:80,shard_id=s1} gs-1 standard"},
+    {"a value of no pattern",
+     "{\"labels\": {\"values\": {\"region\": {\"patterns\": [\"eu\", \"us-\\\\d\"]}}}}", C, "a", "",
+     RES, "region=us", "label_value_not_allowed region"},
+    {"a value of the second pattern",
+     "{\"labels\": {\"values\": {\"region\": {\"patterns\": [\"eu\", \"us-\\\\d\"]}}}}", C, "a", "",
+     RES, "region=us-1", "a_total{region=us-1,shard_id=s1} gs-1 standard"},
+    {"a resource's value of no pattern",
+     "{\"labels\": {\"values\": {\"shard_id\": {\"patterns\": [\"s\\\\d{2}\"]}}}}", C, "a", "", RES,
+     "", "label_value_not_allowed shard_id"},
+    {"a value longer than its label's bound",
+     "{\"labels\": {\"values\": {\"region\": {\"max_bytes\": 3}}}}", C, "a", "", RES, "region=eu-1",
+     "label_value_too_long region"},
+    {"an attribute under another name",
+     "{\"labels\": {\"rename\": {\"cloud.region\": \"region\"}}}", C, "a", "",
+     RES ",cloud.region=eu", "", "a_total{region=eu,shard_id=s1} gs-1 standard"},
+    {"a label under another name", "{\"labels\": {\"rename\": {\"zone\": \"az\"}}}", C, "a", "", RES,
+     "zone=b", "a_total{az=b,shard_id=s1} gs-1 standard"},
+    {"renamed onto one that is there", "{\"labels\": {\"rename\": {\"zone\": \"az\"}}}", C, "a", "",
+     RES, "zone=b,az=c", "label_twice az"},
+    {"forbidden, whatever its new name", "{\"labels\": {\"rename\": {\"player_id\": \"az\"}}}", C,
+     "a", "", RES, "player_id=4", "label_forbidden player_id"},
+    {"inside the scope", "{\"metric_prefixes\": [\"hub_\", \"game_\"]}", C, "game.x", "", RES, "",
+     "game_x_total{shard_id=s1} gs-1 standard"},
+    {"outside the scope", "{\"metric_prefixes\": [\"hub_\", \"game_\"]}", C, "games", "", RES, "",
+     "name_out_of_scope "},
+    {"outside the scope in mode open", "{\"mode\": \"open\", \"metric_prefixes\": [\"hub_\"]}", C,
+     "game.x", "", RES, "", "name_out_of_scope "},
+#define LISTED                                                                                     \
+    "\"metrics\": {\"game_logins_total\": {\"kind\": \"counter\", \"unit\": \"\", \"labels\": "          \
+    "[\"how\"]}, \"players\": {\"kind\": \"gauge\"}}"
+    {"a listed metric", "{" LISTED "}", C, "game.logins", "", RES, "how=token",
+     "game_logins_total{how=token,shard_id=s1} gs-1 standard"},
+    {"a listed metric of another unit", "{" LISTED "}", C, "game.logins", "{login}", RES, "",
+     "metric_contradicts "},
+    {"a counter has another name, which is not listed", "{" LISTED "}", C, "players", "", RES, "",
+     "players_total{shard_id=s1} gs-1 standard"},
+    {"a listed kind that is not allowed otherwise", "{" LISTED "}", G, "players", "", RES, "",
+     "players{shard_id=s1} gs-1 standard"},
+    {"a kind that is not the listed one", "{" LISTED "}", E, "players", "", RES, "",
+     "metric_contradicts "},
+    {"a label that is allowed, but not for this metric", "{" LISTED "}", C, "game.logins", "", RES,
+     "queue=a", "metric_contradicts queue"},
+    {"an entry without labels leaves them to the rest", "{" LISTED "}", G, "players", "", RES,
+     "queue=a", "players{queue=a,shard_id=s1} gs-1 standard"},
+    {"not listed, checked only", "{" LISTED "}", C, "other", "", RES, "",
+     "other_total{shard_id=s1} gs-1 standard"},
+    {"not listed, only listed ones taken", "{\"dictionary\": \"only\", " LISTED "}", C, "other", "", RES,
+     "", "metric_not_listed "},
+    {"a listed label that is forbidden",
+     "{\"metrics\": {\"a_total\": {\"labels\": [\"email\"]}}}", C, "a", "", RES, "email=x",
+     "label_forbidden email"},
     {"class by the first pattern",
      "{\"classes\": {\"default\": \"verbose\", \"rules\": [{\"metrics\": [\"b*\", \"a_*\"], "
      "\"class\": \"critical\"}, {\"metrics\": [\"*\"], \"class\": \"standard\"}]}}",
@@ -236,12 +298,151 @@ START_TEST(final_names_are_not_translated)
 }
 END_TEST
 
+struct place_row {
+    const char *what;
+    const char *policy;
+    enum series_kind kind;
+    bool delta;
+    const char *labels;
+    const char *want; /* reason and rule */
+};
+
+/* Tenant t; of the metric "a" of a resource with all it needs. */
+static const struct place_row place_rows[] = {
+    {"a default", "{\"tenants\": {\"t\": {}}}", C, false, "raw_ip=x",
+     "label_forbidden labels.forbid[4] (default)"},
+    {"the top's", "{\"labels\": {\"forbid\": [\"x\", \"y\"]}, \"tenants\": {\"t\": {}}}", C, false,
+     "y=1", "label_forbidden labels.forbid[1]"},
+    {"the tenant's",
+     "{\"labels\": {\"forbid\": [\"x\"]}, \"tenants\": {\"t\": {\"labels\": {\"forbid\": [\"z\"]}}}}", C,
+     false, "z=1", "label_forbidden tenants.t.labels.forbid[0]"},
+    {"a detector", "{\"tenants\": {\"t\": {\"labels\": {\"detectors\": {\"ipv4\": true}}}}}", C, false,
+     "region=203.0.113.7", "personal_data tenants.t.labels.detectors.ipv4"},
+    {"a value's pattern",
+     "{\"labels\": {\"values\": {\"region\": {\"patterns\": [\"eu\"]}}}, \"tenants\": {\"t\": {}}}", C,
+     false, "region=us", "label_value_not_allowed labels.values.region"},
+    {"the tenant's dictionary",
+     "{\"metrics\": {\"a_total\": {\"kind\": \"counter\"}}, \"tenants\": {\"t\": {\"metrics\": "
+     "{\"a_total\": {\"kind\": \"gauge\"}}}}}",
+     C, false, "", "metric_contradicts tenants.t.metrics.a_total"},
+    {"the top's dictionary beside the tenant's",
+     "{\"metrics\": {\"a_total\": {\"kind\": \"gauge\"}}, \"tenants\": {\"t\": {\"metrics\": "
+     "{\"b_total\": {\"kind\": \"gauge\"}}}}}",
+     C, false, "", "metric_contradicts metrics.a_total"},
+    {"a kind", "{\"tenants\": {\"t\": {}}}", G, false, "", "kind_not_allowed kinds.allow (default)"},
+    {"delta", "{\"tenants\": {\"t\": {}}}", C, true, "",
+     "delta_not_allowed kinds.delta (default)"},
+    {"delta for rollups", "{\"kinds\": {\"delta\": \"rollup\"}, \"tenants\": {\"t\": {}}}", C, true, "",
+     "none classes.default (default)"},
+    {"delta in mode open", "{\"tenants\": {\"t\": {\"mode\": \"open\"}}}", C, true, "",
+     "none classes.default (default)"},
+    {"a class",
+     "{\"classes\": {\"rules\": [{\"metrics\": [\"b\"], \"class\": \"critical\"}, {\"metrics\": "
+     "[\"a*\"], \"class\": \"verbose\"}]}, \"tenants\": {\"t\": {}}}",
+     C, false, "", "none classes.rules[1]"},
+    {"the scope", "{\"tenants\": {\"t\": {\"metric_prefixes\": [\"b\"]}}}", C, false, "",
+     "name_out_of_scope tenants.t.metric_prefixes"},
+};
+
+START_TEST(the_rule_that_decided_has_a_place)
+{
+    const struct place_row *row = &place_rows[_i];
+    struct err e = ERR_INIT;
+    struct policy *p = NULL;
+    struct arena a;
+    struct verdict v;
+    struct labels_space attributes;
+    struct labels_space labels;
+    struct buf got;
+    arena_init(&a, 1 << 20);
+    buf_init(&got, 4096);
+    ck_assert_msg(policy_parse(slice_str(row->policy), &p, &e), "%s: %s", row->what, e.text);
+    const struct policy_tenant *t = policy_tenant(p, SLICE_LITERAL("t"));
+    const struct raw_series raw = {
+        .metric = SLICE_LITERAL("a"),
+        .kind = row->kind,
+        .delta = row->delta,
+        .attributes = labels_of(RES, &attributes),
+        .labels = labels_of(row->labels, &labels),
+    };
+    ck_assert(policy_judge(&t->rules, t->name, &raw, &a, &v, &e));
+    buf_printf(&got, "%s ", reason_name(v.reason));
+    rule_place_print(&t->rules, t->name, &v.rule, &got);
+    ck_assert_msg(slice_eq_str(buf_slice(&got), row->want), "%s: got \"%.*s\", want \"%s\"",
+                  row->what, SLICE_ARG(buf_slice(&got)), row->want);
+    policy_free(p);
+    arena_fini(&a);
+    buf_fini(&got);
+}
+END_TEST
+
+struct guess_row {
+    const char *what;
+    const char *policy;
+    enum series_kind guess;
+    const char *metric;
+    const char *labels;
+    const char *want; /* "kind unit", or the reason */
+};
+
+#define HUB                                                                                        \
+    "{\"metrics\": {\"hub\": {\"kind\": \"classic_histogram\", \"unit\": \"s\", \"labels\": []}, "         \
+    "\"ticks\": {\"kind\": \"counter\", \"unit\": \"1\"}}"
+
+/* As remote write sends them: without kinds and units. */
+static const struct guess_row guess_rows[] = {
+    {"the dictionary knows better", HUB "}", G, "ticks", "", "counter 1"},
+    {"not listed", HUB "}", C, "other", "", "counter "},
+    {"a histogram's bucket", HUB "}", C, "hub_bucket", "le=5", "counter s"},
+    {"le is a bucket's alone", HUB "}", C, "hub_sum", "le=5", "metric_contradicts"},
+    {"a histogram's name as a sample", HUB "}", G, "hub", "", "metric_contradicts"},
+    {"no histogram's count", HUB "}", C, "ticks_count", "", "counter "},
+    {"a part is listed with its histogram", HUB ", \"dictionary\": \"only\"}", C, "hub_count", "",
+     "counter s"},
+};
+
+START_TEST(kinds_that_are_guessed_come_from_the_dictionary)
+{
+    const struct guess_row *row = &guess_rows[_i];
+    struct err e = ERR_INIT;
+    struct policy *p = NULL;
+    struct arena a;
+    struct verdict v;
+    struct labels_space labels;
+    char all[256];
+    char got[256];
+    arena_init(&a, 1 << 20);
+    ck_assert_msg(policy_parse(slice_str(row->policy), &p, &e), "%s: %s", row->what, e.text);
+    (void)snprintf(all, sizeof all, "shard_id=1%s%s", row->labels[0] == '\0' ? "" : ",", row->labels);
+    const struct raw_series raw = {.metric = slice_str(row->metric),
+                                   .kind = row->guess,
+                                   .kind_is_guess = true,
+                                   .is_final = true,
+                                   .labels = labels_of(all, &labels)};
+    ck_assert(policy_judge(&p->rules, SLICE_LITERAL("t"), &raw, &a, &v, &e));
+    (void)snprintf(got, sizeof got, "%s %.*s",
+                   v.reason == REASON_NONE ? series_kind_name(v.series.kind) : reason_name(v.reason),
+                   SLICE_ARG(v.reason == REASON_NONE ? v.series.unit : SLICE_NONE));
+    if (v.reason != REASON_NONE) {
+        got[strlen(got) - 1] = '\0';
+    }
+    ck_assert_msg(strcmp(got, row->want) == 0, "%s: got \"%s\", want \"%s\"", row->what, got,
+                  row->want);
+    policy_free(p);
+    arena_fini(&a);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("judge");
     TCase *t = tcase_create("judge");
     tcase_add_loop_test(t, verdicts, 0, sizeof rows / sizeof rows[0]);
     tcase_add_test(t, final_names_are_not_translated);
+    tcase_add_loop_test(t, the_rule_that_decided_has_a_place, 0,
+                        sizeof place_rows / sizeof place_rows[0]);
+    tcase_add_loop_test(t, kinds_that_are_guessed_come_from_the_dictionary, 0,
+                        sizeof guess_rows / sizeof guess_rows[0]);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

@@ -2,6 +2,8 @@
  */
 #include "policy/names.h"
 
+#include <stdio.h>
+
 #include "policy/glob.h"
 #include "runner.h"
 
@@ -96,6 +98,73 @@ START_TEST(label_names)
 }
 END_TEST
 
+/* tests/vectors/names: what Prometheus's translator itself makes of names. One row, its fields cut
+ * at the tabs; false at the end. */
+static bool row_read(FILE *f, char *line, size_t size, char **fields, size_t n)
+{
+    if (fgets(line, (int)size, f) == NULL) {
+        return false;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    char *rest = line;
+    for (size_t i = 0; i < n; i++) {
+        fields[i] = strsep(&rest, "\t");
+        ck_assert_ptr_nonnull(fields[i]);
+    }
+    ck_assert_ptr_null(rest);
+    return true;
+}
+
+static void check_row(const char *const *fields, bool ok, const struct buf *got, const char *want)
+{
+    char what[512];
+    (void)snprintf(what, sizeof what, "%s|%s|%s", fields[0], fields[1], fields[2]);
+    check_text(what, ok, got, want[0] == '\0' ? NULL : want);
+}
+
+START_TEST(metric_names_are_those_of_prometheus)
+{
+    char line[512];
+    char *f[4];
+    size_t n = 0;
+    FILE *file = fopen(VECTORS "/names/metrics.tsv", "re");
+    ck_assert_ptr_nonnull(file);
+    while (row_read(file, line, sizeof line, f, 4)) {
+        struct buf b;
+        buf_init(&b, 4096);
+        enum name_kind kind = strcmp(f[0], "counter") == 0 ? NAME_COUNTER
+                              : strcmp(f[0], "gauge") == 0 ? NAME_GAUGE
+                                                           : NAME_OTHER;
+        bool ok = name_translate(slice_str(f[1]), slice_str(f[2]), kind, &b);
+        check_row((const char *const[]){f[0], f[1], f[2]}, ok, &b, f[3]);
+        buf_fini(&b);
+        n++;
+    }
+    ck_assert_uint_ge(n, 500);
+    ck_assert_int_eq(fclose(file), 0);
+}
+END_TEST
+
+START_TEST(label_names_are_those_of_prometheus)
+{
+    char line[512];
+    char *f[2];
+    size_t n = 0;
+    FILE *file = fopen(VECTORS "/names/labels.tsv", "re");
+    ck_assert_ptr_nonnull(file);
+    while (row_read(file, line, sizeof line, f, 2)) {
+        struct buf b;
+        buf_init(&b, 4096);
+        bool ok = label_name_translate(slice_str(f[0]), &b);
+        check_row((const char *const[]){"label", f[0], ""}, ok, &b, f[1]);
+        buf_fini(&b);
+        n++;
+    }
+    ck_assert_uint_ge(n, 300);
+    ck_assert_int_eq(fclose(file), 0);
+}
+END_TEST
+
 struct glob_row {
     const char *pattern;
     const char *text;
@@ -152,6 +221,8 @@ int main(void)
     TCase *t = tcase_create("names");
     tcase_add_loop_test(t, metric_names, 0, sizeof name_rows / sizeof name_rows[0]);
     tcase_add_loop_test(t, label_names, 0, sizeof label_rows / sizeof label_rows[0]);
+    tcase_add_test(t, metric_names_are_those_of_prometheus);
+    tcase_add_test(t, label_names_are_those_of_prometheus);
     tcase_add_loop_test(t, globs, 0, sizeof glob_rows / sizeof glob_rows[0]);
     tcase_add_test(t, long_names_are_cut_not_overrun);
     suite_add_tcase(s, t);

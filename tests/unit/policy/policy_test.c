@@ -36,12 +36,39 @@ static const struct error_row error_rows[] = {
     {"{\"time\": {\"max_future_ms\": 600001}}",
      "time.max_future_ms: must be an integer from 0 to 600000"},
     {"{\"limits\": {\"series_per_message\": 20001}}", "limits.series_per_message"},
+    {"{\"labels\": {\"detectors\": {\"ipv4\": 1}}}", "labels.detectors.ipv4: must be true or false"},
+    {"{\"labels\": {\"detectors\": {\"ip\": true}}}", "labels.detectors.ip: is not a key"},
+    {"{\"labels\": {\"detectors\": {\"digit_run\": 5}}}",
+     "labels.detectors.digit_run: must be an integer from 6 to 64"},
+    {"{\"labels\": {\"values\": {\"region\": {\"pattern\": []}}}}",
+     "labels.values.region.pattern: is not a key"},
+    {"{\"labels\": {\"values\": {\"region\": {\"patterns\": [\"a\", \"[z\"]}}}}",
+     "labels.values.region.patterns[1]: pattern: byte 2: [ without ]"},
+    {"{\"labels\": {\"values\": {\"\": {}}}}", "a label's name is empty"},
+    {"{\"labels\": {\"rename\": {\"host\": \"__host\"}}}", "labels.rename.host: must be the name"},
+    {"{\"labels\": {\"rename\": {\"host\": \"a.b\"}}}", "labels.rename.host: must be the name"},
+    {"{\"labels\": {\"rename\": [\"host\"]}}", "labels.rename: must be an object"},
+    {"{\"metric_prefixes\": \"game_\"}", "metric_prefixes: must be a list"},
+    {"{\"dictionary\": \"off\"}", "dictionary: must be one of check, only"},
+    {"{\"metrics\": []}", "metrics: must be an object"},
+    {"{\"metrics\": {\"a.b\": {}}}", "metrics.a.b: a metric's name"},
+    {"{\"metrics\": {\"a\": {\"kind\": \"summary\"}}}", "metrics.a.kind: must be one of counter"},
+    {"{\"tenants\": {\"t\": {\"metrics\": {\"a\": {\"labels\": 3}}}}}",
+     "tenants.t.metrics.a.labels: must be a list"},
+    {"{\"kinds\": {\"delta\": \"pass\"}}", "kinds.delta: must be one of reject, rollup"},
     {"{\"tenants\": []}", "tenants: must be an object"},
     {"{\"tenants\": {\"a b\": {}}}", "tenants.a b: a tenant's name"},
     {"{\"tenants\": {\"a\": {\"time\": {\"max_age\": 1}}}}",
      "tenants.a.time.max_age: is not a key"},
     {"{\"tenants\": {\"a\": {\"tenants\": {}}}}", "tenants.a.tenants: is not a key"},
     {"{\"version\": 3}", "version: must be a string"},
+    {"{\"quota\": {\"samples_per_second\": -1}}", "quota.samples_per_second: must be an integer"},
+    {"{\"quota\": {\"burst_seconds\": 0}}", "quota.burst_seconds: must be an integer from 1"},
+    {"{\"quota\": {\"samples\": 1}}", "quota.samples: is not a key"},
+    {"{\"principals\": []}", "principals: is not a key"},
+    {"{\"tenants\": {\"a\": {\"principals\": \"CN=a\"}}}", "tenants.a.principals: must be a list"},
+    {"{\"tenants\": {\"a\": {\"principals\": [\"CN=x\"]}, \"b\": {\"principals\": [\"CN=y\", \"CN=x\"]}}}",
+     "tenants.b.principals[1]: is tenant a's already"},
 };
 
 START_TEST(errors_name_the_place)
@@ -63,6 +90,24 @@ static struct policy *parse(const char *json)
     ck_assert_msg(policy_parse(slice_str(json), &p, &e), "%s", e.text);
     return p;
 }
+
+START_TEST(quotas_and_principals)
+{
+    struct policy *p = parse("{\"quota\": {\"requests_per_second\": 5}, \"tenants\": {\"a\": "
+                             "{\"quota\": {\"samples_per_second\": 7}, \"principals\": [\"CN=a\", \"spiffe://x/a\"]}, "
+                             "\"b\": {}}}");
+    const struct policy_tenant *a = policy_tenant(p, SLICE_LITERAL("a"));
+    const struct policy_tenant *b = policy_tenant(p, SLICE_LITERAL("b"));
+    ck_assert_int_eq(a->rules.quota.samples_per_second, 7);
+    ck_assert_int_eq(a->rules.quota.requests_per_second, 5);
+    ck_assert_int_eq(b->rules.quota.samples_per_second, 0);
+    ck_assert_int_eq(b->rules.quota.burst_seconds, 10);
+    ck_assert_ptr_eq(policy_principal(p, SLICE_LITERAL("spiffe://x/a")), a);
+    ck_assert_ptr_eq(policy_principal(p, SLICE_LITERAL("CN=a")), a);
+    ck_assert(policy_principal(p, SLICE_LITERAL("CN=b")) == NULL);
+    policy_free(p);
+}
+END_TEST
 
 START_TEST(defaults)
 {
@@ -104,6 +149,25 @@ START_TEST(a_tenant_changes_the_top_level_which_changes_the_defaults)
 }
 END_TEST
 
+/* A section's default, or those of its keys; to be released. */
+static json_t *default_of(json_t *section, const char *name)
+{
+    json_t *keys = json_object_get(section, "properties");
+    json_t *said = json_object_get(section, "default");
+    if (keys == NULL) {
+        ck_assert_msg(said != NULL, "%s has no default", name);
+        return json_incref(said);
+    }
+    json_t *object = json_object();
+    const char *key;
+    json_t *property;
+    json_object_foreach(keys, key, property)
+    {
+        json_object_set_new(object, key, default_of(property, key));
+    }
+    return object;
+}
+
 /* What the schema says is the default is what the code does. */
 START_TEST(the_schema_and_the_example_agree_with_the_code)
 {
@@ -121,21 +185,9 @@ START_TEST(the_schema_and_the_example_agree_with_the_code)
     json_t *value;
     json_object_foreach(json_object_get(schema, "$defs"), section, value)
     {
-        json_t *keys = json_object_get(value, "properties");
-        if (keys == NULL) {
-            json_object_set(from_schema, section, json_object_get(value, "default"));
-            continue;
+        if (json_object_get(json_object_get(schema, "properties"), section) != NULL) {
+            json_object_set_new(from_schema, section, default_of(value, section));
         }
-        json_t *object = json_object();
-        const char *key;
-        json_t *property;
-        json_object_foreach(keys, key, property)
-        {
-            ck_assert_msg(json_object_get(property, "default") != NULL, "%s.%s has no default",
-                          section, key);
-            json_object_set(object, key, json_object_get(property, "default"));
-        }
-        json_object_set_new(from_schema, section, object);
     }
     char *text = json_dumps(from_schema, 0);
     struct policy *said = parse(text);
@@ -144,6 +196,9 @@ START_TEST(the_schema_and_the_example_agree_with_the_code)
     const struct rules *b = &done->rules;
     const struct text_list *lists[][2] = {{&a->labels.allow, &b->labels.allow},
                                           {&a->labels.forbid, &b->labels.forbid},
+                                          {&a->labels.detectors.exempt,
+                                           &b->labels.detectors.exempt},
+                                          {&a->scope, &b->scope},
                                           {&a->names, &b->names},
                                           {&a->kinds.gauge_metrics, &b->kinds.gauge_metrics},
                                           {&a->source.attributes, &b->source.attributes},
@@ -159,6 +214,13 @@ START_TEST(the_schema_and_the_example_agree_with_the_code)
     ck_assert_int_eq(a->labels.max_name_bytes, b->labels.max_name_bytes);
     ck_assert_int_eq(a->labels.max_value_bytes, b->labels.max_value_bytes);
     ck_assert(slice_eq(a->labels.identity, b->labels.identity));
+    ck_assert_int_eq(memcmp(a->labels.detectors.on, b->labels.detectors.on,
+                            sizeof a->labels.detectors.on),
+                     0);
+    ck_assert_int_eq(a->labels.detectors.digit_run, b->labels.detectors.digit_run);
+    ck_assert(a->labels.n_values == 0 && a->labels.n_renames == 0 && b->labels.n_values == 0);
+    ck_assert_int_eq(a->listed_only, b->listed_only);
+    ck_assert_int_eq(a->kinds.delta, b->kinds.delta);
     ck_assert_int_eq(a->max_name_bytes, b->max_name_bytes);
     ck_assert_int_eq(memcmp(a->kinds.allowed, b->kinds.allowed, sizeof a->kinds.allowed), 0);
     ck_assert_int_eq(a->classes.fallback, b->classes.fallback);
@@ -229,6 +291,7 @@ int main(void)
     TCase *t = tcase_create("policy");
     tcase_add_loop_test(t, errors_name_the_place, 0, sizeof error_rows / sizeof error_rows[0]);
     tcase_add_test(t, defaults);
+    tcase_add_test(t, quotas_and_principals);
     tcase_add_test(t, a_tenant_changes_the_top_level_which_changes_the_defaults);
     tcase_add_test(t, the_schema_and_the_example_agree_with_the_code);
     tcase_add_test(t, a_changed_file_is_read_again_and_a_bad_one_is_refused_once);

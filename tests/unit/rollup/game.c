@@ -17,6 +17,7 @@ struct server {
     int64_t silent_until_ms;
     int64_t skew_ms;
     int32_t schema;
+    bool has_two_classes;
 };
 
 uint64_t game_draw(uint64_t *seed)
@@ -195,11 +196,12 @@ static void record_make(struct server *s, const struct points *p, uint64_t *seed
     values_put(s, p, seed, now_ms, &columns[1], &columns[2], &columns[3]);
     int64_t late_s = CHOOSE(seed, 0, 0, 0, 0, 0, 0, 1, 5, 20, 70, 200, 400, 3000, 12000, 12000);
     bool is_apart = game_chance(seed) < 0.15;
+    bool is_verbose = s->has_two_classes && game_chance(seed) < 0.5;
     for (uint32_t i = 0; i < p->n; i++) {
         deltas[i] = CHOOSE(seed, 0, 0, -1000, -20000, -90000, 30000);
     }
     const struct batch b = {.tenant = SLICE_LITERAL("demo"),
-                            .class = CLASS_STANDARD,
+                            .class = is_verbose ? CLASS_VERBOSE : CLASS_STANDARD,
                             .source = s->source,
                             .received_ms = received_ms,
                             .origin = {.topic = SLICE_LITERAL("metrics.ingest.demo")},
@@ -224,7 +226,8 @@ static void servers_make(uint64_t *seed, int64_t now_ms, struct server *servers)
         struct server *s = &servers[i];
         *s = (struct server){.start_ms = now_ms - CHOOSE(seed, 0, 5000000),
                              .skew_ms = CHOOSE(seed, 0, 0, 0, -40000, 30000, 600000),
-                             .schema = (int32_t)CHOOSE(seed, 1, 2, 3)};
+                             .schema = (int32_t)CHOOSE(seed, 1, 2, 3),
+                             .has_two_classes = i % 2 == 0};
         (void)snprintf(s->name, sizeof s->name, "server-%d", i);
         s->source = source_id(SLICE_LITERAL("demo"), slice_str(s->name));
     }

@@ -1,6 +1,7 @@
 /* Logs of batches as a game's servers would make them on a bad day: resets, new starts, stale
  * markers, NaN, late, very late and future samples, silences beyond every horizon, batches that are
- * split at random, times that differ within a batch. The same seed gives the same log. */
+ * split at random, sources of two classes, times that differ within a batch. The same seed gives
+ * the same log. */
 #pragma once
 
 #include "batch/batch.h"

@@ -208,6 +208,43 @@ START_TEST(a_record_that_comes_twice_counts_once)
 }
 END_TEST
 
+static void expect_sources(struct rig *r, int64_t now_ms, int n_expected, int n_closed)
+{
+    static const char *const states[] = {"expected", "closed"};
+    const int want[] = {n_expected, n_closed};
+    struct err e = ERR_INIT;
+    ck_assert(rollup_tick(r->worker, NULL, now_ms, &e));
+    for (int i = 0; i < 2; i++) {
+        const struct slice labels[] = {SLICE_LITERAL("demo"), slice_str(states[i])};
+        const struct cell *c = metrics_cell(r->metrics, M_ROLLUP_WINDOW_SOURCES, labels);
+        ck_assert_msg((int)cell_get(c) == want[i], "%s at %lld: %g", states[i], (long long)now_ms,
+                      cell_get(c));
+    }
+}
+
+/* A window has to be closed 195 s after its end: sources that had rows, and those that have one. */
+START_TEST(a_windows_completeness)
+{
+    struct rig r;
+    int64_t offset = 0;
+    rig_open(&r, OUTBOX_BYTES);
+    begin(&r, -1, "");
+    for (int64_t s = 0; s < 360; s += 20) {
+        batch(&r, offset++, t0_ms + s * 1000, false);
+    }
+    expect_sources(&r, t0_ms, 1, 1);
+    batch(&r, offset++, t0_ms + 600000, true); /* the window to 360 s is the newest */
+    expect_sources(&r, t0_ms + 2000, 1, 1);
+    batch(&r, offset++, t0_ms + 700000, true); /* that to 480 s, in which it was silent */
+    expect_sources(&r, t0_ms + 4000, 1, 0);
+    batch(&r, offset, t0_ms + 1300000, true); /* nobody waits for it any more */
+    expect_sources(&r, t0_ms + 6000, 0, 0);
+    rollup_drop(r.worker, &r.partition);
+    expect_sources(&r, t0_ms + 8000, 0, 0);
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rollup_worker");
@@ -219,6 +256,7 @@ int main(void)
     tcase_add_loop_test(t, a_foreign_commit_is_refused, 0,
                         (int)(sizeof foreign / sizeof foreign[0]));
     tcase_add_test(t, a_record_that_comes_twice_counts_once);
+    tcase_add_test(t, a_windows_completeness);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

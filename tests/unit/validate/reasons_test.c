@@ -45,6 +45,23 @@ static const struct reason_row rows[] = {
     {REASON_TEMPORALITY_MISSING, .points = {{.metric = "a", .kind = MSG_EXP, T}}},
     {REASON_DELTA_NOT_MONOTONIC,
      .points = {{.metric = "a", .kind = MSG_UPDOWN, .temporality = MSG_DELTA, T}}},
+    {REASON_DELTA_NOT_ALLOWED, .points = {{.metric = "a", .temporality = MSG_DELTA, T}}},
+    {REASON_DELTA_NOT_ALLOWED,
+     .points = {{.metric = "a", .kind = MSG_EXP, .temporality = MSG_DELTA, T}}},
+    {REASON_NAME_OUT_OF_SCOPE,
+     .policy = "{\"tenants\": {\"t\": {\"metric_prefixes\": [\"b\"]}}}",
+     .points = {{.metric = "a", C}}},
+    {REASON_METRIC_NOT_LISTED,
+     .policy = "{\"dictionary\": \"only\", \"tenants\": {\"t\": {}}}",
+     .points = {{.metric = "a", C}}},
+    {REASON_METRIC_CONTRADICTS,
+     .policy = "{\"metrics\": {\"a_total\": {\"kind\": \"gauge\"}}, \"tenants\": {\"t\": {}}}",
+     .points = {{.metric = "a", C}}},
+    {REASON_LABEL_VALUE_NOT_ALLOWED,
+     .policy = "{\"labels\": {\"values\": {\"region\": {\"patterns\": [\"eu\"]}}}, \"tenants\": "
+               "{\"t\": {}}}",
+     .points = {{.metric = "a", .labels = "region=us", C}}},
+    {REASON_PERSONAL_DATA, .points = {{.metric = "a", .labels = "region=203.0.113.7", C}}},
     {REASON_LABEL_NAME_INVALID, .points = {{.metric = "a", .labels = "=x", C}}},
     {REASON_LABEL_VALUE_INVALID, .points = {{.metric = "a", .labels = "region=\xff", C}}},
     {REASON_LABEL_VALUE_TOO_LONG, .points = {{.metric = "a", .labels = long_label, C}}},
@@ -79,13 +96,14 @@ static const struct reason_row rows[] = {
     {REASON_DUPLICATE_POINT,
      .points = {{.metric = "a", .value = 1, C}, {.metric = "a", .value = 2, C}}},
     {REASON_SERIES_COLLISION,
+     .policy = "{\"kinds\": {\"delta\": \"rollup\"}, \"tenants\": {\"t\": {}}}",
      .points = {{.metric = "a", C}, {.metric = "a", .temporality = MSG_DELTA, T}}},
     {REASON_TOO_MANY_SERIES,
      .policy = "{\"limits\": {\"series_per_message\": 1}, \"tenants\": {\"t\": {}}}",
      .points = {{.metric = "a", C}, {.metric = "b", C}}},
 };
 
-/* Reached elsewhere: by validate_test's give_up, below, and the limiter's by tests/unit/limit. */
+/* Reached elsewhere: by validate_test's give_up, below, the limiter's by tests/unit/limit. */
 static const enum reason elsewhere[] = {REASON_NONE,
                                         REASON_OUTPUT_REFUSED,
                                         REASON_TOO_LARGE,
@@ -94,7 +112,15 @@ static const enum reason elsewhere[] = {REASON_NONE,
                                         REASON_OVER_METRIC_BUDGET,
                                         REASON_OVER_TENANT_BUDGET,
                                         REASON_LIMITER_FULL,
-                                        REASON_KILLED};
+                                        REASON_KILLED,
+                                        /* the gateway's, by tests/flow/test_gateway*.py */
+                                        REASON_NO_SUCH_ROUTE,
+                                        REASON_UNAUTHENTICATED,
+                                        REASON_OTHER_TENANT,
+                                        REASON_TOO_SLOW,
+                                        REASON_OVER_QUOTA,
+                                        REASON_OVERLOADED,
+                                        REASON_UNAVAILABLE};
 
 START_TEST(each_reason)
 {

@@ -36,6 +36,7 @@ void rig_open(struct rig *r, const struct rig_options *o)
     const struct validate_options options = {
         .shared_topic = SLICE_LITERAL("metrics.ingest"),
         .policy_path = r->policy_path,
+        .mask_key_file = o->mask_key_file == NULL ? "" : o->mask_key_file,
         .mask_key = slice_str(o->mask_key == NULL ? "" : o->mask_key),
         .dlq_samples_per_minute = o->dlq_cap == 0  ? 1000
                                   : o->dlq_cap < 0 ? 0
@@ -195,11 +196,18 @@ static size_t letter_text(char *out, size_t n, const struct outgoing *r, bool wi
     struct slice label = cursor_zigzag_bytes(&c);
     struct slice masked = cursor_zigzag_bytes(&c);
     struct slice text = cursor_zigzag_bytes(&c);
+    struct slice key_id = cursor_zigzag_bytes(&c);
+    ck_assert_uint_eq(key_id.len, masked.len == 16 ? 8 : 0);
+    ck_assert(cursor_zigzag_bytes(&c).len >= 16); /* the policy's version */
+    int64_t n_suppressed = cursor_zigzag(&c);
     ck_assert(cursor_ok(&c) && cursor_left(&c) == 0);
     ck_assert(slice_eq(tenant, r->key.ptr == NULL ? SLICE_LITERAL("") : r->key));
     n += (size_t)add_text(out, n, "! %.*s %.*s [%.*s] %" PRId64 "/%" PRId64 "%s", SLICE_ARG(reason),
                           SLICE_ARG(metric), SLICE_ARG(label), n_samples, n_points,
                           masked.len == 16 ? " masked" : "");
+    if (n_suppressed != 0) {
+        n += (size_t)add_text(out, n, " and %" PRId64 " before", n_suppressed);
+    }
     if (with_text) {
         n += (size_t)add_text(out, n, " %.*s", SLICE_ARG(text));
     }

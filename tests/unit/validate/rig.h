@@ -25,6 +25,7 @@ struct rig_options {
     const char *topic;  /* NULL: metrics.ingest.t */
     const char *policy; /* NULL: {"tenants": {"t": {}}} */
     const char *mask_key;
+    const char *mask_key_file;
     int64_t dlq_cap;    /* 0: 1,000; -1: none */
     size_t cache_bytes; /* 0: 64 MiB */
 };

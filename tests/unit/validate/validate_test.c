@@ -1,3 +1,4 @@
+#include <unistd.h>
 #include <stdio.h>
 
 #include "base/hash.h"
@@ -49,8 +50,8 @@ static const struct step_row step_rows[] = {
      "standard gs-1 b_total{shard_id=s1} counter 1 @0\n"
      "standard gs-1 c_total{shard_id=s1} counter 3 @0\n"
      "critical gs-1 a_total{shard_id=s1} counter 2 @0\n"},
-    {"delta is kept",
-     NULL,
+    {"delta is kept where rollups may have it",
+     "{\"kinds\": {\"delta\": \"rollup\"}, \"tenants\": {\"t\": {}}}",
      {{.metric = "a",
        .value = 4,
        .temporality = MSG_DELTA,
@@ -292,6 +293,86 @@ START_TEST(letters_mask_values_and_tell_what_to_change)
 }
 END_TEST
 
+static void put_key(const char *path, const char *key)
+{
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_ge(fputs(key, f), 0);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+/* The mask and its key's id: text in the letter's last fields. */
+static void mask_of(struct rig *r, uint8_t mask[16], char id[9])
+{
+    const struct message_point p = {
+        .metric = "a", .labels = "player_id=4711-secret", .value = 1, CUMULATIVE};
+    rig_commit(r);
+    rig_send_points(r, RES, &p, 1);
+    struct slice letter = r->out.records[0].value;
+    const uint8_t *label = memmem(letter.ptr, letter.len, "player_id\x20", 10);
+    ck_assert_ptr_nonnull(label); /* and the mask's length, 16, behind it */
+    memcpy(mask, label + 10, 16);
+    struct cursor c = cursor_of(slice_of(label + 26, letter.len - (size_t)(label + 26 - letter.ptr)));
+    (void)cursor_zigzag_bytes(&c); /* the text */
+    struct slice key = cursor_zigzag_bytes(&c);
+    ck_assert_uint_eq(key.len, 8);
+    memcpy(id, key.ptr, 8);
+    id[8] = '\0';
+}
+
+START_TEST(the_mask_key_rotates_and_its_id_goes_with_the_mask)
+{
+    char path[] = "/tmp/validate-mask-XXXXXX";
+    struct rig r;
+    struct err e = ERR_INIT;
+    uint8_t masks[4][16];
+    char ids[4][9];
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(close(fd), 0);
+    put_key(path, "the first key, long enough\n");
+    rig_open(&r, &(struct rig_options){.mask_key_file = path});
+    mask_of(&r, masks[0], ids[0]);
+    ck_assert_int_eq(validate_reload_mask(r.validate, &e), MASK_SAME);
+    put_key(path, "the second key, as long as that\n");
+    ck_assert_int_eq(validate_reload_mask(r.validate, &e), MASK_NEW);
+    mask_of(&r, masks[1], ids[1]);
+    put_key(path, "too short\n");
+    ck_assert_int_eq(validate_reload_mask(r.validate, &e), MASK_REFUSED);
+    ck_assert_int_eq(validate_reload_mask(r.validate, &e), MASK_SAME);
+    ck_assert_msg(strstr(e.text, "mask_key_file") != NULL && strstr(e.text, "16 bytes") != NULL,
+                  "%s", e.text);
+    ck_assert(rig_count(&r, M_MASK_ERRORS, "", "") == 1);
+    mask_of(&r, masks[2], ids[2]);
+    put_key(path, "the first key, long enough");
+    ck_assert_int_eq(validate_reload_mask(r.validate, &e), MASK_NEW);
+    mask_of(&r, masks[3], ids[3]);
+    ck_assert(memcmp(masks[0], masks[1], 16) != 0 && strcmp(ids[0], ids[1]) != 0);
+    ck_assert(memcmp(masks[1], masks[2], 16) == 0 && strcmp(ids[1], ids[2]) == 0);
+    ck_assert(memcmp(masks[0], masks[3], 16) == 0 && strcmp(ids[0], ids[3]) == 0);
+    rig_close(&r);
+    ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
+START_TEST(a_mask_key_file_that_cannot_be_used_is_an_error_at_the_start)
+{
+    static const struct {
+        const char *path;
+        const char *key;
+        const char *want;
+    } bad[] = {{"/nonexistent/key", "", "mask_key_file: /nonexistent/key"},
+               {"/dev/null", "", "less than 16 bytes"},
+               {"/dev/null", "k", "only one of them"}};
+    struct err e = ERR_INIT;
+    struct mask_source m;
+    ck_assert(!mask_source_open(&m, bad[_i].path, slice_str(bad[_i].key), &e));
+    ck_assert_int_eq(e.kind, ERR_CONFIG);
+    ck_assert_msg(strstr(e.text, bad[_i].want) != NULL, "%s", e.text);
+    mask_source_fini(&m);
+}
+END_TEST
+
 START_TEST(a_cap_per_minute_counts_the_rest)
 {
     struct rig r;
@@ -307,7 +388,8 @@ START_TEST(a_cap_per_minute_counts_the_rest)
     rig_send_points(&r, RES, points, 5);
     ck_assert_str_eq(
         rig_text(&r, false),
-        "! kind_not_allowed g [] 5/5\n! kind_not_allowed g [] 5/2\n! kind_not_allowed g [] 5/5\n");
+        "! kind_not_allowed g [] 5/5\n! kind_not_allowed g [] 5/2\n! kind_not_allowed g [] 5/5 and 5 "
+        "before\n");
     rig_commit(&r);
     ck_assert(rig_count(&r, M_SAMPLES_REJECTED, "t", "kind_not_allowed") == 20);
     ck_assert(rig_count(&r, M_DLQ_SUPPRESSED, "t", "kind_not_allowed") == 8);
@@ -500,6 +582,8 @@ int main(void)
     tcase_add_test(t, tenant_avro);
     tcase_add_test(t, every_cut_of_a_message_is_refused_whole_or_taken);
     tcase_add_test(t, letters_mask_values_and_tell_what_to_change);
+    tcase_add_test(t, the_mask_key_rotates_and_its_id_goes_with_the_mask);
+    tcase_add_loop_test(t, a_mask_key_file_that_cannot_be_used_is_an_error_at_the_start, 0, 3);
     tcase_add_test(t, a_cap_per_minute_counts_the_rest);
     tcase_add_test(t, a_step_that_is_repeated_takes_nothing_from_the_cap);
     tcase_add_test(t, give_up_refers_to_the_record);

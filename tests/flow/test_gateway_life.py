@@ -1,0 +1,170 @@
+"""The gateway beside the others: a Prometheus that sends to it, kill switches, brokers that are away, an orderly end."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from deploy.local.places import HOST, ROOT, free_ports
+from deploy.local.process import Process
+from tests.flow import otlp, prometheus
+from tests.flow.gateway import Gateway, exchange, now_ms
+from tests.flow.stack import StackUnderTest, wait_for
+
+CONTROL = f"{os.environ.get('SLUICE_BIN', ROOT / 'build/bin')}/sluice-control"
+TENANTS = {"demo": {}, "scraped": {"mode": "open"}}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    stack = StackUnderTest(tmp_path_factory.mktemp("stack"))
+    stack.kafka.start()
+    stack.create_all_topics()
+    yield Gateway(stack, tmp_path_factory.mktemp("gateway"), TENANTS, ack_timeout_ms=2000).start()
+    stack.stop()
+
+
+def scrape(name="game_hits", instance="gs-1"):
+    r = otlp.resource(instance)
+    otlp.counter(r, name, 1.0, now_ms(), queue="ranked")
+    otlp.counter(r, "game_other", 1.0, now_ms())
+    return otlp.message(r)
+
+
+def control(gateway, *arguments):
+    done = subprocess.run([CONTROL, *arguments, "--set", f"kafka.bootstrap.servers={gateway.stack.bootstrap}"],
+                          capture_output=True, text=True, timeout=60, env={**os.environ, "USER": "ann", "SUDO_USER": ""},
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rule_ids(gateway):
+    return [rule["id"] for rule in json.loads(control(gateway, "list", "--json"))]
+
+
+def test_a_prometheus_publishes_by_remote_write(gateway, tmp_path):
+    """Prometheus scrapes itself → remote write → gateway → validate → amp → the store: the same samples at both ends."""
+    stack, port = gateway.stack, free_ports(1)
+    config = tmp_path / "prometheus.yml"
+    config.write_text(f"""
+global: {{scrape_interval: 1s, external_labels: {{shard_id: prom-1}}}}
+scrape_configs: [{{job_name: self, static_configs: [{{targets: ['{HOST}:{port}']}}]}}]
+remote_write:
+- url: http://{HOST}:{gateway.port}/api/v1/write
+  authorization: {{credentials: {gateway.tokens['scraped']}}}
+  queue_config: {{batch_send_deadline: 1s}}
+""")
+    sender = Process("sender", stack.places.run, stack.places.logs / "sender.log")
+    stack.at_stop.append(sender.kill)
+    stack.worker("validate", policy=str(gateway.policy_path))
+    stack.worker("amp", topics=["metrics.valid"], url=stack.prometheus.write_url)
+    sender.start([shutil.which("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
+                  f"--web.listen-address={HOST}:{port}"], True)
+    url = f"http://{HOST}:{port}"
+    selector = '{job="self",__name__=~"prometheus_http_requests_total|go_goroutines|up"}'
+
+    def both():
+        ends = []
+        for at in (url, stack.prometheus.url):
+            try:
+                rows = prometheus.series(at, selector, time.time())
+            except OSError:
+                return None
+            ends.append({frozenset(k for k in labels if k[0] != "shard_id"): points for labels, points in rows.items()})
+        return ends
+
+    def arrived():
+        ends = both()
+        return ends and len(ends[1]) > 3 and min(len(points) for points in ends[1].values()) >= 4 and ends
+
+    sent, stored = wait_for(arrived, 60, "samples in the store")
+    assert set(stored) <= set(sent)
+    for labels, points in stored.items():
+        assert set(points) <= set(sent[labels]), labels
+        # Nothing is left out between the first and the last.
+        assert points == [p for p in sent[labels] if points[0][0] <= p[0] <= points[-1][0]], labels
+    sender.kill()
+    assert gateway.metric("sluice_gateway_requests_total", tenant="scraped", code="204") > 0
+
+
+def test_a_kill_switch_is_obeyed_and_named(gateway, say):
+    assert gateway.post(scrape("game_debug_x")).body == b""
+    control(gateway, "kill", "--tenant", "demo", "--metric", "game_debug_*", "--drop", "--ttl", "1h", "--reason", "test")
+    began = time.monotonic()
+    [rule] = rule_ids(gateway)
+    answer = wait_for(lambda: (a := gateway.post(scrape("game_debug_x"))).reason == "killed" and a, what="the rule")
+    say(f"a kill switch is obeyed {time.monotonic() - began:.1f} s after the command")
+    assert answer.status == 200 and rule.encode() in answer.body, answer
+    starts = gateway.stack.ends("metrics.ingest")
+    gateway.post(scrape("game_debug_x"))
+    [record] = gateway.stack.read_committed("metrics.ingest", starts)
+    assert b"game_other" in record.value() and b"game_debug" not in record.value()
+    control(gateway, "revoke", rule, "--reason", "test")
+    wait_for(lambda: gateway.post(scrape("game_debug_x")).body == b"", what="the revocation")
+    control(gateway, "kill", "--tenant", "demo", "--drop", "--ttl", "1h", "--reason", "all of it", "--force")
+    [rule] = rule_ids(gateway)
+    wait_for(lambda: (a := gateway.post(scrape())).status == 403 and rule in a.text and "all of it" in a.text,
+             what="the rule that hits all")
+    control(gateway, "revoke", rule, "--reason", "test")
+    wait_for(lambda: gateway.post(scrape()).status == 200, what="the end of it")
+
+
+def test_brokers_away_are_said_and_waited_for(gateway):
+    stack = gateway.stack
+    stack.kafka.kill(0)
+    began = time.monotonic()
+    answer = gateway.post(scrape())
+    assert answer.status == 503 and answer.reason == "unavailable" and int(answer.headers["Retry-After"]) >= 1, answer
+    assert time.monotonic() - began < 20
+    assert gateway.metric("sluice_samples_rejected_total", tenant="demo", reason="unavailable") >= 2
+    assert gateway.post(b"\x0a\x7f").status == 400  # what needs no broker is still answered
+    stack.kafka.restart(0)
+    wait_for(lambda: gateway.post(scrape()).status == 200, 60, "the way back")
+    assert gateway.metric("sluice_gateway_in_flight_bytes") == 0
+
+
+def test_it_ends_with_what_is_under_way(gateway, tmp_path):
+    """SIGTERM: /ready says no, requests are served on for a while, and nothing that was answered is missing."""
+    one = Gateway(gateway.stack, tmp_path, TENANTS, name="gateway-ends")
+    one.worker.configure(gateway.stack.bootstrap, {"policy": str(one.policy_path), "tokens": str(one.tokens_path),
+                                                   "port": one.port, "address": HOST, "drain_ms": 1000})
+    one.start()
+    starts = gateway.stack.ends("metrics.ingest")
+    counts, refused = [], []
+
+    def publish(number):
+        while True:
+            try:
+                connection = http.client.HTTPConnection(HOST, one.port, timeout=10)
+                answer = exchange(connection, "POST", "/v1/metrics", scrape(instance=f"end-{number}"), one.headers())
+                (counts if answer.status == 200 else refused).append(answer.status)
+                connection.close()
+            except ConnectionRefusedError:
+                return
+
+    threads = [threading.Thread(target=publish, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    wait_for(lambda: len(counts) > 50, what="requests")
+    slow = one.connect()
+    body = scrape(instance="end-slow")
+    slow.sendall(f"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nAuthorization: Bearer "
+                 f"{one.tokens['demo']}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:10])
+    one.worker.process.signal(signal.SIGTERM)
+    wait_for(lambda: one.worker.get("/ready")[0] != 200, what="/ready to say no")
+    n = len(counts)
+    wait_for(lambda: len(counts) > n, what="requests while it drains")
+    for t in threads:
+        t.join()
+    slow.sendall(body[10:])  # begun before: finished
+    assert slow.recv(100).startswith(b"HTTP/1.1 200")
+    slow.close()
+    assert one.worker.process.wait(20) and one.worker.process.exit_code() == 0
+    assert refused == []
+    assert len(gateway.stack.read_committed("metrics.ingest", starts)) == len(counts) + 1

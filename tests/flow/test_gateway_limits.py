@@ -1,0 +1,309 @@
+"""Bad input over HTTP: rows of facts/bad-input by their numbers. Each gets its answer, is counted, leaves the gateway
+small, and the next good request works. And whoever is slow or many harms nobody else."""
+import gzip
+import http.client
+import socket
+import threading
+import time
+
+import cramjam
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+
+from deploy.local.places import HOST
+from tests.flow import otlp
+from tests.flow.gateway import Gateway, exchange, now_ms, read_all
+from tests.flow.stack import StackUnderTest, wait_for
+from tests.receiver import client as wire
+
+MIB = 1 << 20
+CEILING = 220 * MIB  # the caps below and what a process takes anyway
+KEYS = {"max_body_bytes": MIB, "max_unpacked_bytes": 8 * MIB, "header_timeout_ms": 1500, "body_timeout_ms": 2000,
+        "idle_timeout_ms": 4000, "max_connections_per_address": 60, "in_flight_mb": 32, "cache_mb": 16}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    stack = StackUnderTest(tmp_path_factory.mktemp("stack"))
+    stack.kafka.start()
+    stack.create_all_topics()
+    tenants = {"demo": {"mode": "open"}, "flood": {"quota": {"requests_per_second": 20, "burst_seconds": 1}}, "calm": {}}
+    yield Gateway(stack, tmp_path_factory.mktemp("gateway"), tenants, **KEYS).start()
+    stack.stop()
+
+
+def scrape(n=3):
+    r = otlp.resource("gs-1")
+    for i in range(n):
+        otlp.counter(r, f"game_hits_{i}", float(i), now_ms())
+    return otlp.message(r)
+
+
+@pytest.fixture(autouse=True)
+def unharmed(gateway):
+    """After each row: a good request works, and memory is bounded."""
+    yield
+    assert gateway.post(scrape()).status == 200
+    assert gateway.rss() < CEILING
+
+
+def field(number, data):
+    return wire.field(number, data)
+
+
+def nested(n):
+    """AnyValue { array_value { values: AnyValue … } }, n levels."""
+    value = b"\x0a\x01x"
+    for _ in range(n):
+        value = field(5, field(1, value))
+    return field(1, field(1, field(1, field(1, b"k") + field(2, value))))
+
+
+def head(gateway, length=None, tenant="demo", more="", path="/v1/metrics"):
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/x-protobuf",
+             f"Authorization: Bearer {gateway.tokens[tenant]}"]
+    lines += [f"Content-Length: {length}"] if length is not None else []
+    return ("\r\n".join(lines) + "\r\n" + more + "\r\n").encode()
+
+
+def test_1_an_empty_body_is_an_empty_message(gateway):
+    assert gateway.post(b"").status == 200
+    assert gateway.write(b"").status == 204
+    assert gateway.write(wire.snappy_block(b"")).status == 204
+
+
+def test_2_a_body_that_is_cut_off(gateway):
+    body = scrape(2)
+    starts = gateway.stack.ends("metrics.ingest")
+    connection = http.client.HTTPConnection(HOST, gateway.port, timeout=30)
+    statuses = {exchange(connection, "POST", "/v1/metrics", body[:n], gateway.headers()).status
+                for n in range(1, len(body))}
+    connection.close()
+    assert statuses == {400}
+    assert gateway.stack.ends("metrics.ingest") == starts  # nothing of any of them
+    assert gateway.metric("sluice_gateway_refused_requests_total", reason="malformed") >= len(body) - 1
+
+
+@pytest.mark.parametrize("row, body", [
+    ("3: a varint of 11 bytes", b"\x08" + b"\xff" * 10 + b"\x01"),
+    ("4: a length beyond the end", b"\x0a\x7f"),
+    ("4: a length near 2^31", b"\x0a\xff\xff\xff\xff\x07"),
+    ("4: a length near 2^63", b"\x0a" + b"\xff" * 8 + b"\x7f"),
+    ("5: field number 0", b"\x02\x00"),
+    ("5: wire type 7", b"\x0f\x00"),
+    ("6: a known field of another wire type", b"\x08\x01"),
+    ("7: a group that never ends", b"\x7b" * 10000),
+])
+def test_3_to_7_what_is_no_message(gateway, row, body):
+    for path, packed in (("/v1/metrics", body), ("/api/v1/write", wire.snappy_block(body))):
+        answer = gateway.post(packed, path)
+        assert answer.status == 400 and answer.reason == "malformed", (row, path, answer)
+
+
+def test_7_a_value_nested_deep_is_passed_over(gateway):
+    """Nothing goes down into it: a list can be no label."""
+    assert gateway.post(nested(10000)).status == 200
+
+
+def test_17_very_many_points(gateway):
+    point = field(1, b"\x19" + (now_ms() * 1_000_000).to_bytes(8, "little"))
+    metric = field(2, field(1, b"m") + field(7, point * 700_000 + b"\x10\x02\x18\x01"))
+    answer = gateway.post(gzip.compress(field(1, field(2, metric)), 1), encoding="gzip")
+    if answer.status == 200:
+        assert ExportMetricsServiceResponse.FromString(answer.body).partial_success.rejected_data_points == 700_000
+    else:
+        assert answer.status == 413, answer
+    many = gateway.post(gzip.compress(field(1, b"") * 1_000_000, 6), encoding="gzip")
+    assert many.status in (200, 413), many
+
+
+@pytest.mark.parametrize("row, status, block", [
+    ("18: claims 4 GiB", 413, b"\xff\xff\xff\xff\x0f" + b"x" * 10),
+    ("19: framed", 400, b"\xff\x06\x00\x00sNaPpY\x01\x05\x00\x00\x00\x00\x00\x00x"),
+    ("20: copy of offset 0", 400, b"\x08\x00x\x05\x00"),
+    ("20: copy before the start", 400, b"\x08\x00x\x05\x09"),
+    ("20: cut in a tag", 400, b"\x08\xf0"),
+])
+def test_18_to_20_snappy(gateway, row, status, block):
+    answer = gateway.write(block)
+    assert answer.status == status, (row, answer)
+    if row.startswith("19"):
+        assert "framed" in answer.text
+
+
+def test_21_gzip_bombs(gateway):
+    bomb = gzip.compress(b"\0" * (64 * MIB), 9)
+    assert gateway.post(bomb, encoding="gzip").status == 413
+    ratio = gateway.post(gzip.compress(b"\0" * (4 * MIB), 9), encoding="gzip")
+    assert ratio.status == 413 and "packed size" in ratio.text, ratio
+    assert gateway.post(gzip.compress(gzip.compress(scrape())), encoding="gzip").status == 400
+    members = b"".join(gzip.compress(b"\0" * 65536, 9) for _ in range(1000))
+    assert gateway.post(members, encoding="gzip").status == 413
+    body = scrape()
+    assert gateway.post(gzip.compress(body[:50]) + gzip.compress(body[50:]), encoding="gzip").status == 200
+    assert gateway.metric("sluice_gateway_refused_requests_total", reason="too_large") >= 3
+
+
+def test_22_broken_gzip(gateway):
+    good = gzip.compress(scrape())
+    wrong_crc = good[:-8] + bytes(b ^ 1 for b in good[-8:-4]) + good[-4:]
+    for body in (wrong_crc, good[:-1], good[:20], good + b"more"):
+        answer = gateway.post(body, encoding="gzip")
+        assert answer.status == 400 and answer.reason == "malformed", answer
+
+
+def test_23_zstd(gateway):
+    bomb = bytes(cramjam.zstd.compress(b"\0" * (512 * MIB)))
+    assert len(bomb) < MIB and gateway.post(bomb, encoding="zstd").status == 413
+    window = b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x01\x00\x00"  # 2 GiB
+    dictionary = b"\x28\xb5\x2f\xfd\x23\x01\x02\x03\x04\x01\x01\x00\x00x"
+    for body in (window, dictionary, bytes(cramjam.zstd.compress(scrape()))[:-2], b"\x28\xb5"):
+        assert gateway.post(body, encoding="zstd").status in (400, 413)
+
+
+# 24: test_gateway.py
+
+
+def test_25_a_length_beyond_the_cap_is_refused_at_once(gateway):
+    with gateway.connect() as s:
+        s.sendall(head(gateway, 100 * MIB) + b"x" * 1000)  # and nothing more
+        answer = read_all(s)
+    assert answer.startswith(b"HTTP/1.1 413") and b"too_large" in answer, answer
+
+
+def test_25_endless_chunks_end_at_the_cap(gateway):
+    answer = b""
+    with gateway.connect() as s:
+        s.sendall(head(gateway, more="Transfer-Encoding: chunked\r\n"))
+        try:
+            for _ in range(600):
+                s.sendall(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+        except OSError:
+            pass
+        answer = read_all(s)
+    assert answer.startswith(b"HTTP/1.1 413"), answer
+
+
+def test_25_one_byte_a_second_is_cut_off(gateway):
+    before = gateway.metric("sluice_gateway_connections_cut_total", phase="body")
+    with gateway.connect() as s:
+        s.sendall(head(gateway, 100000))
+        s.settimeout(0.2)
+        answer, deadline = b"", time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                s.sendall(b"x")
+                piece = s.recv(4096)
+                answer += piece
+                if not piece:
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+    assert answer.startswith(b"HTTP/1.1 408") and b"too_slow" in answer, answer
+    assert gateway.metric("sluice_gateway_connections_cut_total", phase="body") == before + 1
+    gateway.wait_metric("sluice_gateway_requests_total", 1, tenant="demo", code="408")
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/metrics HTT", b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\n"])
+def test_25_heads_that_never_end_are_cut_off(gateway, sent):
+    with gateway.connect(timeout=30) as s:
+        s.sendall(sent)
+        assert b"200" not in read_all(s)  # closed
+
+
+def test_25_a_length_that_lies(gateway):
+    body = scrape()
+    with gateway.connect() as s:  # shorter than said, and then the end
+        s.sendall(head(gateway, len(body) + 10) + body)
+        s.shutdown(socket.SHUT_WR)
+        assert b" 200 " not in read_all(s)
+    for length in ("-1", "abc", "99999999999999999999999", "10, 20"):
+        assert b" 200 " not in gateway.raw(head(gateway, length) + body + b"\r\n")
+
+
+def test_header_floods_are_refused(gateway):
+    for flood in (b"".join(b"X-%d: y\r\n" % i for i in range(20000)), b"X: " + b"y" * 200000 + b"\r\n",
+                  b"A" * 200000):
+        with gateway.connect() as s:
+            try:
+                s.sendall(b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\n" + flood + b"\r\n")
+            except OSError:
+                pass
+            answer = read_all(s)
+        assert answer == b"" or answer.startswith((b"HTTP/1.1 431", b"HTTP/1.1 414", b"HTTP/1.1 413", b"HTTP/1.1 400",
+                                                   b"HTTP/1.1 500")), answer[:200]
+
+
+def test_who_is_not_known_may_not_send_much(gateway):
+    """The answer comes without the body being read to its end, or kept."""
+    body = b"x" * (900 * 1024)
+    connection = http.client.HTTPConnection(HOST, gateway.port, timeout=10)
+    connection.putrequest("POST", "/v1/metrics")
+    connection.putheader("Content-Type", "application/x-protobuf")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body[:1000])
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+def test_a_hundred_continue_is_refused_before_the_body(gateway):
+    with gateway.connect() as s:
+        s.sendall(head(gateway, 100 * MIB, more="Expect: 100-continue\r\n"))
+        assert read_all(s).startswith(b"HTTP/1.1 413")
+
+
+def test_connections_of_one_address_are_bounded(gateway):
+    before = gateway.metric("sluice_gateway_connections_refused_total", limit="address")
+    many = [gateway.connect(source="127.0.0.7") for _ in range(70)]
+    try:
+        gateway.wait_metric("sluice_gateway_connections_refused_total", before + 10, limit="address")
+        assert gateway.post(scrape()).status == 200  # others are let in
+    finally:
+        for s in many:
+            s.close()
+
+
+def test_a_flood_and_slow_senders_leave_the_others_alone(gateway, say):
+    """flood: far over its quota, and 200 connections that hardly send."""
+    slow = []
+    for i in range(200):
+        s = gateway.connect(source=f"127.0.1.{i % 10 + 1}")
+        s.sendall(head(gateway, 100000, tenant="flood") if i % 2 else b"POST /v1/met")
+        slow.append(s)
+    stop, refused = threading.Event(), []
+
+    def flood(number):
+        connection = http.client.HTTPConnection(HOST, gateway.port, timeout=30, source_address=(f"127.0.2.{number}", 0))
+        while not stop.is_set():
+            try:
+                if exchange(connection, "POST", "/v1/metrics", body, gateway.headers("flood")).status == 429:
+                    refused.append(1)
+            except OSError:
+                connection.close()
+
+    body = scrape(100)
+    threads = [threading.Thread(target=flood, args=(i + 1,)) for i in range(3)]
+    for t in threads:
+        t.start()
+    times, statuses = [], []
+    connection = http.client.HTTPConnection(HOST, gateway.port, timeout=30)
+    try:
+        wait_for(lambda: len(refused) > 20, what="the flood")
+        for _ in range(100):
+            t0 = time.monotonic()
+            statuses.append(exchange(connection, "POST", "/v1/metrics", scrape(30), gateway.headers("calm")).status)
+            times.append(time.monotonic() - t0)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+        for s in slow:
+            s.close()
+    times.sort()
+    say(f"calm beside a flood ({len(refused)} refused) and 200 slow connections: "
+        f"p50 {times[50] * 1000:.0f} ms, p99 {times[98] * 1000:.0f} ms")
+    assert set(statuses) == {200}
+    assert gateway.metric("sluice_gateway_refused_requests_total", tenant="calm") == 0
+    assert gateway.metric("sluice_gateway_refused_requests_total", tenant="flood", reason="over_quota") > 20

@@ -1,0 +1,81 @@
+/* Who may publish what, now: the policy's tenants with their quotas and cells, the tokens, the
+ * principals of certificates, the operators' rules. Changed while requests are served; every call
+ * is safe from any thread. Tenants live until the directory is freed. */
+#pragma once
+
+#include "answer.h"
+#include "certificate.h"
+#include "policy/controls.h"
+#include "policy/policy_file.h"
+#include "quota.h"
+#include "route.h"
+#include "run/metrics.h"
+#include "tokens.h"
+
+#include <stdatomic.h>
+
+struct tenant {
+    struct slice name; /* owned; "unknown" for nobody, whose metrics need a name too */
+    bool is_known;     /* the policy has it, now */
+    struct quota_meter quota;
+    _Atomic(size_t) n_bytes_in_flight;
+    _Atomic(int) n_requests_in_flight;
+};
+
+struct directory;
+
+struct directory_options {
+    const char *policy_path; /* borrowed */
+    const char *tokens_path; /* borrowed; "" = no tokens */
+    int64_t n_replicas;
+    struct metrics *metrics;
+};
+
+/* What a request says of itself. */
+struct credentials {
+    struct slice authorization; /* the header's value */
+    struct slice named[2];      /* tenants that headers name; empty = not */
+    const struct certificate *certificate; /* NULL = not TLS */
+};
+
+/* What became of a request. */
+struct outcome {
+    const struct tenant *tenant;
+    enum route route;
+    unsigned status;
+    enum reason refused; /* as a whole; REASON_NONE = it was not */
+    uint64_t n_received_bytes;
+    uint64_t n_unpacked_bytes;
+    uint64_t n_in; /* samples: n_out, n_shed and n_by_reason together */
+    uint64_t n_out;
+    uint64_t n_shed[3]; /* by class */
+    uint64_t n_by_reason[N_REASONS];
+    int64_t answer_ns; /* 0 = there was no answer */
+};
+
+bool directory_open(const struct directory_options *o, struct directory **out, struct err *e) MUST_CHECK;
+void directory_close(struct directory *d);
+/* Reads the policy and the tokens again if they have changed. POLICY_REFUSED: e says why, the old
+ * ones stay. */
+enum policy_change directory_reload_policy(struct directory *d, struct err *e);
+enum policy_change directory_reload_tokens(struct directory *d, struct err *e);
+const char *directory_policy_version(struct directory *d);
+/* A record of sluice.control. */
+bool directory_control(struct directory *d, struct slice id, struct slice value, int64_t now_ms,
+                       struct err *e) MUST_CHECK;
+void directory_expire(struct directory *d, int64_t now_ms);
+
+/* Nobody: for the metrics of requests that could not be told. */
+struct tenant *directory_nobody(struct directory *d);
+/* False: the refusal is 401 or 403. */
+bool directory_identify(struct directory *d, const struct credentials *c, int64_t now_ms, struct tenant **out,
+                        struct answer *refusal);
+/* Takes a request of the tenant. False: a kill switch covers all of it (403), or a quota is used up
+ * (429). */
+bool directory_admit(struct directory *d, struct tenant *t, int64_t mono_ms, struct answer *refusal);
+/* What the request turned out to hold. */
+void directory_charge(struct directory *d, struct tenant *t, enum quota_kind which, uint64_t n);
+/* Seconds for Retry-After: not before wait_ms, and not all at once. */
+int64_t directory_retry_after(struct directory *d, int64_t wait_ms);
+void directory_count(struct directory *d, const struct outcome *o);
+void directory_count_kill(struct directory *d, const struct tenant *t, struct slice rule, uint64_t n_samples);

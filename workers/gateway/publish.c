@@ -1,0 +1,229 @@
+#include "publish.h"
+
+#include "base/clock.h"
+#include "batch/batch.h"
+
+#include <stdio.h>
+
+enum { SHED_WAIT_MS = 2000, AWAY_WAIT_MS = 2000 };
+
+void publish_drop_body(struct request *r)
+{
+    load_remove(&r->service->load, r->tenant, r->n_body_bytes_loaded);
+    r->n_body_bytes_loaded = 0;
+    buf_fini(&r->body);
+}
+
+static void put(struct request *r, const struct publication *p)
+{
+    struct err e = ERR_INIT;
+    load_add(&r->service->load, r->tenant, p->value.len);
+    flight_expect(&r->flight, p->value.len);
+    if (!publisher_put(r->service->publisher, p, &e)) {
+        flight_land(&r->flight, &e);
+    }
+}
+
+/* --- bodies that go on as they came --- */
+
+static bool pass_look(struct request *r, const struct judged *judged)
+{
+    r->answer = (struct answer){.status = r->routed.route == ROUTE_OTLP ? 200 : 204};
+    return judged->unpacked.len > 0; /* an empty one is a message without points */
+}
+
+static void pass_put(struct request *r, const struct judged *judged)
+{
+    static const char *const types[] = {
+        [EDGE_OTLP] = "application/x-protobuf",
+        [EDGE_OTLP_JSON] = "application/x-protobuf",
+        [EDGE_REMOTE_WRITE_1] = "application/x-protobuf;proto=prometheus.WriteRequest",
+        [EDGE_REMOTE_WRITE_2] = "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+    };
+    bool is_snappy = r->routed.route == ROUTE_REMOTE_WRITE;
+    struct publication p = {
+        .partition = PUBLISH_ANY_PARTITION,
+        .n_headers = is_snappy ? 3 : 2,
+        .headers = {{SLICE_LITERAL("sluice-tenant"), r->tenant->name},
+                    {SLICE_LITERAL("content-type"), slice_str(types[r->routed.format])},
+                    {SLICE_LITERAL("content-encoding"), SLICE_LITERAL("snappy")}},
+        .value = is_snappy ? buf_slice(&r->body) : judged->unpacked,
+        .token = &r->flight,
+    };
+    put(r, &p);
+}
+
+/* --- bodies that were judged --- */
+
+
+/* Which batches are shed is decided once, before the first is put: the load grows by them. */
+static uint32_t shed_look(struct request *r, const struct edge_answer *edge, bool sheds[N_CLASSES])
+{
+    uint32_t n_kept = 0;
+    for (int i = 0; i < N_CLASSES; i++) {
+        sheds[i] = load_sheds(&r->service->load, (enum batch_class)i);
+    }
+    for (uint32_t i = 0; i < edge->n_batches; i++) {
+        const struct edge_batch *b = &edge->batches[i];
+        if (sheds[b->class]) {
+            r->outcome.n_shed[b->class] += b->n_samples;
+        } else {
+            r->outcome.n_out += b->n_samples;
+            n_kept++;
+        }
+    }
+    return n_kept;
+}
+
+static uint64_t n_shed(const struct request *r)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < N_CLASSES; i++) {
+        n += r->outcome.n_shed[i];
+    }
+    return n;
+}
+
+static void count_judged(struct request *r, const struct edge_answer *edge)
+{
+    struct directory *d = r->service->directory;
+    r->outcome.n_in = edge->n_in;
+    for (int i = 0; i < N_REASONS; i++) {
+        r->outcome.n_by_reason[i] = edge->n_by_reason[i];
+    }
+    r->outcome.n_by_reason[REASON_DUPLICATE_SAME] += edge->n_same;
+    for (uint32_t i = 0; i < edge->n_kills; i++) {
+        directory_count_kill(d, r->tenant, edge->kills[i].rule_id, edge->kills[i].n_samples);
+    }
+    directory_charge(d, r->tenant, QUOTA_SAMPLES, edge->n_in);
+}
+
+/* What is answered when the records that are kept have been acknowledged.
+ *
+ * Remote write has no way to say that a part was shed but a status, and resends all at 429; OTLP
+ * says it in a 200, unless all of it was. */
+static void judged_answer(struct request *r, const struct edge_answer *edge, uint32_t n_kept)
+{
+    struct answer *a = &r->answer;
+    bool is_otlp = r->routed.route == ROUTE_OTLP;
+    uint64_t shed = n_shed(r);
+    bool all_shed = shed > 0 && n_kept == 0 && edge->n_rejected == 0;
+    *a = (struct answer){.status = is_otlp ? 200 : 204, .reason = edge->first_reason};
+    a->says_written = r->routed.format == EDGE_REMOTE_WRITE_2;
+    a->n_scalars = edge->n_scalars;
+    a->n_histograms = edge->n_histograms;
+    a->n_rejected = edge->n_rejected + shed;
+    (void)snprintf(a->text, sizeof a->text, "%s", edge->text);
+    if (edge->n_rejected > 0 && !is_otlp) {
+        a->status = 400;
+    }
+    if (shed > 0) {
+        size_t used = strlen(a->text);
+        a->reason = a->reason == REASON_NONE ? REASON_OVERLOADED : a->reason;
+        (void)snprintf(a->text + used, sizeof a->text - used,
+                       "%s%llu samples of less important classes were shed, since the gateway is overloaded",
+                       used == 0 ? "" : "; ", (unsigned long long)shed);
+        a->says_written = false; /* which of them were scalars is not known */
+    }
+    if (all_shed || (shed > 0 && !is_otlp && edge->n_rejected == 0)) {
+        a->status = 429;
+        a->n_rejected = 0;
+        a->retry_after_s = directory_retry_after(r->service->directory, SHED_WAIT_MS);
+    }
+}
+
+static void judged_put(struct request *r, const struct edge_answer *edge, const bool sheds[N_CLASSES])
+{
+    int32_t n_partitions = (int32_t)publisher_n_partitions(r->service->publisher);
+    for (uint32_t i = 0; i < edge->n_batches; i++) {
+        const struct edge_batch *b = &edge->batches[i];
+        const struct publication p = {
+            .partition = batch_partition(b->source, n_partitions),
+            .n_headers = 1,
+            .headers = {{SLICE_LITERAL("sluice-tenant"), r->tenant->name}},
+            .value = b->value,
+            .token = &r->flight,
+        };
+        if (!sheds[b->class]) {
+            put(r, &p);
+        }
+    }
+}
+
+/* --- both --- */
+
+static bool is_wanted(struct request *r, const struct judged *judged, bool sheds[N_CLASSES])
+{
+    if (!r->service->passes) {
+        count_judged(r, &judged->edge);
+        uint32_t n_kept = shed_look(r, &judged->edge, sheds);
+        judged_answer(r, &judged->edge, n_kept);
+        return n_kept > 0;
+    }
+    bool ok = pass_look(r, judged);
+    if (ok && load_sheds(&r->service->load, CLASS_STANDARD)) {
+        answer_refuse(&r->answer, 429, REASON_OVERLOADED, "the gateway is overloaded, and sheds what is not critical");
+        r->answer.retry_after_s = directory_retry_after(r->service->directory, SHED_WAIT_MS);
+        ok = false;
+    }
+    return ok;
+}
+
+bool publish_request(struct request *r)
+{
+    struct service *s = r->service;
+    struct judge *judge = &s->judges[r->lane->number];
+    struct judged judged;
+    bool sheds[N_CLASSES] = {false};
+    struct slice body = buf_slice(&r->body);
+    if (!judge_body(judge, r->tenant->name, &r->routed, body, clock_now_ms(), &judged, &r->answer)) {
+        directory_charge(s->directory, r->tenant, QUOTA_BYTES, body.len);
+        return true;
+    }
+    r->outcome.n_unpacked_bytes = judged.unpacked.len;
+    directory_charge(s->directory, r->tenant, QUOTA_BYTES, judged.unpacked.len);
+    bool flies = is_wanted(r, &judged, sheds);
+    if (flies) {
+        r->state = REQUEST_FLIES;
+        flights_begin(&s->flights, &r->flight, r->connection, clock_mono_ms() + s->ack_timeout_ms);
+        if (s->passes) {
+            pass_put(r, &judged);
+        } else {
+            judged_put(r, &judged.edge, sheds);
+        }
+    }
+    judge_let_go(judge);
+    publish_drop_body(r);
+    if (flies && s->fault_ack_early) {
+        flight_wake(&r->flight);
+    }
+    if (flies) {
+        flight_land(&r->flight, NULL);
+    }
+    return !flies;
+}
+
+/* None of its samples is known to be stored. */
+static void unpublish(struct request *r)
+{
+    r->outcome.n_by_reason[REASON_UNAVAILABLE] += r->outcome.n_out;
+    r->outcome.n_out = 0;
+}
+
+void publish_outcome(struct request *r)
+{
+    const struct flight *f = &r->flight;
+    if (!f->timed_out && f->failed.kind == ERR_NONE) {
+        return;
+    }
+    if (!f->timed_out && f->failed.kind == ERR_BAD_INPUT) {
+        answer_refuse(&r->answer, 413, REASON_TOO_LARGE, "the brokers don't take it: %.200s; send it in parts",
+                      f->failed.text);
+    } else {
+        answer_refuse(&r->answer, 503, REASON_UNAVAILABLE,
+                      "the brokers did not acknowledge it%s%.200s; it may be stored or not: send it again",
+                      f->timed_out ? " in time" : ": ", f->timed_out ? "" : f->failed.text);
+        r->answer.retry_after_s = directory_retry_after(r->service->directory, AWAY_WAIT_MS);
+    }
+    unpublish(r);
+}

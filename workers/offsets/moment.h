@@ -1,0 +1,20 @@
+/* Places in a log as people name them: an offset, a time, a time ago. */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+enum moment_kind { MOMENT_NONE, MOMENT_EARLIEST, MOMENT_END, MOMENT_OFFSET, MOMENT_TIME, MOMENT_BACK };
+
+struct moment {
+    enum moment_kind kind;
+    int64_t value; /* the offset; ms since the epoch; ms back */
+};
+
+/* "earliest", "end", "4711", "-30m" (s, m, h, d), "2026-11-27T10:00:00Z" (or with a space, without
+ * seconds, a date alone; UTC), "@1764237600" (seconds since the epoch, .5 too). NULL: MOMENT_NONE.
+ * ERR_CONFIG names the option. */
+bool moment_read(const char *option, const char *text, struct moment *out, struct err *e) MUST_CHECK;
+/* As a time, for who asks for one; now_ms counts for "-30m". False: it is none. */
+bool moment_time_ms(const struct moment *m, int64_t now_ms, int64_t *out);
