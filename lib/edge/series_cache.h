@@ -9,7 +9,6 @@
 #include "base/table.h"
 #include "edge/mask.h"
 #include "policy/judge.h"
-#include "policy/mask.h"
 
 struct group;
 
