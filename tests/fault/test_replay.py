@@ -32,20 +32,23 @@ def shared(tmp_path_factory):
     stack.stop()
 
 
-def apply_with_kills(operator, plan, n_there, n_all, **keys):
-    """Kills apply KILLS times, each a random while after its start; the last one runs to its end. n_there: how much the sink
-    has; some kills must leave a part."""
-    rng, parts = random.Random(SEED), []
-    for _ in range(KILLS):
+def apply_with_kills(operator, plan, n_there, **keys):
+    """Kills apply KILLS times: every other time a random while after its start, else a random while after it had an effect;
+    the last one runs to its end. n_there: how much the sink has."""
+    rng, parts = random.Random(SEED), [n_there()]
+    for i in range(KILLS):
         process = operator.start("apply", str(plan), "--json", **keys)
+        while i % 2 == 1 and n_there() == parts[-1] and process.poll() is None:
+            time.sleep(0.01)
         try:
-            process.wait(rng.uniform(0.02, 1.2))
+            process.wait(rng.uniform(0.0, 0.4))
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
         parts.append(n_there())
-    assert any(0 < n < n_all for n in parts), parts
-    return parts, operator.apply(plan, **keys)
+    told = operator.apply(plan, **keys)
+    assert any(0 < n < n_there() for n in parts), parts
+    return parts, told
 
 
 def store(site):
@@ -58,19 +61,28 @@ def store(site):
     return Operator(site.stack.places, worker.config_path, "parquet", site.topic, ENVIRONMENTS["parquet"])
 
 
+def empty(bucket):
+    for key in bucket.keys():
+        bucket.boto.delete_object(Bucket=bucket.name, Key=key)
+
+
 def test_into_parquet(shared, tmp_path, say):
     site = Site(shared, 1)
     operator, plan = store(site), tmp_path / "plan.json"
-    before = {key: site.bucket.read(key) for key in site.bucket.keys()}
-    for key in before:
-        site.bucket.boto.delete_object(Bucket=site.bucket.name, Key=key)
-    report = operator.plan(plan, "--rate", "2000").json
-    parts, told = apply_with_kills(operator, plan, lambda: len(site.bucket.keys()), len(before))
+    empty(site.bucket)
+    operator.plan(plan, "--to", "20")
+    assert adds_up(operator.apply(plan))["skipped"] == 0
+    undisturbed = {key: site.bucket.read(key) for key in site.bucket.keys()}
+    empty(site.bucket)
+    report = operator.plan(plan, "--to", "20", "--rate", "1000").json
+    parts, told = apply_with_kills(operator, plan, lambda: len(site.bucket.keys()))
     applied = adds_up(told)
-    say(f"objects after each kill: {parts} of {len(before)}, {report['pieces']} pieces; {applied}")
+    say(f"objects after each kill: {parts} of {len(undisturbed)}, {report['pieces']} pieces; {applied}")
     assert applied["refused"] == 0 and applied["samples"] == report["to_do"]
-    assert {key: site.bucket.read(key) for key in site.bucket.keys()} == before
-    assert site.audit().problems == []
+    assert {key: site.bucket.read(key) for key in site.bucket.keys()} == undisturbed
+    operator.plan(plan)
+    adds_up(operator.apply(plan))
+    assert site.audit().problems == []  # with the rest, all of the topic
 
 
 def amp_site(shared, receiver, name):
@@ -102,7 +114,7 @@ def test_into_the_store(shared, tmp_path, say):
         plan = tmp_path / "plan.json"
         report = operator.plan(plan, "--rate", "3000", **KEYS).json
         receiver.set_plan([{"skip": 3, "times": 2, "status": 500, "store": True, "body": "lost answer"}])
-        parts, told = apply_with_kills(operator, plan, lambda: sum(map(len, got(receiver).values())), report["to_do"], **KEYS)
+        parts, told = apply_with_kills(operator, plan, lambda: sum(map(len, got(receiver).values())), **KEYS)
         applied = adds_up(told)
         say(f"samples after each kill: {parts}, {report['pieces']} pieces; {applied}")
         assert applied["done"] == applied["samples"] == report["to_do"], applied

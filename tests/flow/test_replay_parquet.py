@@ -248,6 +248,12 @@ def test_what_cannot_be_applied(stored, tmp_path, monkeypatch):
     adds_up(operator.apply(plan))
     assert site.contents() == before
 
+    # The control: without the digest other records would pass for the planned ones.
+    site.delete(key)
+    operator.plan(plan)
+    adds_up(site.operator("faults").apply(forged(plan, other, another_digest), fault__replay_no_digest="true"))
+    assert site.contents() == before
+
 
 def cut_log(site, partition, offset):
     for future in site.stack.admin.delete_records([TopicPartition(site.topic, partition, offset)]).values():
