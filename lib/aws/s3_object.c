@@ -477,7 +477,8 @@ struct page {
     int64_t n_bytes;
     char next[2048]; /* the continuation token, percent-encoded; "" = the last page */
     bool truncated;
-    bool is_list; /* not some other page that says 200 */
+    char token[2048]; /* that it was asked for by */
+    bool is_list;     /* not some other page that says 200 */
 };
 
 static bool on_list_element(void *ctx, const char *path, struct slice text, struct err *e)
@@ -512,6 +513,7 @@ static bool look_page(void *ctx, const struct s3_answer *a, struct err *e)
 {
     struct page *p = ctx;
     const struct xml_sink sink = {.ctx = p, .element = on_list_element};
+    memcpy(p->token, p->next, sizeof p->token);
     p->next[0] = '\0';
     p->truncated = p->is_list = false;
     arena_reset(&p->arena);
@@ -521,7 +523,9 @@ static bool look_page(void *ctx, const struct s3_answer *a, struct err *e)
     return xml_walk(a->response->body, &p->arena, &sink, e) &&
            (p->is_list || err_set(e, ERR_RETRY, "S3: LIST: status 200, but no list")) &&
            (!p->truncated || p->next[0] != '\0' ||
-            err_set(e, ERR_BAD_INPUT, "S3: LIST: more to come, but no token for it"));
+            err_set(e, ERR_BAD_INPUT, "S3: LIST: more to come, but no token for it")) &&
+           (p->next[0] == '\0' || strcmp(p->next, p->token) != 0 ||
+            err_set(e, ERR_BAD_INPUT, "S3: LIST: the same token again, this has no end"));
 }
 
 static bool list_page(struct s3 *s, struct slice prefix, struct page *p, struct err *e)

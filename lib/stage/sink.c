@@ -200,6 +200,9 @@ void sink_committed(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_par
 
 void sink_commit_now(struct stage *s)
 {
+    if (rd_kafka_assignment_lost(s->consumer)) {
+        return; /* a sink has given up what it had: released is not done */
+    }
     rd_kafka_topic_partition_list_t *list = done_offsets(s, s->sink.commit_under_way);
     if (list->cnt > 0) {
         int64_t began = clock_mono_ns();

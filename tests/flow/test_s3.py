@@ -335,8 +335,9 @@ def test_lists_page_by_page(stub, client):
 @pytest.mark.parametrize("body, says", [
     (b"<ListBucketResult><Contents><Key>k</Key>", "ends too soon"), (b"not xml", "outside of the root"),
     (b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "no token"),
-    (b"<ListBucketResult>" + b" " * 2_000_000, "an answer of more than 1000000 bytes"), (b"<html>Welcome</html>", "no list")],
-    ids=["cut", "text", "token", "huge", "another's"])
+    (b"<ListBucketResult>" + b" " * 2_000_000, "an answer of more than 1000000 bytes"), (b"<html>Welcome</html>", "no list"),
+    (page(["k"], "t"), "the same token")],
+    ids=["cut", "text", "token", "huge", "another's", "endless"])
 def test_bad_lists(stub, client, body, says):
     answer = client(stub(lambda _: (200, body)).url, limit=1_000_000).ask("list", "")
     assert not answer["ok"] and says in answer["error"], answer

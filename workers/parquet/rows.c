@@ -1,5 +1,7 @@
 #include "sorted_rows.h"
 
+#include <assert.h>
+
 #include "key.h"
 #include "rows_inside.h"
 
@@ -204,6 +206,7 @@ static void sheet_append(struct rows *r, struct sheet *s, const struct scrape *s
         return;
     }
     s->newest = scrape;
+    assert(s->last->n < s->last->room); /* sheet_prepare saw to it */
     s->last->entry[s->last->n++] =
         (struct entry){scrape->offset, scrape->base_ms, scrape->values, scrape};
     s->n_entries++;

@@ -1,8 +1,11 @@
+#include "key.h"
 #include "rollup_row.h"
 #include "rows_inside.h"
 
-/* What is left of a large record's buffers. */
-enum { KEPT_BYTES = 1 << 20 };
+enum {
+    KEPT_BYTES = 1 << 20, /* what is left of a large record's buffers */
+    MAX_AMENDS = 1 << 16  /* a week of minutes has a sixth of it */
+};
 
 /* A window of the record: the one that closed, or one of late amounts. */
 struct window {
@@ -124,12 +127,31 @@ static bool windows_keep(struct rows *r, struct window *windows, size_t n, struc
     return true;
 }
 
+static int64_t window_slot(const struct rows *r, const struct window *w)
+{
+    return key_slot(w->intake.base_ms == INT64_MIN ? INT64_MIN : w->intake.base_ms - 1, r->hours);
+}
+
+/* Amends ascend, so those of a slot stand together; and the row's window may be of it, too. */
+static void lines_count(const struct rows *r, struct window *windows, size_t n)
+{
+    size_t to;
+    for (size_t from = 0; from < n; from = to) {
+        int64_t slot = window_slot(r, &windows[from]);
+        for (to = from + 1; to < n && window_slot(r, &windows[to]) == slot; to++) {
+        }
+        for (size_t i = from; i < to; i++) {
+            windows[i].intake.n_lines = to - from + 1;
+        }
+    }
+}
+
 static bool windows_add(struct rows *r, struct window *windows, size_t n, struct objects *objects,
                         bool *full, struct err *e)
 {
     size_t need = 0;
+    lines_count(r, windows, n);
     for (size_t i = 0; i < n; i++) {
-        windows[i].intake.n_lines = n;
         need += intake_bytes(&windows[i].intake);
     }
     *full = rows_are_full(r, need);
@@ -153,6 +175,10 @@ bool rows_add_rollup(struct rows *r, const struct rollup *rollup, int64_t offset
     *full = false;
     if (rollup->kind == ROLLUP_HEARTBEAT) {
         return true;
+    }
+    if (rollup->n_amends > MAX_AMENDS) {
+        return err_set(e, ERR_BAD_INPUT, "rollup: %u late windows, more than %d",
+                       rollup->n_amends, MAX_AMENDS);
     }
     arena_reset(&r->record);
     struct window *windows = ARENA_ARRAY(&r->record, struct window, (size_t)rollup->n_amends + 1);
