@@ -145,7 +145,7 @@ static bool worker_has_room(void *ctx)
 static bool worker_wants(void *ctx, const struct partition *p)
 {
     struct worker *w = ctx;
-    return !sender_holds_up(amp_sender(w->amp), p);
+    return !sender_holds_up(amp_sender(w->delivery.amp), p);
 }
 
 static bool worker_is_idle(void *ctx)
