@@ -13,7 +13,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TURN_MS = 50, FILES_EVERY_MS = 500, ALIVE_MS = 30000, MIB = 1 << 20, NET_MS = 2000, FOLLOWER_BYTES = 64 * MIB, WAKE_TURNS = 4 };
+enum {
+    TURN_MS = 50,
+    FILES_EVERY_MS = 500,
+    ALIVE_MS = 30000,
+    MIB = 1 << 20,
+    NET_MS = 2000,
+    FOLLOWER_BYTES = 64 * MIB,
+    WAKE_TURNS = 4
+};
 
 struct gateway {
     const struct config *config;
