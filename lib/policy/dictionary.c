@@ -6,7 +6,8 @@
 
 static int entry_cmp(const void *a, const void *b)
 {
-    return slice_cmp(((const struct metric_entry *)a)->name, ((const struct metric_entry *)b)->name);
+    return slice_cmp(((const struct metric_entry *)a)->name,
+                     ((const struct metric_entry *)b)->name);
 }
 
 bool metric_list_make(struct metric_entry *items, uint32_t n, struct metric_list *out)

@@ -46,8 +46,9 @@ static bool read_entry(const struct policy_reader *r, const char *name, json_t *
         return policy_no_memory(r, path);
     }
     if (!name_valid(out->name)) {
-        return policy_complain(r, path, "a metric's name as it is stored has letters, digits, _ "
-                                        "and : alone, and no digit first");
+        return policy_complain(r, path,
+                               "a metric's name as it is stored has letters, digits, _ "
+                               "and : alone, and no digit first");
     }
     return policy_read_object(r, value, path, entry_keys, NULL, out);
 }
@@ -58,7 +59,8 @@ bool policy_read_metrics(const struct policy_reader *r, json_t *value, const cha
     if (!json_is_object(value)) {
         return policy_complain(r, path, "must be an object of {name: {kind, unit, labels, help}}");
     }
-    struct metric_entry *items = ARENA_ARRAY(r->arena, struct metric_entry, json_object_size(value));
+    struct metric_entry *items =
+        ARENA_ARRAY(r->arena, struct metric_entry, json_object_size(value));
     if (items == NULL) {
         return policy_no_memory(r, path);
     }

@@ -44,13 +44,13 @@ struct raw_series {
     struct slice unit;
     enum series_kind kind;
     bool delta;
-    bool kind_is_guess;  /* the format tells no kinds (remote write): the dictionary's word counts */
-    bool is_up_down;     /* a sum that goes up and down: a gauge that is never a _ratio */
-    bool is_final;       /* names are as they will be stored: nothing is translated */
+    bool kind_is_guess; /* the format tells no kinds (remote write): the dictionary's word counts */
+    bool is_up_down;    /* a sum that goes up and down: a gauge that is never a _ratio */
+    bool is_final;      /* names are as they will be stored: nothing is translated */
     struct slice source; /* from a format that says it; empty = by the policy */
     struct raw_labels
-        attributes;           /* the resource's: those allowed become labels, the rest is ignored */
-    const struct judged_attributes *judged; /* the same, judged before; NULL = not yet */
+        attributes; /* the resource's: those allowed become labels, the rest is ignored */
+    const struct judged_attributes *judged;    /* the same, judged before; NULL = not yet */
     const struct judged_metric *metric_judged; /* likewise: the metric with suffix, unit and kind */
     struct raw_labels labels; /* the point's: each must be allowed; they win over the resource's */
     struct raw_label extra;   /* one that sluice adds ("quantile"), or nothing */
@@ -63,15 +63,16 @@ struct verdict {
     struct series series; /* with its id */
     struct slice source_name;
     enum batch_class class;
-    uint64_t stripped;  /* hash of the labels that were stripped, 0 = none */
-    struct slice label; /* refused: the label it is about, as the tenant named it, or nothing */
-    struct slice value; /* its value: never to be shown in clear */
+    uint64_t stripped;      /* hash of the labels that were stripped, 0 = none */
+    struct slice label;     /* refused: the label it is about, as the tenant named it, or nothing */
+    struct slice value;     /* its value: never to be shown in clear */
     struct rule_place rule; /* refused: what decided, if it is the policy; accepted: the class's */
     const char *detail;     /* refused: a static text that says more than the reason, or NULL */
 };
 
 /* A resource's attributes once for all its series: which become labels, sorted, and what is wrong
- * with them. Of raw_series only is_final and attributes count. Lives in a. False: no memory in a. */
+ * with them. Of raw_series only is_final and attributes count. Lives in a. False: no memory in a.
+ */
 bool policy_judge_attributes(const struct rules *rules, const struct raw_series *raw,
                              struct arena *a, struct judged_attributes *out,
                              struct err *e) MUST_CHECK;

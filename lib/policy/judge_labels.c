@@ -103,9 +103,9 @@ static bool too_long(struct judgement *j, const struct raw_label *raw, enum rule
 static bool judge_value(struct judgement *j, const struct raw_label *raw, struct slice name)
 {
     static const enum rule_key keys[N_PERSONAL] = {
-        [PERSONAL_NONE] = RULE_NONE,          [PERSONAL_EMAIL] = RULE_DETECT_EMAIL,
-        [PERSONAL_UUID] = RULE_DETECT_UUID,   [PERSONAL_IPV6] = RULE_DETECT_IPV6,
-        [PERSONAL_IPV4] = RULE_DETECT_IPV4,   [PERSONAL_DIGITS] = RULE_DETECT_DIGITS,
+        [PERSONAL_NONE] = RULE_NONE,        [PERSONAL_EMAIL] = RULE_DETECT_EMAIL,
+        [PERSONAL_UUID] = RULE_DETECT_UUID, [PERSONAL_IPV6] = RULE_DETECT_IPV6,
+        [PERSONAL_IPV4] = RULE_DETECT_IPV4, [PERSONAL_DIGITS] = RULE_DETECT_DIGITS,
     };
     const struct label_rules *rules = &j->rules->labels;
     const struct value_rule *rule = value_rule(rules, name);
@@ -160,8 +160,8 @@ static enum listed listed_label(const struct judgement *j, struct slice name)
     if (entry == NULL || !entry->has_labels || slice_eq(name, j->rules->labels.identity)) {
         return LISTED_NOTHING;
     }
-    bool yes = text_list_has(&entry->labels, name) ||
-               (j->listed.is_bucket && slice_eq_str(name, "le"));
+    bool yes =
+        text_list_has(&entry->labels, name) || (j->listed.is_bucket && slice_eq_str(name, "le"));
     return yes ? LISTED_YES : LISTED_NO;
 }
 
@@ -260,8 +260,8 @@ static bool attribute_judge(struct judgement *j, const struct raw_label *raw,
             return true; /* empty */
         }
     }
-    *out = (struct judged_attribute){{name, raw->value}, raw, j->out->reason, j->out->rule,
-                                     j->out->detail};
+    *out = (struct judged_attribute){
+        {name, raw->value}, raw, j->out->reason, j->out->rule, j->out->detail};
     (*n)++;
     return true;
 }
@@ -284,8 +284,7 @@ bool policy_judge_attributes(const struct rules *rules, const struct raw_series 
 
 static bool attribute_apply(struct judgement *j, const struct judged_attribute *attribute)
 {
-    if (is_reserved(j, attribute->label.name) ||
-        label_has(j, 0, j->n_own, attribute->label.name)) {
+    if (is_reserved(j, attribute->label.name) || label_has(j, 0, j->n_own, attribute->label.name)) {
         return true;
     }
     if (attribute->reason == REASON_NONE) {

@@ -112,7 +112,9 @@ static bool read_values(const struct policy_reader *r, json_t *value, const char
 }
 
 #define DETECTOR(name, kind, rule)                                                                 \
-    {name, VALUE_BOOL, AT(detectors.on[kind]), 0, 0, NULL, NULL, rule}
+    {                                                                                              \
+        name, VALUE_BOOL, AT(detectors.on[kind]), 0, 0, NULL, NULL, rule                           \
+    }
 
 static const struct policy_key detector_keys[] = {
     DETECTOR("email", PERSONAL_EMAIL, RULE_DETECT_EMAIL),

@@ -274,8 +274,7 @@ static bool is_in_hash(struct slice value, size_t from, size_t to)
     bool is_0x = from >= 2 && value.ptr[from - 1] == 'x' && value.ptr[from - 2] == '0';
     bool is_apart =
         (from == 0 || is_0x || !is_alnum(value.ptr[from - 1])) && !is_alnum(at(value, to));
-    return is_apart && to - from >= MIN_HASH_BYTES && n_letters >= 2 &&
-           n_letters * 8 >= to - from;
+    return is_apart && to - from >= MIN_HASH_BYTES && n_letters >= 2 && n_letters * 8 >= to - from;
 }
 
 static bool is_one_digit(struct slice run)

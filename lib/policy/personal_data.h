@@ -7,8 +7,8 @@
  *   ipv6     two groups and a digit at least; ::1 passes
  *   email    name@host.tld
  *   uuid     8-4-4-4-12 but all zeros; 32 hexadecimal digits with a UUID's version and variant
- *   digits   a run of digit_run and more; not inside a hash, not the same digit again and again, and not a
- *            time as 202611271030(15) */
+ *   digits   a run of digit_run and more; not inside a hash, not the same digit again and again,
+ * and not a time as 202611271030(15) */
 #pragma once
 
 #include "policy/glob.h"

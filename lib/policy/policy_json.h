@@ -24,8 +24,8 @@ struct policy_key {
     int64_t max;
     const char *const *choices; /* VALUE_CHOICE: NULL-ended; the index is put, as a bool */
     bool (*read)(const struct policy_reader *r, json_t *value, const char *path,
-                 void *into);   /* VALUE_OTHER */
-    enum rule_key rule;         /* `into` are rules, whose set_at takes note; RULE_NONE: no */
+                 void *into); /* VALUE_OTHER */
+    enum rule_key rule;       /* `into` are rules, whose set_at takes note; RULE_NONE: no */
 };
 
 /* All false with the error set. The path is a value's place, for messages; "" at the top. */

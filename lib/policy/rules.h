@@ -78,13 +78,13 @@ struct quota {
 };
 
 struct rules {
-    bool open;               /* everything well-formed passes, but for forbidden labels */
-    struct text_list scope;  /* prefixes of translated names, in any mode; none = any name */
+    bool open;              /* everything well-formed passes, but for forbidden labels */
+    struct text_list scope; /* prefixes of translated names, in any mode; none = any name */
     struct label_rules labels;
     struct text_list names; /* patterns on the translated name */
     int64_t max_name_bytes;
     struct kind_rules kinds;
-    bool listed_only; /* a metric that no dictionary lists is refused */
+    bool listed_only;                          /* a metric that no dictionary lists is refused */
     struct metric_list metrics[N_RULE_LEVELS]; /* the dictionaries, by the level they stand at */
     struct source_rules source;
     struct class_rules classes;

@@ -4,10 +4,22 @@ enum { MAX_BUDGET = 1000000000 };
 #define MAX_QUOTA_BYTES INT64_C(1000000000000)
 
 #define AT(field) offsetof(struct rules, field)
-#define TEXTS(name, field, rule) {name, VALUE_TEXTS, AT(field), 0, 0, NULL, NULL, rule}
-#define INT(name, field, min, max, rule) {name, VALUE_INT, AT(field), min, max, NULL, NULL, rule}
-#define CHOICE(name, field, choices, rule) {name, VALUE_CHOICE, AT(field), 0, 0, choices, NULL, rule}
-#define OTHER(name, read, rule) {name, VALUE_OTHER, 0, 0, 0, NULL, read, rule}
+#define TEXTS(name, field, rule)                                                                   \
+    {                                                                                              \
+        name, VALUE_TEXTS, AT(field), 0, 0, NULL, NULL, rule                                       \
+    }
+#define INT(name, field, min, max, rule)                                                           \
+    {                                                                                              \
+        name, VALUE_INT, AT(field), min, max, NULL, NULL, rule                                     \
+    }
+#define CHOICE(name, field, choices, rule)                                                         \
+    {                                                                                              \
+        name, VALUE_CHOICE, AT(field), 0, 0, choices, NULL, rule                                   \
+    }
+#define OTHER(name, read, rule)                                                                    \
+    {                                                                                              \
+        name, VALUE_OTHER, 0, 0, 0, NULL, read, rule                                               \
+    }
 
 static const struct policy_key name_keys[] = {
     TEXTS("allow", names, RULE_NAME_ALLOW),

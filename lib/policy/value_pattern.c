@@ -91,8 +91,8 @@ static bool set_item_read(struct compiler *c, uint64_t *set)
         return false;
     }
     uint8_t to = from;
-    bool is_range = from != 0 && peek(c) == '-' && c->at + 1 < c->text.len &&
-                    c->text.ptr[c->at + 1] != ']';
+    bool is_range =
+        from != 0 && peek(c) == '-' && c->at + 1 < c->text.len && c->text.ptr[c->at + 1] != ']';
     if (is_range) {
         c->at++;
         to = peek(c);

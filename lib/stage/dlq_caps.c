@@ -92,9 +92,11 @@ bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t 
     return true;
 }
 
-uint64_t caps_left(const struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms)
+uint64_t caps_left(const struct caps *c, struct slice tenant, enum reason reason,
+                   int64_t received_ms)
 {
-    struct table *rows = &((struct caps *)(uintptr_t)c)->rows; /* looking up only marks the row as used */
+    struct table *rows =
+        &((struct caps *)(uintptr_t)c)->rows; /* looking up only marks the row as used */
     const struct cap_row *row = table_find(rows, hash128_seeded(tenant, (uint64_t)reason));
     uint64_t n = row == NULL || row->minute != received_ms / MINUTE_MS ? 0 : row->n;
     return c->per_minute > n ? c->per_minute - n : 0;

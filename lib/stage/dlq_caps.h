@@ -29,4 +29,5 @@ struct cap_grant {
 bool caps_take(struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms,
                uint64_t n, struct cap_grant *out, struct err *e) MUST_CHECK;
 /* How many caps_take would grant at most. */
-uint64_t caps_left(const struct caps *c, struct slice tenant, enum reason reason, int64_t received_ms);
+uint64_t caps_left(const struct caps *c, struct slice tenant, enum reason reason,
+                   int64_t received_ms);

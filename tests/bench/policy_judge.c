@@ -1,5 +1,6 @@
-/* What the policy's verdict on a shape that was never seen costs: 300 series of a game server, 6 labels (4 from the
- * resource), translated names; under the example policy, with its detectors, value patterns and dictionary. */
+/* What the policy's verdict on a shape that was never seen costs: 300 series of a game server, 6
+ * labels (4 from the resource), translated names; under the example policy, with its detectors,
+ * value patterns and dictionary. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,12 +9,18 @@
 
 enum { N_SERIES = 300, N_ROUNDS = 300, GOAL_US = 100 };
 
-#define TEXT(s) {(const uint8_t *)(s), sizeof(s) - 1}
+#define TEXT(s)                                                                                    \
+    {                                                                                              \
+        (const uint8_t *)(s), sizeof(s) - 1                                                        \
+    }
 
 static const struct raw_label attributes[] = {
-    {TEXT("service.name"), TEXT("game"), true},          {TEXT("service.instance.id"), TEXT("gs-0123"), true},
-    {TEXT("shard_id"), TEXT("shard-0123"), true},        {TEXT("cloud.region"), TEXT("eu-west-1"), true},
-    {TEXT("cloud.availability_zone"), TEXT("b"), true},  {TEXT("build_id"), TEXT("3f2a9c1d0b"), true},
+    {TEXT("service.name"), TEXT("game"), true},
+    {TEXT("service.instance.id"), TEXT("gs-0123"), true},
+    {TEXT("shard_id"), TEXT("shard-0123"), true},
+    {TEXT("cloud.region"), TEXT("eu-west-1"), true},
+    {TEXT("cloud.availability_zone"), TEXT("b"), true},
+    {TEXT("build_id"), TEXT("3f2a9c1d0b"), true},
     {TEXT("host.name"), TEXT("ip-10-0-3-17"), true},
 };
 
@@ -27,7 +34,8 @@ static int64_t judge_all(const struct policy_tenant *t, const struct names *name
     struct err e = ERR_INIT;
     struct arena resource;
     struct judged_attributes judged;
-    const struct raw_series of_all = {.attributes = {sizeof attributes / sizeof attributes[0], attributes}};
+    const struct raw_series of_all = {
+        .attributes = {sizeof attributes / sizeof attributes[0], attributes}};
     arena_init(&resource, 1 << 20);
     int64_t start_ns = clock_mono_ns();
     if (!policy_judge_attributes(&t->rules, &of_all, &resource, &judged, &e)) {
@@ -37,12 +45,13 @@ static int64_t judge_all(const struct policy_tenant *t, const struct names *name
     for (int i = 0; i < N_SERIES; i++) {
         const struct raw_label labels[] = {{TEXT("queue"), slice_str(names[i].queue), true},
                                            {TEXT("instance_type"), TEXT("c7g.2xlarge"), true}};
-        struct raw_series raw = {.metric = slice_str(names[i].metric),
-                                       .unit = SLICE_LITERAL("s"),
-                                       .kind = i / 10 % 10 == 0 ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER,
-                                       .attributes = {sizeof attributes / sizeof attributes[0], attributes},
-                                       .judged = &judged,
-                                       .labels = {2, labels}};
+        struct raw_series raw = {
+            .metric = slice_str(names[i].metric),
+            .unit = SLICE_LITERAL("s"),
+            .kind = i / 10 % 10 == 0 ? SERIES_EXP_HISTOGRAM : SERIES_COUNTER,
+            .attributes = {sizeof attributes / sizeof attributes[0], attributes},
+            .judged = &judged,
+            .labels = {2, labels}};
         struct verdict v;
         if (i % 10 == 0 && !policy_judge_metric(&t->rules, &raw, &resource, &metric, &e)) {
             exit(1);
@@ -73,7 +82,8 @@ int main(int argc, char **argv)
         return 1;
     }
     for (int i = 0; i < N_SERIES; i++) {
-        (void)snprintf(names[i].metric, sizeof names[i].metric, "game.server.subsystem_%d.duration", i / 10);
+        (void)snprintf(names[i].metric, sizeof names[i].metric, "game.server.subsystem_%d.duration",
+                       i / 10);
         (void)snprintf(names[i].queue, sizeof names[i].queue, "ranked-%d.v%d", i % 10, i);
     }
     const struct policy_tenant *t = policy_tenant(p, SLICE_LITERAL("studio-a"));

@@ -4,7 +4,7 @@ from tests.flow.test_bad_input import CASES, Sent, problems
 
 def test_lost_letters_are_seen(stack):
     cases = [c for c in CASES if c.row in (3, 14, 24, 30)]
-    sent = Sent(stack, cases, build="faults", fault__lose_letters="true")
+    sent = Sent(stack, cases, build="faults", fault__lose_letters=True)
     lettered = [i for i, c in enumerate(cases) if c.want]
     seen = [i for i in lettered if problems(sent, i)]
     print({cases[i].name: problems(sent, i) for i in seen})

@@ -1,5 +1,6 @@
-/* Any bytes as a policy: taken, or refused with a place and a reason. One that is taken judges series of each kind: each
- * verdict has a reason, a place that can be printed, and is the same when it is asked again. */
+/* Any bytes as a policy: taken, or refused with a place and a reason. One that is taken judges
+ * series of each kind: each verdict has a reason, a place that can be printed, and is the same when
+ * it is asked again. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,25 +14,40 @@ static void fail(const char *what, const char *detail)
     abort();
 }
 
-#define LABEL(name, value) {SLICE_LITERAL_INIT(name), SLICE_LITERAL_INIT(value), true}
-#define SLICE_LITERAL_INIT(s) {(const uint8_t *)(s), sizeof(s) - 1}
+#define LABEL(name, value)                                                                         \
+    {                                                                                              \
+        SLICE_LITERAL_INIT(name), SLICE_LITERAL_INIT(value), true                                  \
+    }
+#define SLICE_LITERAL_INIT(s)                                                                      \
+    {                                                                                              \
+        (const uint8_t *)(s), sizeof(s) - 1                                                        \
+    }
 
-static const struct raw_label attributes[] = {
-    LABEL("service.instance.id", "gs-1"), LABEL("shard_id", "s1"), LABEL("host.name", "h"),
-    LABEL("cloud.region", "eu-west-1")};
-static const struct raw_label labels[] = {
-    LABEL("region", "eu-west-1"), LABEL("queue", "203.0.113.7 a@b.cd"), LABEL("build_id", "0123456789abcdef"),
-    LABEL("az", "")};
+static const struct raw_label attributes[] = {LABEL("service.instance.id", "gs-1"),
+                                              LABEL("shard_id", "s1"), LABEL("host.name", "h"),
+                                              LABEL("cloud.region", "eu-west-1")};
+static const struct raw_label labels[] = {LABEL("region", "eu-west-1"),
+                                          LABEL("queue", "203.0.113.7 a@b.cd"),
+                                          LABEL("build_id", "0123456789abcdef"), LABEL("az", "")};
 
 static const struct raw_series series[] = {
-    {.metric = SLICE_LITERAL_INIT("game.logins"), .unit = SLICE_LITERAL_INIT("s"), .kind = SERIES_COUNTER},
-    {.metric = SLICE_LITERAL_INIT("a_total"), .kind = SERIES_COUNTER, .is_final = true, .kind_is_guess = true},
-    {.metric = SLICE_LITERAL_INIT("a_bucket"), .kind = SERIES_COUNTER, .is_final = true, .kind_is_guess = true},
+    {.metric = SLICE_LITERAL_INIT("game.logins"),
+     .unit = SLICE_LITERAL_INIT("s"),
+     .kind = SERIES_COUNTER},
+    {.metric = SLICE_LITERAL_INIT("a_total"),
+     .kind = SERIES_COUNTER,
+     .is_final = true,
+     .kind_is_guess = true},
+    {.metric = SLICE_LITERAL_INIT("a_bucket"),
+     .kind = SERIES_COUNTER,
+     .is_final = true,
+     .kind_is_guess = true},
     {.metric = SLICE_LITERAL_INIT("b"), .kind = SERIES_GAUGE},
     {.metric = SLICE_LITERAL_INIT("c"), .kind = SERIES_EXP_HISTOGRAM, .delta = true},
 };
 
-static void check_verdict(const struct rules *rules, struct slice tenant, const struct raw_series *raw)
+static void check_verdict(const struct rules *rules, struct slice tenant,
+                          const struct raw_series *raw)
 {
     struct arena a;
     struct buf place;
@@ -62,7 +78,8 @@ static void check_rules(const struct rules *rules, struct slice tenant)
         for (uint32_t n = 0; n <= sizeof labels / sizeof labels[0]; n++) {
             struct raw_series raw = series[i];
             raw.labels = (struct raw_labels){n, labels};
-            raw.attributes = (struct raw_labels){sizeof attributes / sizeof attributes[0], attributes};
+            raw.attributes =
+                (struct raw_labels){sizeof attributes / sizeof attributes[0], attributes};
             check_verdict(rules, tenant, &raw);
         }
     }

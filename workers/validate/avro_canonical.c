@@ -8,7 +8,7 @@ enum { MAX_DEPTH = 32, NAME_BYTES = 256, CANONICAL_MAX_BYTES = 1 << 20 };
 /* What the definitions around a type give it. */
 struct scope {
     const struct scope *outer;
-    const char *name_space; /* "" = none */
+    const char *name_space;  /* "" = none */
     char record[NAME_BYTES]; /* that is being defined here, in full; "" = none */
     int depth;
 };

@@ -1,5 +1,5 @@
-/* An Avro schema's fingerprint: CRC-64-AVRO of its Parsing Canonical Form (Avro specification, "Schema Fingerprints", "Transforming
- * into Parsing Canonical Form"). */
+/* An Avro schema's fingerprint: CRC-64-AVRO of its Parsing Canonical Form (Avro specification,
+ * "Schema Fingerprints", "Transforming into Parsing Canonical Form"). */
 #pragma once
 
 #include <jansson.h>

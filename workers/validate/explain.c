@@ -201,10 +201,10 @@ static bool is_remote_write(struct explain *x, struct slice message)
 
 static enum explain_format format_of(struct explain *x, struct slice message)
 {
-    return tenant_avro_is(message)      ? EXPLAIN_AVRO
-           : is_json(message)           ? EXPLAIN_OTLP_JSON
+    return tenant_avro_is(message)       ? EXPLAIN_AVRO
+           : is_json(message)            ? EXPLAIN_OTLP_JSON
            : is_remote_write(x, message) ? EXPLAIN_REMOTE_WRITE
-                                        : EXPLAIN_OTLP;
+                                         : EXPLAIN_OTLP;
 }
 
 static bool remote_write_read(struct explain *x, struct pass *p, struct slice message,
@@ -259,9 +259,8 @@ static bool batch_drop(void *ctx, const struct batch *b, uint32_t n_samples, str
 static bool message_judge(struct explain *x, struct pass *p, enum explain_format format,
                           struct slice message, struct err *e)
 {
-    struct batch_target target = {.put = batch_drop,
-                                  .max_series = x->tenant->rules->max_series,
-                                  .rejects = &x->rejects};
+    struct batch_target target = {
+        .put = batch_drop, .max_series = x->tenant->rules->max_series, .rejects = &x->rejects};
     return points_read(x, p, format, message, e) &&
            groups_emit(&x->groups, &x->plans, &x->series, &target, e);
 }
@@ -275,7 +274,8 @@ bool explain_message(struct explain *x, struct slice tenant, enum explain_format
     x->out = out;
     x->tenant = tenants_find(&x->tenants, tenant);
     if (x->tenant == NULL) {
-        return err_set(e, ERR_CONFIG, "the policy does not know the tenant %.*s", SLICE_ARG(tenant));
+        return err_set(e, ERR_CONFIG, "the policy does not know the tenant %.*s",
+                       SLICE_ARG(tenant));
     }
     struct pass p = {.tenant = x->tenant,
                      .min_ms = now_ms - x->tenant->rules->max_age_ms,
@@ -293,8 +293,7 @@ bool explain_message(struct explain *x, struct slice tenant, enum explain_format
             *e = why;
             return false;
         }
-        out->record_reason =
-            why.code == REASON_TOO_LARGE ? REASON_TOO_LARGE : REASON_MALFORMED;
+        out->record_reason = why.code == REASON_TOO_LARGE ? REASON_TOO_LARGE : REASON_MALFORMED;
         out->record_text = keep(x, slice_str(why.text));
     }
     out->first = x->first;

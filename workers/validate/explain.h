@@ -5,7 +5,13 @@
 #include "edge/rejects.h"
 #include "policy/policy.h"
 
-enum explain_format { EXPLAIN_AUTO, EXPLAIN_OTLP, EXPLAIN_OTLP_JSON, EXPLAIN_REMOTE_WRITE, EXPLAIN_AVRO };
+enum explain_format {
+    EXPLAIN_AUTO,
+    EXPLAIN_OTLP,
+    EXPLAIN_OTLP_JSON,
+    EXPLAIN_REMOTE_WRITE,
+    EXPLAIN_AVRO
+};
 
 /* One series' verdict. Of a refused one no label's value is kept. */
 struct explained {

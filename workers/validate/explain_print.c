@@ -43,8 +43,7 @@ static void reject_print(const struct reject *r, FILE *out)
     (void)fprintf(out, "refused   %.*s  %" PRIu64 " samples", SLICE_ARG(r->metric), r->n_samples);
     field(out, "reason", slice_str(reason_name(r->reason)));
     if (r->has_place) {
-        (void)fprintf(out,
-                      "  first at resource %" PRIu32 ": metric %" PRIu32 ": point %" PRIu32,
+        (void)fprintf(out, "  first at resource %" PRIu32 ": metric %" PRIu32 ": point %" PRIu32,
                       r->place.resource, r->place.metric, r->place.point);
     }
     (void)fprintf(out, "\n          %.*s\n", SLICE_ARG(r->what));
@@ -152,7 +151,8 @@ bool explanation_print_json(const struct explanation *x, FILE *out)
 
 void reasons_print(FILE *out)
 {
-    (void)fprintf(out, "| reason | of a | kind | what it means, what to change |\n|---|---|---|---|\n");
+    (void)fprintf(out,
+                  "| reason | of a | kind | what it means, what to change |\n|---|---|---|---|\n");
     for (int i = REASON_NONE + 1; i < N_REASONS; i++) {
         const struct reason_info *r = reason_info((enum reason)i);
         (void)fprintf(out, "| `%s` | %s | %s | %s |\n", r->name, reason_unit_name(r->unit),

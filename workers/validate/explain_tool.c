@@ -174,8 +174,7 @@ static bool file_explain(const struct config *config, const struct asked *a, int
     arena_init(&arena, (size_t)FILE_MAX_BYTES * 2);
     bool ok = policy_load(config_str(config, "policy"), &p, e) && file_read(a->file, &message, e);
     struct slice record = buf_slice(&message);
-    ok = ok && schema_apply(config, &arena, &record, e) &&
-         message_explain(p, a, record, code, e);
+    ok = ok && schema_apply(config, &arena, &record, e) && message_explain(p, a, record, code, e);
     policy_free(p);
     arena_fini(&arena);
     buf_fini(&message);

@@ -52,7 +52,8 @@ bool mask_source_open(struct mask_source *m, const char *path, struct slice key,
     if (path[0] == '\0') {
         buf_put_slice(&m->key, key);
         id_make(m);
-        return buf_ok(&m->key) || err_set(e, ERR_CONFIG, "mask_key: longer than %d bytes", MAX_MASK_KEY_BYTES);
+        return buf_ok(&m->key) ||
+               err_set(e, ERR_CONFIG, "mask_key: longer than %d bytes", MAX_MASK_KEY_BYTES);
     }
     (void)file_moved(&m->seen, path);
     return file_take(m, e);

@@ -80,8 +80,8 @@ static bool schema_add(struct tenant_schemas *t, const char *path, struct err *e
     size_t len;
     uint64_t fingerprint = 0;
     buf_init(&text, SCHEMA_MAX_BYTES);
-    bool ok = file_read(path, &text, e) && (schema_check(buf_slice(&text), &fingerprint, e) ||
-                                            err_wrap(e, "%s", path));
+    bool ok = file_read(path, &text, e) &&
+              (schema_check(buf_slice(&text), &fingerprint, e) || err_wrap(e, "%s", path));
     buf_u8(&text, '\0');
     if (ok && !buf_ok(&text)) {
         ok = err_set(e, ERR_CONFIG, "%s: too large", path);
@@ -97,10 +97,11 @@ static bool schema_add(struct tenant_schemas *t, const char *path, struct err *e
 bool tenant_schemas_open(struct tenant_schemas *t, const char *const *paths, size_t n,
                          struct err *e)
 {
-    t->versions = (struct schema_versions){.name = "tenant metrics",
-                                           .head = TENANT_METRICS_HEAD,
-                                           .current = {TENANT_METRICS_FINGERPRINT, tenant_metrics_avsc},
-                                           .former = t->items};
+    t->versions =
+        (struct schema_versions){.name = "tenant metrics",
+                                 .head = TENANT_METRICS_HEAD,
+                                 .current = {TENANT_METRICS_FINGERPRINT, tenant_metrics_avsc},
+                                 .former = t->items};
     if (n > MAX_TENANT_SCHEMAS) {
         return err_set(e, ERR_CONFIG, "tenant_schemas: more than %d", MAX_TENANT_SCHEMAS);
     }

@@ -1,7 +1,8 @@
-/* Other versions of the tenants' Avro record (tenant_metrics.avsc), older or newer: the schemas that tenants write with, as files.
- * Single-object encoding names a schema by its fingerprint alone, so a reader must have the schema itself. A record of one of these
- * is matched field by field with the current one by avro-c (batch/versions.h): what the writer has more is passed over, what it lacks
- * is its default, which is "nothing" for each field that may be lacking. */
+/* Other versions of the tenants' Avro record (tenant_metrics.avsc), older or newer: the schemas
+ * that tenants write with, as files. Single-object encoding names a schema by its fingerprint
+ * alone, so a reader must have the schema itself. A record of one of these is matched field by
+ * field with the current one by avro-c (batch/versions.h): what the writer has more is passed over,
+ * what it lacks is its default, which is "nothing" for each field that may be lacking. */
 #pragma once
 
 #include "batch/versions.h"
@@ -13,7 +14,8 @@ struct tenant_schemas {
     struct schema_version items[MAX_TENANT_SCHEMAS]; /* the texts are owned */
 };
 
-/* ERR_CONFIG: a file can't be read, is no schema, recursive, or lacks a field that has no default. */
+/* ERR_CONFIG: a file can't be read, is no schema, recursive, or lacks a field that has no default.
+ */
 bool tenant_schemas_open(struct tenant_schemas *t, const char *const *paths, size_t n,
                          struct err *e) MUST_CHECK;
 void tenant_schemas_fini(struct tenant_schemas *t);

@@ -151,8 +151,8 @@ static const struct row rows[] = {
     {"a server named by a UUID", "{}", C, "a", "",
      "service.instance.id=x,shard_id=6ba7b810-9dad-11d1-80b4-00c04fd430c8", "",
      "a_total{shard_id=6ba7b810-9dad-11d1-80b4-00c04fd430c8} x standard"},
-    {"a server named by a person", "{}", C, "a", "", "service.instance.id=x,shard_id=ana@example.com",
-     "", "personal_data shard_id"},
+    {"a server named by a person", "{}", C, "a", "",
+     "service.instance.id=x,shard_id=ana@example.com", "", "personal_data shard_id"},
     {"a build id of many digits", "{}", C, "a", "", RES, "build_id=18319896181998",
      "a_total{build_id=18319896181998,shard_id=s1} gs-1 standard"},
     {"a detector switched off", "{\"labels\": {\"detectors\": {\"ipv4\": false}}}", C, "a", "", RES,
@@ -174,8 +174,8 @@ static const struct row rows[] = {
     {"an attribute under another name",
      "{\"labels\": {\"rename\": {\"cloud.region\": \"region\"}}}", C, "a", "",
      RES ",cloud.region=eu", "", "a_total{region=eu,shard_id=s1} gs-1 standard"},
-    {"a label under another name", "{\"labels\": {\"rename\": {\"zone\": \"az\"}}}", C, "a", "", RES,
-     "zone=b", "a_total{az=b,shard_id=s1} gs-1 standard"},
+    {"a label under another name", "{\"labels\": {\"rename\": {\"zone\": \"az\"}}}", C, "a", "",
+     RES, "zone=b", "a_total{az=b,shard_id=s1} gs-1 standard"},
     {"renamed onto one that is there", "{\"labels\": {\"rename\": {\"zone\": \"az\"}}}", C, "a", "",
      RES, "zone=b,az=c", "label_twice az"},
     {"forbidden, whatever its new name", "{\"labels\": {\"rename\": {\"player_id\": \"az\"}}}", C,
@@ -187,7 +187,7 @@ static const struct row rows[] = {
     {"outside the scope in mode open", "{\"mode\": \"open\", \"metric_prefixes\": [\"hub_\"]}", C,
      "game.x", "", RES, "", "name_out_of_scope "},
 #define LISTED                                                                                     \
-    "\"metrics\": {\"game_logins_total\": {\"kind\": \"counter\", \"unit\": \"\", \"labels\": "          \
+    "\"metrics\": {\"game_logins_total\": {\"kind\": \"counter\", \"unit\": \"\", \"labels\": "    \
     "[\"how\"]}, \"players\": {\"kind\": \"gauge\"}}"
     {"a listed metric", "{" LISTED "}", C, "game.logins", "", RES, "how=token",
      "game_logins_total{how=token,shard_id=s1} gs-1 standard"},
@@ -205,11 +205,10 @@ static const struct row rows[] = {
      "queue=a", "players{queue=a,shard_id=s1} gs-1 standard"},
     {"not listed, checked only", "{" LISTED "}", C, "other", "", RES, "",
      "other_total{shard_id=s1} gs-1 standard"},
-    {"not listed, only listed ones taken", "{\"dictionary\": \"only\", " LISTED "}", C, "other", "", RES,
-     "", "metric_not_listed "},
-    {"a listed label that is forbidden",
-     "{\"metrics\": {\"a_total\": {\"labels\": [\"email\"]}}}", C, "a", "", RES, "email=x",
-     "label_forbidden email"},
+    {"not listed, only listed ones taken", "{\"dictionary\": \"only\", " LISTED "}", C, "other", "",
+     RES, "", "metric_not_listed "},
+    {"a listed label that is forbidden", "{\"metrics\": {\"a_total\": {\"labels\": [\"email\"]}}}",
+     C, "a", "", RES, "email=x", "label_forbidden email"},
     {"class by the first pattern",
      "{\"classes\": {\"default\": \"verbose\", \"rules\": [{\"metrics\": [\"b*\", \"a_*\"], "
      "\"class\": \"critical\"}, {\"metrics\": [\"*\"], \"class\": \"standard\"}]}}",
@@ -319,13 +318,14 @@ static const struct place_row place_rows[] = {
     {"the top's", "{\"labels\": {\"forbid\": [\"x\", \"y\"]}, \"tenants\": {\"t\": {}}}", C, false,
      "y=1", "label_forbidden labels.forbid[1]"},
     {"the tenant's",
-     "{\"labels\": {\"forbid\": [\"x\"]}, \"tenants\": {\"t\": {\"labels\": {\"forbid\": [\"z\"]}}}}", C,
-     false, "z=1", "label_forbidden tenants.t.labels.forbid[0]"},
-    {"a detector", "{\"tenants\": {\"t\": {\"labels\": {\"detectors\": {\"ipv4\": true}}}}}", C, false,
-     "region=203.0.113.7", "personal_data tenants.t.labels.detectors.ipv4"},
+     "{\"labels\": {\"forbid\": [\"x\"]}, \"tenants\": {\"t\": {\"labels\": {\"forbid\": "
+     "[\"z\"]}}}}",
+     C, false, "z=1", "label_forbidden tenants.t.labels.forbid[0]"},
+    {"a detector", "{\"tenants\": {\"t\": {\"labels\": {\"detectors\": {\"ipv4\": true}}}}}", C,
+     false, "region=203.0.113.7", "personal_data tenants.t.labels.detectors.ipv4"},
     {"a value's pattern",
-     "{\"labels\": {\"values\": {\"region\": {\"patterns\": [\"eu\"]}}}, \"tenants\": {\"t\": {}}}", C,
-     false, "region=us", "label_value_not_allowed labels.values.region"},
+     "{\"labels\": {\"values\": {\"region\": {\"patterns\": [\"eu\"]}}}, \"tenants\": {\"t\": {}}}",
+     C, false, "region=us", "label_value_not_allowed labels.values.region"},
     {"the tenant's dictionary",
      "{\"metrics\": {\"a_total\": {\"kind\": \"counter\"}}, \"tenants\": {\"t\": {\"metrics\": "
      "{\"a_total\": {\"kind\": \"gauge\"}}}}}",
@@ -334,11 +334,11 @@ static const struct place_row place_rows[] = {
      "{\"metrics\": {\"a_total\": {\"kind\": \"gauge\"}}, \"tenants\": {\"t\": {\"metrics\": "
      "{\"b_total\": {\"kind\": \"gauge\"}}}}}",
      C, false, "", "metric_contradicts metrics.a_total"},
-    {"a kind", "{\"tenants\": {\"t\": {}}}", G, false, "", "kind_not_allowed kinds.allow (default)"},
-    {"delta", "{\"tenants\": {\"t\": {}}}", C, true, "",
-     "delta_not_allowed kinds.delta (default)"},
-    {"delta for rollups", "{\"kinds\": {\"delta\": \"rollup\"}, \"tenants\": {\"t\": {}}}", C, true, "",
-     "none classes.default (default)"},
+    {"a kind", "{\"tenants\": {\"t\": {}}}", G, false, "",
+     "kind_not_allowed kinds.allow (default)"},
+    {"delta", "{\"tenants\": {\"t\": {}}}", C, true, "", "delta_not_allowed kinds.delta (default)"},
+    {"delta for rollups", "{\"kinds\": {\"delta\": \"rollup\"}, \"tenants\": {\"t\": {}}}", C, true,
+     "", "none classes.default (default)"},
     {"delta in mode open", "{\"tenants\": {\"t\": {\"mode\": \"open\"}}}", C, true, "",
      "none classes.default (default)"},
     {"a class",
@@ -391,7 +391,7 @@ struct guess_row {
 };
 
 #define HUB                                                                                        \
-    "{\"metrics\": {\"hub\": {\"kind\": \"classic_histogram\", \"unit\": \"s\", \"labels\": []}, "         \
+    "{\"metrics\": {\"hub\": {\"kind\": \"classic_histogram\", \"unit\": \"s\", \"labels\": []}, " \
     "\"ticks\": {\"kind\": \"counter\", \"unit\": \"1\"}}"
 
 /* As remote write sends them: without kinds and units. */
@@ -418,7 +418,8 @@ START_TEST(kinds_that_are_guessed_come_from_the_dictionary)
     char got[256];
     arena_init(&a, 1 << 20);
     ck_assert_msg(policy_parse(slice_str(row->policy), &p, &e), "%s: %s", row->what, e.text);
-    (void)snprintf(all, sizeof all, "shard_id=1%s%s", row->labels[0] == '\0' ? "" : ",", row->labels);
+    (void)snprintf(all, sizeof all, "shard_id=1%s%s", row->labels[0] == '\0' ? "" : ",",
+                   row->labels);
     const struct raw_series raw = {.metric = slice_str(row->metric),
                                    .kind = row->guess,
                                    .kind_is_guess = true,
@@ -426,7 +427,8 @@ START_TEST(kinds_that_are_guessed_come_from_the_dictionary)
                                    .labels = labels_of(all, &labels)};
     ck_assert(policy_judge(&p->rules, SLICE_LITERAL("t"), &raw, &a, &v, &e));
     (void)snprintf(got, sizeof got, "%s %.*s",
-                   v.reason == REASON_NONE ? series_kind_name(v.series.kind) : reason_name(v.reason),
+                   v.reason == REASON_NONE ? series_kind_name(v.series.kind)
+                                           : reason_name(v.reason),
                    SLICE_ARG(v.reason == REASON_NONE ? v.series.unit : SLICE_NONE));
     if (v.reason != REASON_NONE) {
         got[strlen(got) - 1] = '\0';

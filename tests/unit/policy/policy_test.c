@@ -36,7 +36,8 @@ static const struct error_row error_rows[] = {
     {"{\"time\": {\"max_future_ms\": 600001}}",
      "time.max_future_ms: must be an integer from 0 to 600000"},
     {"{\"limits\": {\"series_per_message\": 20001}}", "limits.series_per_message"},
-    {"{\"labels\": {\"detectors\": {\"ipv4\": 1}}}", "labels.detectors.ipv4: must be true or false"},
+    {"{\"labels\": {\"detectors\": {\"ipv4\": 1}}}",
+     "labels.detectors.ipv4: must be true or false"},
     {"{\"labels\": {\"detectors\": {\"ip\": true}}}", "labels.detectors.ip: is not a key"},
     {"{\"labels\": {\"detectors\": {\"digit_run\": 5}}}",
      "labels.detectors.digit_run: must be an integer from 6 to 64"},
@@ -194,15 +195,15 @@ START_TEST(the_schema_and_the_example_agree_with_the_code)
     struct policy *done = parse("{}");
     const struct rules *a = &said->rules;
     const struct rules *b = &done->rules;
-    const struct text_list *lists[][2] = {{&a->labels.allow, &b->labels.allow},
-                                          {&a->labels.forbid, &b->labels.forbid},
-                                          {&a->labels.detectors.exempt,
-                                           &b->labels.detectors.exempt},
-                                          {&a->scope, &b->scope},
-                                          {&a->names, &b->names},
-                                          {&a->kinds.gauge_metrics, &b->kinds.gauge_metrics},
-                                          {&a->source.attributes, &b->source.attributes},
-                                          {&a->source.labels, &b->source.labels}};
+    const struct text_list *lists[][2] = {
+        {&a->labels.allow, &b->labels.allow},
+        {&a->labels.forbid, &b->labels.forbid},
+        {&a->labels.detectors.exempt, &b->labels.detectors.exempt},
+        {&a->scope, &b->scope},
+        {&a->names, &b->names},
+        {&a->kinds.gauge_metrics, &b->kinds.gauge_metrics},
+        {&a->source.attributes, &b->source.attributes},
+        {&a->source.labels, &b->source.labels}};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         ck_assert_uint_eq(lists[i][0]->n, lists[i][1]->n);
         for (uint32_t k = 0; k < lists[i][0]->n; k++) {
@@ -214,9 +215,8 @@ START_TEST(the_schema_and_the_example_agree_with_the_code)
     ck_assert_int_eq(a->labels.max_name_bytes, b->labels.max_name_bytes);
     ck_assert_int_eq(a->labels.max_value_bytes, b->labels.max_value_bytes);
     ck_assert(slice_eq(a->labels.identity, b->labels.identity));
-    ck_assert_int_eq(memcmp(a->labels.detectors.on, b->labels.detectors.on,
-                            sizeof a->labels.detectors.on),
-                     0);
+    ck_assert_int_eq(
+        memcmp(a->labels.detectors.on, b->labels.detectors.on, sizeof a->labels.detectors.on), 0);
     ck_assert_int_eq(a->labels.detectors.digit_run, b->labels.detectors.digit_run);
     ck_assert(a->labels.n_values == 0 && a->labels.n_renames == 0 && b->labels.n_values == 0);
     ck_assert_int_eq(a->listed_only, b->listed_only);

@@ -54,12 +54,24 @@ START_TEST(matches)
 END_TEST
 
 static const char *const bad_rows[][2] = {
-    {"a|b", "byte 1: this sign needs"}, {"*", "byte 0: this sign"},   {"a**", "byte 2: this sign"},
-    {"[a", "[ without ]"},              {"[z-a]", "a range goes"},    {"[]", "[] has nothing"},
-    {"a{", "numbers"},                  {"a{2", "{ without }"},       {"a{3,2}", "rising range"},
-    {"a{0}", "above 0"},                {"\\", "\\ goes before"},     {"\\b", "\\ goes before"},
-    {"\xc3\xa9", "only ASCII"},         {"a{257}", "too long"},       {"a{200}b{57}", "too long"},
-    {"^a", "this sign"},                {"a$", "this sign"},          {"a{1,1000}", "{ without }"},
+    {"a|b", "byte 1: this sign needs"},
+    {"*", "byte 0: this sign"},
+    {"a**", "byte 2: this sign"},
+    {"[a", "[ without ]"},
+    {"[z-a]", "a range goes"},
+    {"[]", "[] has nothing"},
+    {"a{", "numbers"},
+    {"a{2", "{ without }"},
+    {"a{3,2}", "rising range"},
+    {"a{0}", "above 0"},
+    {"\\", "\\ goes before"},
+    {"\\b", "\\ goes before"},
+    {"\xc3\xa9", "only ASCII"},
+    {"a{257}", "too long"},
+    {"a{200}b{57}", "too long"},
+    {"^a", "this sign"},
+    {"a$", "this sign"},
+    {"a{1,1000}", "{ without }"},
 };
 
 START_TEST(bad_patterns_say_where)

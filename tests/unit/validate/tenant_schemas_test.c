@@ -116,17 +116,22 @@ static const struct {
     {"\"string\"", "line 1"},
     {"{\"type\": \"array\", \"items\": \"int\"}", "is no record's schema"},
     {"{\"type\": \"record\", \"name\": \"R\", \"fields\": []}", "has no field source"},
-    {"{\"type\": \"record\", \"name\": \"R\", \"fields\": [{\"name\": \"source\", \"type\": \"string\"},"
-     "{\"name\": \"points\", \"type\": {\"type\": \"array\", \"items\": {\"type\": \"record\", \"name\": \"P\","
+    {"{\"type\": \"record\", \"name\": \"R\", \"fields\": [{\"name\": \"source\", \"type\": "
+     "\"string\"},"
+     "{\"name\": \"points\", \"type\": {\"type\": \"array\", \"items\": {\"type\": \"record\", "
+     "\"name\": \"P\","
      "\"fields\": [{\"name\": \"metric\", \"type\": \"string\"}]}}}]}",
      "has no field kind"},
-    {"{\"type\": \"record\", \"name\": \"R\", \"fields\": [{\"name\": \"a\", \"type\": [\"null\", \"R\"]}]}",
+    {"{\"type\": \"record\", \"name\": \"R\", \"fields\": [{\"name\": \"a\", \"type\": [\"null\", "
+     "\"R\"]}]}",
      "holds itself"},
-    {"{\"type\": \"record\", \"name\": \"n.R\", \"fields\": [{\"name\": \"a\", \"type\": {\"type\": \"map\","
+    {"{\"type\": \"record\", \"name\": \"n.R\", \"fields\": [{\"name\": \"a\", \"type\": "
+     "{\"type\": \"map\","
      "\"values\": \"R\"}}]}",
      "holds itself"},
     {"{\"type\": \"record\", \"fields\": []}", "a type without a name"},
-    {"{\"type\": \"record\", \"name\": \"R\", \"fields\": [{\"name\": \"a\"}]}", "a type is missing"},
+    {"{\"type\": \"record\", \"name\": \"R\", \"fields\": [{\"name\": \"a\"}]}",
+     "a type is missing"},
 };
 
 START_TEST(bad_schemas_are_errors_that_name_the_file)
