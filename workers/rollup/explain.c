@@ -223,10 +223,10 @@ static bool explain(struct explaining *x, const struct explain_request *r, json_
     }
     return is_same ||
            err_set(e, ERR_RETRY,
-                   "%s: the replay gives another row. %s Were lateness_ms, source_idle_ms or "
+                   "%s: the replay gives another row. %sWere lateness_ms, source_idle_ms or "
                    "horizon_ms others when it was made?",
                    r->row,
-                   x->is_cut ? "The input that it was made of is not all there any more." : "");
+                   x->is_cut ? "The input that it was made of is not all there any more. " : "");
 }
 
 int explain_main(const struct explain_source *s, const struct explain_request *r)

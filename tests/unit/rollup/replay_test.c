@@ -99,6 +99,41 @@ START_TEST(wherever_it_is_cut_off)
 }
 END_TEST
 
+enum { MAX_STREAMS = 2 * N_SERVERS };
+
+/* For the completeness of windows, whoever counts it. */
+START_TEST(a_new_owner_knows_which_windows_have_rows)
+{
+    struct log l;
+    struct rerun r;
+    struct hash128 keys[MAX_STREAMS];
+    struct history known[MAX_STREAMS];
+    size_t n = 0;
+    size_t at = 0;
+    log_make(2, &l);
+    run_init(&r, &l, ALL_RULES);
+    (void)rerun_disturbed(&r, 0);
+    for (const struct stream *s; (s = table_next(&r.minute->streams, &at)) != NULL;) {
+        must(n < MAX_STREAMS, "more streams than there can be");
+        keys[n] = s->key;
+        known[n] = s->history;
+        n += s->history.has_rows != 0;
+    }
+    int64_t log_ms = r.minute->log_ms;
+    rerun_end(&r);
+    rerun_recover(&r, log_ms);
+    ck_assert_uint_gt(n, N_SERVERS / 2);
+    for (size_t i = 0; i < n; i++) {
+        const struct stream *s = table_find(&r.minute->streams, keys[i]);
+        ck_assert_ptr_nonnull(s);
+        ck_assert_int_eq(s->history.end_ms, known[i].end_ms);
+        ck_assert_uint_eq(s->history.has_rows, known[i].has_rows);
+    }
+    rerun_fini(&r);
+    log_end(&l);
+}
+END_TEST
+
 /* Where windows closed; the horizon; the order of streams whose time is up at once. */
 START_TEST(a_rule_that_is_left_out_shows)
 {
@@ -115,6 +150,7 @@ int main(void)
     tcase_set_timeout(t, 200);
     tcase_add_test(t, a_cut_off_run_gives_the_same_rows);
     tcase_add_test(t, wherever_it_is_cut_off);
+    tcase_add_test(t, a_new_owner_knows_which_windows_have_rows);
     tcase_add_loop_test(t, a_rule_that_is_left_out_shows, NO_CLOSED_AT, ANY_ORDER + 1);
     suite_add_tcase(s, t);
     return run_suite(s);
