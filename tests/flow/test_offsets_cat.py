@@ -211,13 +211,13 @@ def test_leases_ticks_and_gaps_as_a_stock_library_writes_them(stack):
     assert "can't be read at byte" in rows[4]["value"]["error"]
 
 
-def test_rows_of_rollups(new_stack):
-    stack = new_stack()
+def test_rows_of_rollups(stack):
     rollup_check.create_topics(stack, 2)
     create_topic(stack, "metrics.dlq", 2)
     rollup_check.put(stack, rollup_logs.generate(seed=3, n_messages=400, n_servers=4, n_partitions=2), 2, end_s=600)
-    stack.worker("rollup", ready=False)
+    worker = stack.worker("rollup", ready=False)
     wait_for(lambda: rollup_check.is_through(stack), 60, "the minutes")
+    worker.process.kill()
     rows = lines(run(stack, "cat", "metrics.rollup.1m"))
     n_records = len(stack.read_committed("metrics.rollup.1m"))
     assert len(rows) == n_records and {"rollup"} <= {r["kind"] for r in rows} <= {"rollup", "amend"}

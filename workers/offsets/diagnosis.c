@@ -16,6 +16,7 @@ const char *const trouble_names[N_TROUBLES] = {
     [TROUBLE_REBALANCING] = "rebalancing",
     [TROUBLE_OUT_OF_RANGE] = "out_of_range",
     [TROUBLE_NO_TOPIC] = "no_topic",
+    [TROUBLE_NO_LEADER] = "no_leader",
     [TROUBLE_NO_OFFSET] = "no_offset",
     [TROUBLE_FOREIGN_OFFSET] = "foreign_offset",
     [TROUBLE_OPEN_TRANSACTION] = "open_transaction",
@@ -59,8 +60,14 @@ static bool is_rollup_without_metadata(const struct progress *p)
 /* Wrong whatever anybody does. */
 static bool has_wrong_offset(struct progress *p)
 {
-    if (p->low < 0) {
+    bool is_gone = p->unreachable == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                   p->unreachable == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                   p->unreachable == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    if (is_gone) {
         set(p, TROUBLE_NO_TOPIC, "there is no such topic or partition any more");
+    } else if (p->low < 0 || p->stable < 0) {
+        set(p, TROUBLE_NO_LEADER, "no broker has it at the moment: %.100s",
+            rd_kafka_err2str(p->unreachable));
     } else if (p->committed >= 0 && p->committed < p->low) {
         set(p, TROUBLE_OUT_OF_RANGE,
             "retention has passed the committed offset: %" PRId64

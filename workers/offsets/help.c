@@ -88,6 +88,7 @@ static const struct {
      "  out_of_range      retention has passed the offset, or the topic is another one: help "
      "reset\n"
      "  no_topic          the topic or partition is gone\n"
+     "  no_leader         no broker has the partition at the moment\n"
      "  no_offset         parquet without a committed offset: see help parquet\n"
      "  foreign_offset    a rollup's offset that another tool has set: sluice-offsets reset\n"
      "  open_transaction  one is open longer than open_transaction_ms and hides what lies behind "

@@ -23,8 +23,9 @@ static void take_infos(const rd_kafka_ListOffsets_result_t *result,
         const rd_kafka_topic_partition_t *at =
             rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
         rd_kafka_topic_partition_t *own = find(list, at->topic, at->partition);
-        if (own != NULL && at->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            own->offset = at->offset;
+        if (own != NULL) {
+            own->err = at->err;
+            own->offset = at->err == RD_KAFKA_RESP_ERR_NO_ERROR ? at->offset : PLACE_NONE;
         }
     }
 }
@@ -40,6 +41,7 @@ bool places_find(rd_kafka_t *rk, enum place_kind kind, rd_kafka_topic_partition_
         ask->elems[i].offset =
             kind == PLACE_LOW ? RD_KAFKA_OFFSET_SPEC_EARLIEST : RD_KAFKA_OFFSET_SPEC_LATEST;
         list->elems[i].offset = PLACE_NONE;
+        list->elems[i].err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART; /* unless it is answered for */
     }
     struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     rd_kafka_error_t *error = rd_kafka_AdminOptions_set_isolation_level(

@@ -8,7 +8,7 @@
 enum place_kind { PLACE_LOW, PLACE_STABLE, PLACE_HIGH };
 
 /* Sets the list's offsets: the log's beginning, the last stable offset, or the end with what is in
- * open transactions. One call for all; -1 where a partition is not there. */
+ * open transactions. One call for all; -1 where it is not to be had: err says why. */
 bool places_find(rd_kafka_t *rk, enum place_kind kind, rd_kafka_topic_partition_list_t *list,
                  struct err *e) MUST_CHECK;
 

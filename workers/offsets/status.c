@@ -74,6 +74,15 @@ static bool find_partitions(struct status *s, struct err *e)
     return true;
 }
 
+static void topic_is_gone(struct status *s, const char *topic)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->partitions[i].topic, topic) == 0) {
+            s->partitions[i].unreachable = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        }
+    }
+}
+
 /* Also what was never committed, of the topics that a group reads: a partition whose first records
  * nobody takes. A topic that is gone is told later. */
 static bool add_whole_topics(rd_kafka_t *rk, struct status *s, struct err *e)
@@ -88,8 +97,11 @@ static bool add_whole_topics(rd_kafka_t *rk, struct status *s, struct err *e)
         }
         uint32_t n_partitions = 0;
         uint8_t id[16];
-        if (is_first && !topic_describe(rk, topic, &n_partitions, id, e) && e->kind != ERR_CONFIG) {
-            return false;
+        if (is_first && !topic_describe(rk, topic, &n_partitions, id, e)) {
+            if (e->kind != ERR_CONFIG) {
+                return false;
+            }
+            topic_is_gone(s, topic);
         }
         for (uint32_t p = 0; p < n_partitions; p++) {
             if (!add(s, g, topic, (int32_t)p, e)) {
@@ -151,7 +163,8 @@ static bool cluster_read(rd_kafka_t *rk, const struct status *s, struct cluster 
     rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(16);
     for (size_t i = 0; i < s->n; i++) {
         const struct progress *p = &s->partitions[i];
-        if (rd_kafka_topic_partition_list_find(all, p->topic, p->partition) == NULL) {
+        if (p->unreachable == RD_KAFKA_RESP_ERR_NO_ERROR &&
+            rd_kafka_topic_partition_list_find(all, p->topic, p->partition) == NULL) {
             (void)rd_kafka_topic_partition_list_add(all, p->topic, p->partition);
         }
     }
@@ -165,11 +178,22 @@ static bool cluster_read(rd_kafka_t *rk, const struct status *s, struct cluster 
 
 static void take_cluster(struct progress *p, const struct cluster *c)
 {
+    if (p->unreachable != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        p->low = p->stable = p->high = -1;
+        return;
+    }
     p->low = rd_kafka_topic_partition_list_find(c->low, p->topic, p->partition)->offset;
     p->stable = rd_kafka_topic_partition_list_find(c->stable, p->topic, p->partition)->offset;
     p->high = rd_kafka_topic_partition_list_find(c->high, p->topic, p->partition)->offset;
     p->high = p->high < p->stable ? p->stable : p->high; /* it was asked for a moment later */
     p->position = p->position < 0 && p->committed < 0 ? p->low : p->position;
+    const rd_kafka_topic_partition_list_t *lists[3] = {c->low, c->stable, c->high};
+    for (int i = 0; i < 3 && p->unreachable == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        p->unreachable =
+            rd_kafka_topic_partition_list_find(
+                (rd_kafka_topic_partition_list_t *)(uintptr_t)lists[i], p->topic, p->partition)
+                ->err;
+    }
 }
 
 /* --- how old what is left is --- */

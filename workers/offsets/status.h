@@ -13,6 +13,7 @@ enum trouble {
     TROUBLE_REBALANCING,
     TROUBLE_OUT_OF_RANGE,
     TROUBLE_NO_TOPIC,
+    TROUBLE_NO_LEADER,
     TROUBLE_NO_OFFSET,
     TROUBLE_FOREIGN_OFFSET,
     TROUBLE_OPEN_TRANSACTION,
@@ -35,7 +36,8 @@ struct progress {
     int64_t lag_ms;        /* age of the oldest record that is left; 0 = none is; -1 = not known */
     int64_t open_since_ms; /* when stable < high: when what is open was appended; else 0 */
     int64_t intent_last;   /* of parquet's open intent; else -1 */
-    const char *client;    /* who has it; NULL = nobody */
+    rd_kafka_resp_err_t unreachable; /* why its offsets are not to be had; or none */
+    const char *client;              /* who has it; NULL = nobody */
     enum trouble trouble;
     char why[240];
 };
