@@ -169,7 +169,7 @@ static void choose_culprits(struct trial *t)
 START_TEST(any_size_and_place)
 {
     struct trial t = {.random = UINT64_C(88172645463325252) + (uint64_t)_i};
-    for (uint32_t i = 0; i < 1000; i++) {
+    for (uint32_t i = 0; i < 300; i++) {
         t.n_points = 1 + random_below(&t, i % 8 == 0 ? MAX_POINTS : 300);
         t.n_series = i % 2 == 0 ? t.n_points : 1 + random_below(&t, t.n_points);
         t.names = _i == 1;
@@ -183,7 +183,7 @@ END_TEST
 START_TEST(a_store_that_names_the_wrong_one_is_not_believed_for_long)
 {
     struct trial t = {.random = 7, .lies = true};
-    for (uint32_t i = 0; i < 500; i++) {
+    for (uint32_t i = 0; i < 200; i++) {
         t.n_points = 2 + random_below(&t, 300);
         t.n_series = t.n_points;
         choose_culprits(&t);
@@ -198,7 +198,7 @@ static void print_average(uint32_t n_points, uint32_t n_bad)
 {
     struct trial t = {.n_points = n_points, .n_series = n_points, .random = 42};
     uint64_t sum = 0;
-    enum { N_TRIALS = 40 };
+    enum { N_TRIALS = 10 };
     for (int i = 0; i < N_TRIALS; i++) {
         memset(t.bad, 0, sizeof t.bad);
         while (culprits(&t) < n_bad) {
