@@ -8,28 +8,16 @@ import random
 import subprocess
 import time
 
-import pytest
-
 from deploy.local.workers import ENVIRONMENTS
 from tests.flow.amp_setting import NOTHING, PARTITIONS as AMP_PARTITIONS, Setting, differences, expected, got, now_ms
 from tests.flow.replay_tool import Operator, adds_up
-from tests.flow.stack import StackUnderTest
 from tests.flow.test_parquet import Site, wait_empty
 from tests.flow.test_replay_amp import MINUTE_MS, SERVERS, deliver, put
+from tests.flow.test_replay_parquet import shared  # noqa: F401 (a fixture)
 from tests.receiver.client import Receiver
 
 KILLS = int(os.environ.get("REPLAY_KILLS", "10"))
 SEED = int(os.environ.get("REPLAY_SEED", "5"))
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    # An apply that is killed in the middle of a note leaves a transaction open, which the next has to wait for.
-    stack = StackUnderTest(tmp_path_factory.mktemp("replay"))
-    stack.kafka.start()
-    stack.create_topic("sluice.replay", 1, cleanup_policy="compact")
-    yield stack
-    stack.stop()
 
 
 def apply_with_kills(operator, plan, n_there, **keys):
