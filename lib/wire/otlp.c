@@ -306,7 +306,9 @@ static bool walk_scope(struct walk *w, struct slice raw, uint64_t attributes_key
         w->sink->scope(w->sink->ctx, &w->resource);
     }
     struct cursor c = cursor_of(raw);
+    const uint8_t *fetched = c.next;
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        fetched = pb_fetch_ahead(&c, fetched);
         if (tag != PB_TAG(METRIC, PB_LEN)) {
             pb_skip(&c, tag, &scope_metrics_type);
             continue;

@@ -98,7 +98,9 @@ static bool parts_count(struct slice message, const struct layout *l, uint32_t *
                         struct err *e)
 {
     struct cursor c = cursor_of(message);
+    const uint8_t *fetched = c.next;
     for (uint32_t tag; (tag = pb_tag(&c)) != 0;) {
+        fetched = pb_fetch_ahead(&c, fetched);
         if (is_other_version(l, tag)) {
             return err_set(e, ERR_BAD_INPUT, "the message is of the other version than its content type says");
         }

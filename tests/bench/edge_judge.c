@@ -29,6 +29,7 @@ struct bench {
     unsigned n_servers;
     unsigned n_rounds;
     bool json;
+    const char *only; /* loads whose name has this text */
 };
 
 static void open_edges(struct bench *b)
@@ -147,8 +148,16 @@ static void run_known(const struct bench *b, const char *load, struct scrape *sc
     }
 }
 
+static bool is_wanted(const struct bench *b, const char *load)
+{
+    return strstr(load, b->only) != NULL;
+}
+
 static void run_otlp(const struct bench *b, const char *load, struct otlp_fleet *fleet)
 {
+    if (!is_wanted(b, load)) {
+        return;
+    }
     struct scrape scrapes[N_SCRAPES];
     for (int i = 0; i < N_SCRAPES; i++) {
         scrapes[i] = scrape_otlp(fleet, b->n_servers, 1);
@@ -159,6 +168,9 @@ static void run_otlp(const struct bench *b, const char *load, struct otlp_fleet 
 static void run_remote_write(const struct bench *b, const char *load,
                              enum remote_write_version version)
 {
+    if (!is_wanted(b, load)) {
+        return;
+    }
     struct scrape scrapes[N_SCRAPES];
     for (unsigned i = 0; i < N_SCRAPES; i++) {
         scrapes[i] = scrape_remote_write(version, b->n_servers, i);
@@ -166,8 +178,11 @@ static void run_remote_write(const struct bench *b, const char *load,
     run_known(b, load, scrapes);
 }
 
-static void run_cut(const struct bench *b, struct otlp_fleet *fleet)
+static void run_cut(const struct bench *b, const char *load, struct otlp_fleet *fleet)
 {
+    if (!is_wanted(b, load)) {
+        return;
+    }
     int64_t cpu_ns[N_WAYS] = {0};
     uint64_t n_samples[N_WAYS] = {0};
     for (int round = 0; round < 3; round++) {
@@ -178,20 +193,23 @@ static void run_cut(const struct bench *b, struct otlp_fleet *fleet)
         scrape_free(&scrape);
     }
     for (int way = 0; way < N_WAYS; way++) {
-        report(b, "cut anew", way, cpu_ns[way], n_samples[way]);
+        report(b, load, way, cpu_ns[way], n_samples[way]);
     }
 }
 
 int main(int argc, char **argv)
 {
-    struct bench b = {.n_servers = 2000, .n_rounds = 6};
+    struct bench b = {.n_servers = 2000, .n_rounds = 6, .only = ""};
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"servers", required_argument, NULL, 's'},
                                             {"rounds", required_argument, NULL, 'r'},
+                                            {"only", required_argument, NULL, 'o'},
                                             {0}};
-    for (int c; (c = getopt_long(argc, argv, "js:r:", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "js:r:o:", options, NULL)) != -1;) {
         if (c == 'j') {
             b.json = true;
+        } else if (c == 'o') {
+            b.only = optarg;
         } else if (c == 's' || c == 'r') {
             *(c == 's' ? &b.n_servers : &b.n_rounds) = (unsigned)strtoul(optarg, NULL, 10);
         } else {
@@ -205,7 +223,7 @@ int main(int argc, char **argv)
     run_otlp(&b, "10 % histograms", mixed);
     run_remote_write(&b, "remote write 1", REMOTE_WRITE_1);
     run_remote_write(&b, "remote write 2", REMOTE_WRITE_2);
-    run_cut(&b, mixed);
+    run_cut(&b, "cut anew", mixed);
     for (int way = 0; way < N_WAYS; way++) {
         edge_free(b.edges[way]);
     }
