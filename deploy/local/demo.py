@@ -12,6 +12,7 @@ from deploy.local.workers import PARQUET_AGE_MS
 
 RATE = 20000
 SECONDS = 150  # a whole minute lies within, whenever it starts, and is closed before the end
+HTTP_PART = 10
 STALLED_S = 30
 LATENESS_S = 15  # rollup's
 ALIKE = 0.02
@@ -19,25 +20,33 @@ ALIKE = 0.02
 
 def run(stack, duration_s, rate, say):
     """True when all arrived. The stack is up; whoever started it stops it."""
-    load = Load(stack, rate, duration_s)
+    loads = _loads(stack, rate, duration_s, say)
     began_s = time.time()
-    say(f"sending {rate:,} samples/s to {TOPIC} for {duration_s} s")
-    load.start()
     try:
+        for load in loads:
+            load.start()
         table = Table(stack)
-        while load.running():
+        while any(load.running() for load in loads):
             stack.check_alive()
             table.tick()
             time.sleep(1)
-        sent, ended_s = load.sent(), time.time()
+        sent, ended_s = sum(load.sent() for load in loads), time.time()
         say(f"sent {sent:,} samples; waiting until they are delivered")
         last = _drain(stack, table, sent)
         if stack.needs_s3:
             say("waiting until the last files are due and stored")
             last = _drain_files(stack, table, last.admitted)
-        return _judge(stack, load, sent, last, (began_s, ended_s), say)
+        return _judge(stack, loads, sent, last, (began_s, ended_s), say)
     finally:
-        load.stop()
+        for load in loads:
+            load.stop()
+
+
+def _loads(stack, rate, duration_s, say):
+    """A tenth goes through the gateway, where there is one."""
+    by_http = rate // HTTP_PART if stack.has_doors else 0
+    say(f"sending {rate - by_http:,} samples/s to {TOPIC}" + (f" and {by_http:,} to {stack.doors.url}" if by_http else "") + f" for {duration_s} s")
+    return [Load(stack, rate - by_http, duration_s), *([Load(stack, by_http, duration_s, by_http=True)] if by_http else ())]
 
 
 def _drain(stack, table, sent):
@@ -116,10 +125,10 @@ def _judge_rollups(stack, began_s, ended_s, say):
     return [] if middle <= ALIKE else [f"rollups and raw samples are {middle:.1%} apart in that minute"]
 
 
-def _judge(stack, load, sent, last, span_s, say):
+def _judge(stack, loads, sent, last, span_s, say):
     by_metric = count_samples(stack.prometheus.url, span_s[0] - 120, time.time() + 60)
     stored = sum(by_metric.values())
-    matches, report = load.verify()
+    verdicts = [load.verify() for load in loads]
     say("")
     say(f"sent       {sent:12,}")
     say(f"rejected   {last.rejected:12,.0f}" + "".join(f"  {r}: {n:,.0f}" for r, n in last.reasons.items()))
@@ -131,7 +140,12 @@ def _judge(stack, load, sent, last, span_s, say):
     say(f"stored     {stored:12,}   (counted in Prometheus by PromQL: {len(by_metric)} metrics)")
     p50, p99 = (seconds(quantile(q, last.freshness)) for q in (0.5, 0.99))
     say(f"freshness  p50 {p50}, p99 {p99}   (from the append to the ingest topic to the store's answer)")
-    say("sluice-loadgen verify: " + (report or "no output"))
+    for load in loads:
+        if load.by_http:
+            ended = load.closing()
+            say(f"gateway    answers p50 {seconds(ended['ttfb_p50_s'])}, p99 {seconds(ended['ttfb_p99_s'])} (first byte), {ended['requests']:,} requests, {ended['samples']:,} samples")
+    for load, (_, report) in zip(loads, verdicts):
+        say(f"sluice-loadgen verify ({'HTTP' if load.by_http else 'Kafka'}): " + (report or "no output"))
     problems = _judge_files(stack, last, say) if stack.needs_s3 else []
     if len(stack.stores) > 1:
         problems += _judge_rollups(stack, *span_s, say)
@@ -139,7 +153,7 @@ def _judge(stack, load, sent, last, span_s, say):
         problems.append(f"delivered + rejected - sent = {last.delivered + last.rejected - sent:+,.0f}")
     if stored + last.rejected != sent:
         problems.append(f"stored + rejected - sent = {stored + last.rejected - sent:+,.0f}")
-    if not matches:
+    if not all(matches for matches, _ in verdicts):
         problems.append("sluice-loadgen verify found differences")
     if problems:
         raise StackError("not all samples arrived as sent: " + "; ".join(problems))

@@ -42,7 +42,7 @@ class Doors:
         authority.issue("gateway", usage="serverAuth")
         for tenant in TENANTS:
             authority.issue(tenant, names=f"URI:{PRINCIPAL.format(tenant)}", usage="clientAuth")
-            path = self._token_path(tenant)
+            path = self.token_path(tenant)
             if not path.exists() or not self.tokens_path.exists():
                 self._write_secret(path, self._new_token(tenant) + "\n")
 
@@ -54,12 +54,12 @@ class Doors:
 
     def endpoints(self):
         return {"gateway": self.url, "gateway_mtls": self.tls_url,
-                "tokens": {tenant: self._token_path(tenant).read_text().strip() for tenant in TENANTS},
+                "tokens": {tenant: self.token_path(tenant).read_text().strip() for tenant in TENANTS},
                 "certs": {"ca": str(self.certs / "ca.pem"),
                           **{tenant: {"cert": str(self.certs / f"{tenant}.pem"), "key": str(self.certs / f"{tenant}.key")}
                              for tenant in TENANTS}}}
 
-    def _token_path(self, tenant):
+    def token_path(self, tenant):
         return self.dir / f"token-{tenant}"
 
     def _new_token(self, tenant):

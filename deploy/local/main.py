@@ -72,9 +72,11 @@ def run_up(options, places):
         except BaseException:
             stack.stop()
             raise
-    for name, where in {**stack.endpoints(), **stack.endpoints()["workers"]}.items():
+    for name, where in stack.endpoints().items():
         if isinstance(where, str):
-            say(f"  {name:<12} {where}")
+            say(f"  {name:<16} {where}")
+    for name, where in stack.endpoints()["workers"].items():
+        say(f"  {'sluice-' + name:<16} {where}")
     say(f"up; endpoints in {places.endpoints}, logs in {places.logs}; deploy/local/down stops it")
 
 
