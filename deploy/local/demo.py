@@ -131,7 +131,7 @@ def _judge(stack, loads, sent, last, span_s, say):
     verdicts = [load.verify() for load in loads]
     say("")
     say(f"sent       {sent:12,}")
-    say(f"rejected   {last.rejected:12,.0f}" + "".join(f"  {r}: {n:,.0f}" for r, n in last.reasons.items()))
+    say(f"rejected   {last.rejected:12,.0f}" + "".join(f"  {r}: {n:,.0f}" for r, n in last.reasons.items() if n))
     say(f"admitted   {last.admitted:12,.0f}   (counted by sluice-limit)")
     for tenant, n in sorted(last.series.items()):
         if n > 0:
