@@ -10,9 +10,9 @@ static bool no_memory(struct err *e)
     return err_set(e, ERR_FATAL, "out of memory");
 }
 
-bool series_known(struct sender *s, const struct piece *p)
+static bool series_known(struct sender *s, const struct piece *p)
 {
-    return p->scrape->shape->known || table_find(&s->known, piece_series(p)->id) != NULL;
+    return known_shape(p->scrape, s->wall_ms) || known_has(&s->known, p, s->wall_ms);
 }
 
 /* --- the series limit --- */
@@ -88,26 +88,61 @@ void limited_taken(struct shard *shard, int64_t now_ms)
 static bool probe_failed(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
     struct work *w = shard->current;
+    uint32_t n_failures = shard->n_probe_failures + 1;
     shard->current = NULL;
-    shard->n_probe_failures++;
+    bool ok = park_all(s, shard, w, now_ms, e); /* with nothing else there a count begins anew */
+    shard->n_probe_failures = n_failures;
     shard->n_probe_series = 1;
-    shard->probe_ms = now_ms + backoff_ms(s, shard->n_probe_failures);
-    bool ok = park_all(s, shard, w, now_ms, e);
+    shard->probe_ms = now_ms + backoff_ms(s, n_failures);
     free(w);
     return ok;
 }
 
-bool limited_expire(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
+static bool give_up_parked(void *ctx, const struct parked_point *point, struct err *e)
 {
-    struct parked_point point;
+    struct sender *s = ctx;
+    if (!s->hooks.owns(s->hooks.ctx, point->piece.scrape->partition)) {
+        settle_lost(s, &point->piece);
+    } else if (point->maybe_there || point->piece.scrape->redelivered) {
+        settle_already_there(s, &point->piece);
+    } else {
+        return settle_dead(s, &point->piece, refusal_reason(REFUSAL_LIMIT), "", e);
+    }
+    return true;
+}
+
+bool limited_expire(struct sender *s, struct shard *shard, int64_t before_ms, struct err *e)
+{
+    return parked_expire(&shard->parked, before_ms, give_up_parked, s, e);
+}
+
+/* Since when the longest waits, if what waits takes half of the room or more; INT64_MAX: it does
+ * not. The other half is for the known series. */
+static int64_t crowded_since_ms(const struct sender *s)
+{
+    size_t n = 0;
+    size_t n_bytes = 0;
+    int64_t oldest_ms = INT64_MAX;
+    for (uint32_t i = 0; i < s->o.n_shards; i++) {
+        const struct parked *p = &s->shards[i].parked;
+        n += p->n;
+        n_bytes += p->n_bytes;
+        oldest_ms = p->oldest_ms < oldest_ms ? p->oldest_ms : oldest_ms;
+    }
+    bool crowded = n > s->o.max_queued_samples / 2 || n_bytes > s->o.max_queued_bytes / 2;
+    return crowded ? oldest_ms : INT64_MAX;
+}
+
+/* The oldest quarter of the time at once: not all is gone through for each point. */
+bool limited_make_room(struct sender *s, int64_t now_ms, struct err *e)
+{
+    enum { QUARTER = 4 };
+    int64_t since_ms;
     bool ok = true;
-    while (ok && parked_take_expired(&shard->parked, now_ms - s->o.limited_wait_ms, &point)) {
-        if (!s->hooks.owns(s->hooks.ctx, point.piece.scrape->partition)) {
-            settle_lost(s, &point.piece);
-        } else if (point.maybe_there || point.piece.scrape->redelivered) {
-            settle_already_there(s, &point.piece);
-        } else {
-            ok = settle_dead(s, &point.piece, refusal_reason(REFUSAL_LIMIT), "", e);
+    while (ok && (since_ms = crowded_since_ms(s)) != INT64_MAX) {
+        int64_t before_ms = since_ms + (now_ms - since_ms) / QUARTER;
+        for (uint32_t i = 0; ok && i < s->o.n_shards; i++) {
+            ok = limited_expire(s, &s->shards[i], before_ms, e);
         }
     }
     return ok;
@@ -132,14 +167,28 @@ static struct work *part_unknown(struct sender *s, struct work *w)
     return unknown;
 }
 
-static bool all_known(const struct work *w)
+static bool all_known(const struct sender *s, const struct work *w)
 {
     for (uint32_t i = 0; i < w->n_pieces; i++) {
-        if (!w->pieces[i].scrape->shape->known) {
+        if (!known_shape(w->pieces[i].scrape, s->wall_ms)) {
             return false;
         }
     }
     return true;
+}
+
+/* A known series waits, too, when it was refused with the words of a limit. */
+static bool any_behind(struct shard *shard, const struct work *w)
+{
+    for (uint32_t i = 0; i < w->n_pieces; i++) {
+        const struct piece *p = &w->pieces[i];
+        for (uint32_t at = p->from; at < p->to; at++) {
+            if (parked_has(&shard->parked, p->scrape->shape->series[at].id)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /* Behind parked points of their series. */
@@ -163,7 +212,8 @@ static bool divert_behind(struct sender *s, struct shard *shard, struct work *w,
 bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int64_t now_ms,
                     struct err *e)
 {
-    if (shard->parked.n == 0 || (*w)->probe || all_known(*w)) {
+    bool may_pass = (*w)->probe || all_known(s, *w);
+    if (shard->parked.n == 0 || (may_pass && !any_behind(shard, *w))) {
         return true;
     }
     if (!(*w)->singles) {

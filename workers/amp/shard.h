@@ -2,6 +2,7 @@
  * refused.c and bisect.c (culprits, limits), precheck.c and settle.c (accounting). */
 #pragma once
 
+#include "known.h"
 #include "pack.h"
 #include "sender.h"
 
@@ -57,7 +58,7 @@ struct sender {
     struct metrics *metrics;
     struct sender_cells cells;
     struct shard *shards;
-    struct table known; /* series that the store has taken */
+    struct known known;
     struct newest newest;
     struct metadata *metadata; /* the caller's */
     struct gaps gaps;
@@ -94,14 +95,15 @@ bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
  * and unknown series part while the store is at its limit. What is left, or NULL. */
 bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int64_t now_ms,
                     struct err *e) MUST_CHECK;
-/* Gives up on what has waited too long. */
-bool limited_expire(struct sender *s, struct shard *shard, int64_t now_ms,
+/* Gives up on what waits since that time or before. */
+bool limited_expire(struct sender *s, struct shard *shard, int64_t before_ms,
                     struct err *e) MUST_CHECK;
+/* Gives up on what has waited longest, while half of the queue's room or more is what waits. */
+bool limited_make_room(struct sender *s, int64_t now_ms, struct err *e) MUST_CHECK;
 /* A probe was taken. */
 void limited_taken(struct shard *shard, int64_t now_ms);
 /* The gauge and the alarm. */
 void limited_update(struct sender *s);
-bool series_known(struct sender *s, const struct piece *p);
 
 /* bisect.c */
 /* Of a refused work of singles: its parts onto the stack, but for a single one, which is a culprit.
