@@ -1,5 +1,5 @@
 /* The inside of the sender, shared by sender.c (requests, answers), queue.c,
- * refused.c and bisect.c (culprits, limits), precheck.c and settle.c (accounting). */
+ * refused.c and bisect.c (culprits), limited.c, precheck.c and settle.c (accounting). */
 #pragma once
 
 #include "known.h"
@@ -91,6 +91,20 @@ uint32_t piece_n_delta(const struct piece *p);
 /* Takes the shard's current request apart, or judges its only point. */
 bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
                     const struct sender_answer *a, int64_t now_ms, struct err *e) MUST_CHECK;
+
+/* limited.c */
+bool series_known(struct sender *s, const struct piece *p);
+/* The point waits, behind those of its series that do. */
+bool limited_park(struct sender *s, struct shard *shard, const struct piece *p, bool maybe_there,
+                  int64_t now_ms, struct err *e) MUST_CHECK;
+/* … and what is next on the stack, if the limit explains its refusal. */
+bool limited_park_suspects(struct sender *s, struct shard *shard, int64_t now_ms,
+                           struct err *e) MUST_CHECK;
+/* The current request, a probe, was refused for the limit: its points wait on. */
+bool limited_probe_failed(struct sender *s, struct shard *shard, int64_t now_ms,
+                          struct err *e) MUST_CHECK;
+/* Takes the unknown series out of a work: the caller's; NULL: out of memory. */
+struct work *limited_part_unknown(struct sender *s, struct work *w);
 /* Out of a work that is about to be sent: what must wait behind parked points goes there, known
  * and unknown series part while the store is at its limit. What is left, or NULL. */
 bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int64_t now_ms,

@@ -213,6 +213,85 @@ START_TEST(a_single_series_that_waits_is_tried_ever_more_rarely)
 }
 END_TEST
 
+/* --- random lives --- */
+
+/* Servers whose scrapes have more or less series each time, in order of time. */
+static void random_log(struct world *w)
+{
+    unsigned n_servers = 1 + (unsigned)rnd(w, 5);
+    unsigned n_rounds = 10 + (unsigned)rnd(w, 40);
+    for (unsigned round = 0; round < n_rounds; round++) {
+        for (unsigned server = 0; server < n_servers; server++) {
+            const struct scrape_spec spec = {.server = server,
+                                             .first_metric = 86 + (unsigned)rnd(w, 20),
+                                             .n = 1 + (unsigned)rnd(w, 20),
+                                             .t_ms = epoch_ms + (int64_t)round * 10000,
+                                             .late_at = -1};
+            world_scrape(w, &spec);
+        }
+    }
+}
+
+/* All but the series that the store never takes. */
+static void check_all_acceptable_stored(const struct world *w, uint64_t seed)
+{
+    for (size_t i = 0; i < w->store.n; i++) {
+        const struct store_series *series = &w->store.series[i];
+        bool own = strstr(series->key, "__name__=metric_9") != NULL;
+        for (size_t k = 0; k < series->n; k++) {
+            ck_assert_msg(series->points[k].stored == !own, "seed %llu: %s @%lld",
+                          (unsigned long long)seed, series->key, (long long)series->points[k].t_ms);
+        }
+    }
+}
+
+/* Limits come and go, series are forgotten, answers take their time; the store takes nothing out of
+ * order. What is acceptable is there in the end. */
+START_TEST(random_limits)
+{
+    size_t n_limited = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct sender_options o = usual;
+        o.max_queued_samples = 100000;
+        o.max_queued_bytes = 100 << 20;
+        o.n_shards = 1 + (uint32_t)(seed % MAX_SHARDS);
+        o.max_samples = 1 + (uint32_t)(seed * 7 % 60);
+        struct world *w = world_new(&o, seed);
+        w->store.window_ms = 0;
+        w->store.limit_words = rnd(w, 3) > 0;
+        w->store.keeps_good = rnd(w, 2) == 0;
+        w->store.max_request = rnd(w, 4) == 0 ? 5 + rnd(w, 20) : 0;
+        random_log(w);
+        for (int i = 0; i < 3000; i++) {
+            if (w->next < w->n_records && rnd(w, 8) == 0) {
+                world_take(w);
+            }
+            world_turn(w);
+            uint32_t shard = (uint32_t)rnd(w, MAX_SHARDS);
+            if (w->flights[shard].busy) {
+                world_serve(w, shard);
+            }
+            world_pass(w, (int64_t)rnd(w, 30));
+            if (rnd(w, 100) == 0) {
+                w->store.max_series = rnd(w, 3) == 0 ? 0 : 1 + rnd(w, w->store.n + 1);
+            }
+            if (w->store.limit_words && w->store.n > 0 && rnd(w, 100) == 0) {
+                w->store.series[rnd(w, w->store.n)].any = false;
+            }
+        }
+        n_limited += w->n_notices[NOTICE_LIMITED];
+        w->store.max_series = 0;
+        world_run(w);
+        ck_assert_uint_eq(w->n_overlaps, 0);
+        check_accounts(w);
+        check_released(w);
+        check_all_acceptable_stored(w, seed);
+        world_free(w);
+    }
+    ck_assert_uint_gt(n_limited, 60);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("limit");
@@ -225,6 +304,7 @@ int main(void)
     tcase_add_loop_test(c, what_waits_leaves_room_for_the_known_series, 0,
                         sizeof room_rows / sizeof room_rows[0]);
     tcase_add_test(c, a_single_series_that_waits_is_tried_ever_more_rarely);
+    tcase_add_test(c, random_limits);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }
