@@ -4,7 +4,7 @@
 
 void parked_init(struct parked *p)
 {
-    *p = (struct parked){.n = 0};
+    *p = (struct parked){.oldest_ms = INT64_MAX};
     table_init(&p->series, 0, NULL);
 }
 
@@ -12,6 +12,20 @@ void parked_fini(struct parked *p)
 {
     free(p->points);
     table_fini(&p->series);
+}
+
+/* Into its place among those that stay, or come. */
+static void keep(struct parked *p, struct parked_point point)
+{
+    p->points[p->n++] = point;
+    p->oldest_ms = point.piece.parked_ms < p->oldest_ms ? point.piece.parked_ms : p->oldest_ms;
+}
+
+static void leave(struct parked *p, const struct piece *piece)
+{
+    if (--piece->scrape->n_parked == 0) {
+        p->n_bytes -= piece->scrape->n_bytes;
+    }
 }
 
 bool parked_put(struct parked *p, struct piece piece, int64_t now_ms, bool maybe_there)
@@ -30,7 +44,10 @@ bool parked_put(struct parked *p, struct piece piece, int64_t now_ms, bool maybe
         return false;
     }
     piece.parked_ms = piece.parked_ms == 0 ? now_ms : piece.parked_ms;
-    p->points[p->n++] = (struct parked_point){piece, maybe_there};
+    if (piece.scrape->n_parked++ == 0) {
+        p->n_bytes += piece.scrape->n_bytes;
+    }
+    keep(p, (struct parked_point){piece, maybe_there});
     return true;
 }
 
@@ -54,9 +71,11 @@ struct work *parked_take(struct parked *p, size_t n_series)
         return NULL;
     }
     table_init(&chosen, 0, NULL);
-    size_t n_kept = 0;
+    size_t n = p->n;
+    p->n = 0;
+    p->oldest_ms = INT64_MAX;
     w->sent_before = true;
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct parked_point point = p->points[i];
         struct hash128 id = piece_series(&point.piece)->id;
         bool take = table_find(&chosen, id) != NULL;
@@ -64,30 +83,36 @@ struct work *parked_take(struct parked *p, size_t n_series)
             take = table_put(&chosen, id, &chosen_mark, 0);
         }
         if (take) {
+            leave(p, &point.piece);
             work_add(w, point.piece);
             w->maybe_there = w->maybe_there || point.maybe_there;
         } else {
-            p->points[n_kept++] = point;
+            keep(p, point);
         }
     }
-    p->n = n_kept;
     table_fini(&chosen);
     series_rebuild(p);
     return w;
 }
 
-bool parked_take_expired(struct parked *p, int64_t before_ms, struct parked_point *out)
+bool parked_expire(struct parked *p, int64_t before_ms, parked_end_fn end, void *ctx, struct err *e)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        if (p->points[i].piece.parked_ms <= before_ms) {
-            *out = p->points[i];
-            memmove(&p->points[i], &p->points[i + 1], (p->n - i - 1) * sizeof *p->points);
-            p->n--;
-            if (p->n == 0) {
-                table_clear(&p->series);
-            }
-            return true;
+    if (p->oldest_ms > before_ms) {
+        return true;
+    }
+    size_t n = p->n;
+    bool ok = true;
+    p->n = 0;
+    p->oldest_ms = INT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+        struct parked_point point = p->points[i];
+        if (!ok || point.piece.parked_ms > before_ms) {
+            keep(p, point);
+        } else {
+            leave(p, &point.piece);
+            ok = end(ctx, &point, e);
         }
     }
-    return false;
+    series_rebuild(p);
+    return ok;
 }

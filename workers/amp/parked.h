@@ -14,8 +14,13 @@ struct parked {
     struct parked_point *points; /* owned */
     size_t n;
     size_t cap;
+    size_t n_bytes;      /* of the scrapes that have points here */
+    int64_t oldest_ms;   /* none waits longer than since then; INT64_MAX: none waits */
     struct table series; /* those that have points here */
 };
+
+/* What becomes of a point that has waited long enough. */
+typedef bool (*parked_end_fn)(void *ctx, const struct parked_point *point, struct err *e);
 
 void parked_init(struct parked *p);
 void parked_fini(struct parked *p);
@@ -27,5 +32,6 @@ static inline bool parked_has(struct parked *p, struct hash128 series)
 }
 /* All points of the first n_series series leave, as a work; NULL: out of memory, or empty. */
 struct work *parked_take(struct parked *p, size_t n_series);
-/* The oldest, if it waits since before that time: the series' first. False: there is none. */
-bool parked_take_expired(struct parked *p, int64_t before_ms, struct parked_point *out);
+/* Those that wait since that time or before leave, in order. False: end has failed. */
+bool parked_expire(struct parked *p, int64_t before_ms, parked_end_fn end, void *ctx,
+                   struct err *e) MUST_CHECK;

@@ -3,197 +3,11 @@
 
 #include <stdlib.h>
 
-enum { TEXT_BYTES = 512, MAX_LIMIT_RUN = 3, MAX_PROBE_SERIES = 1024 };
+enum { TEXT_BYTES = 512, MAX_LIMIT_RUN = 3 };
 
 static bool no_memory(struct err *e)
 {
     return err_set(e, ERR_FATAL, "out of memory");
-}
-
-bool series_known(struct sender *s, const struct piece *p)
-{
-    return p->scrape->shape->known || table_find(&s->known, piece_series(p)->id) != NULL;
-}
-
-/* --- the series limit --- */
-
-static bool is_limited(const struct shard *shard)
-{
-    bool probing = shard->current != NULL && shard->current->probe;
-    for (const struct work *w = shard->stack; w != NULL; w = w->next) {
-        probing = probing || w->probe;
-    }
-    return probing || shard->parked.n > 0;
-}
-
-void limited_update(struct sender *s)
-{
-    bool limited = false;
-    for (uint32_t i = 0; i < s->o.n_shards; i++) {
-        limited = limited || is_limited(&s->shards[i]);
-    }
-    if (limited != s->limited) {
-        s->limited = limited;
-        cell_set(s->cells.limited, limited ? 1 : 0);
-        s->hooks.notice(s->hooks.ctx, limited ? NOTICE_LIMITED : NOTICE_NOT_LIMITED, 0,
-                        s->limit_text);
-    }
-}
-
-static bool park(struct sender *s, struct shard *shard, const struct piece *p, bool maybe_there,
-                 int64_t now_ms, struct err *e)
-{
-    if (shard->parked.n == 0) {
-        shard->n_probe_failures = 0;
-        shard->n_probe_series = 1;
-        shard->probe_ms = now_ms + backoff_ms(s, 0);
-    }
-    if (!parked_put(&shard->parked, *p, now_ms, maybe_there)) {
-        return no_memory(e);
-    }
-    return true;
-}
-
-static bool park_all(struct sender *s, struct shard *shard, const struct work *w, int64_t now_ms,
-                     struct err *e)
-{
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < w->n_pieces; i++) {
-        ok = park(s, shard, &w->pieces[i], w->maybe_there, now_ms, e);
-    }
-    return ok;
-}
-
-/* After several single points in a row the rest that a limit may explain waits untried: a probe
- * will tell, and a full store is not asked a thousand times. */
-static bool park_suspects(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
-{
-    bool ok = true;
-    while (ok && shard->stack != NULL && shard->stack->suspect) {
-        struct work *w = shard->stack;
-        shard->stack = w->next;
-        ok = park_all(s, shard, w, now_ms, e);
-        free(w);
-    }
-    return ok;
-}
-
-void limited_taken(struct shard *shard, int64_t now_ms)
-{
-    shard->n_probe_failures = 0;
-    shard->n_probe_series *= shard->n_probe_series < MAX_PROBE_SERIES ? 2 : 1;
-    shard->probe_ms = now_ms;
-}
-
-static bool probe_failed(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
-{
-    struct work *w = shard->current;
-    shard->current = NULL;
-    shard->n_probe_failures++;
-    shard->n_probe_series = 1;
-    shard->probe_ms = now_ms + backoff_ms(s, shard->n_probe_failures);
-    bool ok = park_all(s, shard, w, now_ms, e);
-    free(w);
-    return ok;
-}
-
-bool limited_expire(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
-{
-    struct parked_point point;
-    bool ok = true;
-    while (ok && parked_take_expired(&shard->parked, now_ms - s->o.limited_wait_ms, &point)) {
-        if (!s->hooks.owns(s->hooks.ctx, point.piece.scrape->partition)) {
-            settle_lost(s, &point.piece);
-        } else if (point.maybe_there || point.piece.scrape->redelivered) {
-            settle_already_there(s, &point.piece);
-        } else {
-            ok = settle_dead(s, &point.piece, refusal_reason(REFUSAL_LIMIT), "", e);
-        }
-    }
-    return ok;
-}
-
-/* The known ones stay first: they are not to wait. */
-static struct work *part_unknown(struct sender *s, struct work *w)
-{
-    struct work *unknown = work_like(w, w->n_pieces);
-    if (unknown == NULL) {
-        return NULL;
-    }
-    uint32_t n = w->n_pieces;
-    w->n_pieces = 0;
-    w->n_points = 0;
-    w->parted = true;
-    unknown->parted = true;
-    for (uint32_t i = 0; i < n; i++) {
-        struct piece p = w->pieces[i];
-        work_add(series_known(s, &p) ? w : unknown, p);
-    }
-    return unknown;
-}
-
-static bool all_known(const struct work *w)
-{
-    for (uint32_t i = 0; i < w->n_pieces; i++) {
-        if (!w->pieces[i].scrape->shape->known) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Behind parked points of their series. */
-static bool divert_behind(struct sender *s, struct shard *shard, struct work *w, int64_t now_ms,
-                          struct err *e)
-{
-    uint32_t n = w->n_pieces;
-    w->n_pieces = 0;
-    w->n_points = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct piece p = w->pieces[i];
-        if (!parked_has(&shard->parked, piece_series(&p)->id)) {
-            work_add(w, p);
-        } else if (!park(s, shard, &p, w->maybe_there, now_ms, e)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int64_t now_ms,
-                    struct err *e)
-{
-    if (shard->parked.n == 0 || (*w)->probe || all_known(*w)) {
-        return true;
-    }
-    if (!(*w)->singles) {
-        struct work *singles = work_singles(*w);
-        if (singles == NULL) {
-            return no_memory(e);
-        }
-        free(*w);
-        *w = singles;
-    }
-    if (!divert_behind(s, shard, *w, now_ms, e)) {
-        return false;
-    }
-    if (!(*w)->parted && (*w)->n_pieces > 1) {
-        struct work *unknown = part_unknown(s, *w);
-        if (unknown == NULL) {
-            return no_memory(e);
-        }
-        unknown->suspect = true;
-        if (unknown->n_pieces > 0) {
-            work_push(shard, unknown);
-        } else {
-            free(unknown);
-        }
-    }
-    if ((*w)->n_pieces == 0) {
-        free(*w);
-        *w = NULL;
-    }
-    return true;
 }
 
 /* --- the single point --- */
@@ -274,8 +88,8 @@ static bool judge_single(struct sender *s, struct shard *shard, enum verdict ver
     } else if (is_limit(s, &p, refusal)) {
         shard->n_limit_run++;
         store_text(a->body, s->limit_text, sizeof s->limit_text);
-        ok = park(s, shard, &p, w->maybe_there, now_ms, e) &&
-             (shard->n_limit_run < MAX_LIMIT_RUN || park_suspects(s, shard, now_ms, e));
+        ok = limited_park(s, shard, &p, w->maybe_there, now_ms, e) &&
+             (shard->n_limit_run < MAX_LIMIT_RUN || limited_park_suspects(s, shard, now_ms, e));
     } else {
         if (!can_mean_there(refusal) || !maybe_there(w, &p, refusal)) {
             s->hooks.notice(s->hooks.ctx, NOTICE_REFUSED, a->status, text);
@@ -322,7 +136,7 @@ static bool take_apart(struct sender *s, struct shard *shard, enum verdict verdi
     w->sent_before = w->sent_before || verdict == VERDICT_REFUSED;
     cell_add(s->cells.bisections, 1);
     if (verdict == VERDICT_REFUSED && by_limit(a) && !w->parted) {
-        struct work *unknown = part_unknown(s, w);
+        struct work *unknown = limited_part_unknown(s, w);
         if (unknown == NULL) {
             return no_memory(e);
         }
@@ -366,7 +180,7 @@ bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
 {
     struct work *w = shard->current;
     if (w->probe && verdict == VERDICT_REFUSED && by_limit(a)) {
-        return probe_failed(s, shard, now_ms, e);
+        return limited_probe_failed(s, shard, now_ms, e);
     }
     if (!w->singles) {
         struct work *singles = singles_of(s, w);

@@ -176,6 +176,7 @@ struct scrape *scrape_again(const struct scrape *s, int64_t t_ms)
     memcpy(made, s, s->n_bytes);
     made->shape = wire_shape_ref(s->shape);
     made->n_unsettled = s->shape->n_series;
+    made->n_parked = 0;
     made->values = moved(s->values, s, made);
     made->histograms = moved(s->histograms, s, made);
     made->exp_at = moved(s->exp_at, s, made);

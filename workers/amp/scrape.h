@@ -21,6 +21,7 @@ struct scrape {
     uint64_t source;
     uint64_t redriven;
     uint32_t n_unsettled; /* points that are neither delivered nor accounted */
+    uint32_t n_parked;    /* … of them: wait for the store's series limit (parked.c) */
     bool redelivered;     /* may have been sent before the assignment */
     bool usual_times;     /* all have 6 bytes as a varint: 1971 to 2109 */
     enum batch_class class;

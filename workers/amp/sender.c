@@ -42,7 +42,7 @@ bool sender_new(const struct sender_options *o, const struct sender_hooks *hooks
     s->metrics = m;
     s->random = o->seed | 1;
     packer_init(&s->packer, MAX_REQUEST_BYTES);
-    table_init(&s->known, o->max_known_bytes, NULL);
+    known_init(&s->known, o->max_known_bytes);
     s->metadata = lore->metadata;
     s->packer.version = o->protocol == PROTOCOL_1 ? WRITE_1 : WRITE_2;
     s->packer.metadata = lore->metadata;
@@ -111,7 +111,7 @@ void sender_free(struct sender *s)
         shard_fini(&s->shards[i]);
     }
     free(s->shards);
-    table_fini(&s->known);
+    known_fini(&s->known);
     newest_fini(&s->newest);
     gaps_fini(&s->gaps);
     packer_fini(&s->packer);
@@ -295,7 +295,7 @@ static bool current_send(struct sender *s, struct shard *shard, int64_t now_ms, 
 
 static bool shard_turn(struct sender *s, struct shard *shard, int64_t now_ms, struct err *e)
 {
-    if (shard->parked.n > 0 && !limited_expire(s, shard, now_ms, e)) {
+    if (shard->parked.n > 0 && !limited_expire(s, shard, now_ms - s->o.limited_wait_ms, e)) {
         return false;
     }
     while (!shard->in_flight && shard->resume_ms <= now_ms) {
@@ -320,7 +320,7 @@ bool sender_turn(struct sender *s, struct moment now, struct err *e)
             return false;
         }
     }
-    if (!gaps_flush(s, now.mono_ms, e)) {
+    if (!limited_make_room(s, now.mono_ms, e) || !gaps_flush(s, now.mono_ms, e)) {
         return false;
     }
     limited_update(s);

@@ -42,28 +42,12 @@ uint32_t piece_n_delta(const struct piece *p)
     return n;
 }
 
-/* Of an entry of the set: more than a slot's own, so that the set's ceiling bounds its slots. */
-enum { KNOWN_COST_BYTES = 64 };
-
-static void learn_series(struct sender *s, const struct piece *p)
-{
-    static char present;
-    struct wire_shape *w = p->scrape->shape;
-    for (uint32_t i = p->from; i < p->to; i++) {
-        /* Without memory the series stays unknown: it may wait longer at a limit. */
-        (void)table_put(&s->known, w->series[i].id, &present, KNOWN_COST_BYTES);
-    }
-    w->known = w->known || p->to - p->from == w->n_series;
-}
-
 void settle_taken(struct sender *s, const struct piece *p)
 {
     const struct scrape *scrape = p->scrape;
     uint32_t n_delta = piece_n_delta(p);
     uint32_t n_taken = p->to - p->from - n_delta;
-    if (!scrape->shape->known) {
-        learn_series(s, p);
-    }
+    known_learn(&s->known, p, s->wall_ms);
     cell_add(scrape->shape->cells.samples_out, n_taken);
     if (n_delta > 0) {
         cell_add(scrape->shape->cells.delta, n_delta);

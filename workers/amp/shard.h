@@ -1,7 +1,8 @@
 /* The inside of the sender, shared by sender.c (requests, answers), queue.c,
- * refused.c and bisect.c (culprits, limits), precheck.c and settle.c (accounting). */
+ * refused.c and bisect.c (culprits), limited.c, precheck.c and settle.c (accounting). */
 #pragma once
 
+#include "known.h"
 #include "pack.h"
 #include "sender.h"
 
@@ -57,7 +58,7 @@ struct sender {
     struct metrics *metrics;
     struct sender_cells cells;
     struct shard *shards;
-    struct table known; /* series that the store has taken */
+    struct known known;
     struct newest newest;
     struct metadata *metadata; /* the caller's */
     struct gaps gaps;
@@ -90,18 +91,33 @@ uint32_t piece_n_delta(const struct piece *p);
 /* Takes the shard's current request apart, or judges its only point. */
 bool refused_handle(struct sender *s, struct shard *shard, enum verdict verdict,
                     const struct sender_answer *a, int64_t now_ms, struct err *e) MUST_CHECK;
+
+/* limited.c */
+bool series_known(struct sender *s, const struct piece *p);
+/* The point waits, behind those of its series that do. */
+bool limited_park(struct sender *s, struct shard *shard, const struct piece *p, bool maybe_there,
+                  int64_t now_ms, struct err *e) MUST_CHECK;
+/* … and what is next on the stack, if the limit explains its refusal. */
+bool limited_park_suspects(struct sender *s, struct shard *shard, int64_t now_ms,
+                           struct err *e) MUST_CHECK;
+/* The current request, a probe, was refused for the limit: its points wait on. */
+bool limited_probe_failed(struct sender *s, struct shard *shard, int64_t now_ms,
+                          struct err *e) MUST_CHECK;
+/* Takes the unknown series out of a work: the caller's; NULL: out of memory. */
+struct work *limited_part_unknown(struct sender *s, struct work *w);
 /* Out of a work that is about to be sent: what must wait behind parked points goes there, known
  * and unknown series part while the store is at its limit. What is left, or NULL. */
 bool limited_divert(struct sender *s, struct shard *shard, struct work **w, int64_t now_ms,
                     struct err *e) MUST_CHECK;
-/* Gives up on what has waited too long. */
-bool limited_expire(struct sender *s, struct shard *shard, int64_t now_ms,
+/* Gives up on what waits since that time or before. */
+bool limited_expire(struct sender *s, struct shard *shard, int64_t before_ms,
                     struct err *e) MUST_CHECK;
+/* Gives up on what has waited longest, while half of the queue's room or more is what waits. */
+bool limited_make_room(struct sender *s, int64_t now_ms, struct err *e) MUST_CHECK;
 /* A probe was taken. */
 void limited_taken(struct shard *shard, int64_t now_ms);
 /* The gauge and the alarm. */
 void limited_update(struct sender *s);
-bool series_known(struct sender *s, const struct piece *p);
 
 /* bisect.c */
 /* Of a refused work of singles: its parts onto the stack, but for a single one, which is a culprit.

@@ -44,7 +44,7 @@ struct wire_shape {
     uint32_t n_bad_names;
     uint32_t n_unwanted;
     uint32_t n_wire; /* samples on the wire: a classic histogram is several */
-    bool known;      /* all its series have been taken by the store before */
+    uint64_t known;  /* when the store took all its series (known.h) */
     struct wire_series *series;
     uint8_t *bytes; /* what at and len index */
     size_t n_bytes;

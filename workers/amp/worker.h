@@ -72,7 +72,9 @@
         "the "                                                                                     \
         "DLQ")                                                                                     \
     KEY("limited_wait_ms", INT, "600000", 0, 86400000,                                             \
-        "samples of new series wait so long for the store's series limit, then go to the DLQ, ms") \
+        "samples of new series wait so long for the store's series limit, then go to the DLQ, "    \
+        "ms; "                                                                                     \
+        "the oldest sooner when they take half of what may be queued")                             \
     KEY("max_queued_samples", INT, "1000000", 1, 1000000000,                                       \
         "samples taken in and not delivered yet")                                                  \
     KEY("ca_file", STRING, "", 0, 0, "certificates of authorities, PEM; empty = the system's")     \

@@ -43,6 +43,7 @@ struct fake_store {
     bool refuse_same_value; /* what it has already is a duplicate */
     bool old_status_500;    /* like Prometheus 2.42 */
     size_t max_series;      /* 0 = no limit */
+    bool limit_words;       /* it says so when it is reached; else 400 without a text */
     size_t max_request;     /* points; more is 413; 0 = no limit */
     int64_t window_ms;
     int64_t newest_ms;
@@ -251,7 +252,7 @@ static inline int store_write(struct fake_store *s, struct slice body, char out[
     }
     static const char *const texts[] = {"", "label name invalid", "too old sample",
                                         "duplicate sample for timestamp", "per-user series limit"};
-    if (first != REASON_NONE && !s->silent && !limit) {
+    if (first != REASON_NONE && !s->silent && (!limit || s->limit_words)) {
         (void)snprintf(out, STORE_TEXT, "%s",
                        s->window_ms == 0 && first == REASON_ORDER ? "out of order sample"
                                                                   : texts[first]);
