@@ -62,8 +62,9 @@ static void step(struct rig *r, int64_t offset, struct slice value)
     ck_assert_msg(rollup_step(r->worker, NULL, &in, t0_ms, &r->out, &e), "%s", e.text);
 }
 
-/* A counter's sample, or a heartbeat. */
-static void batch(struct rig *r, int64_t offset, int64_t at_ms, bool is_heartbeat)
+/* A counter's sample of a source, or a heartbeat. */
+static void batch_of(struct rig *r, const char *source, int64_t offset, int64_t at_ms,
+                     bool is_heartbeat)
 {
     struct err e = ERR_INIT;
     struct buf shape;
@@ -75,9 +76,9 @@ static void batch(struct rig *r, int64_t offset, int64_t at_ms, bool is_heartbea
     arena_init(&a, 1 << 20);
     buf_init(&shape, 1 << 16);
     buf_init(&bytes, 1 << 16);
-    ck_assert(shape_encode(SLICE_LITERAL("gs"), &list, 1, &a, &shape, &e));
+    ck_assert(shape_encode(slice_str(source), &list, 1, &a, &shape, &e));
     const struct batch b = {.tenant = SLICE_LITERAL("demo"),
-                            .source = source_id(SLICE_LITERAL("demo"), SLICE_LITERAL("gs")),
+                            .source = source_id(SLICE_LITERAL("demo"), slice_str(source)),
                             .received_ms = at_ms,
                             .shape = is_heartbeat ? SLICE_NONE : buf_slice(&shape),
                             .times = {.base_ms = is_heartbeat ? 0 : at_ms},
@@ -87,6 +88,11 @@ static void batch(struct rig *r, int64_t offset, int64_t at_ms, bool is_heartbea
     buf_fini(&shape);
     buf_fini(&bytes);
     arena_fini(&a);
+}
+
+static void batch(struct rig *r, int64_t offset, int64_t at_ms, bool is_heartbeat)
+{
+    batch_of(r, "gs", offset, at_ms, is_heartbeat);
 }
 
 /* As a commit would: what leaves, and what is said. How many records of this output left. */
@@ -267,6 +273,24 @@ START_TEST(how_long_the_oldest_window_is_open)
 }
 END_TEST
 
+/* Ten sources, scraped every 10 s, a second apart: each one's row leaves with its own first sample
+ * that is 15 s past the minute, so that the stores get a row a second, not ten at :00. */
+START_TEST(rows_leave_as_their_sources_close)
+{
+    enum { N_SOURCES = 10, CLOSES_AT_S = 75 };
+    struct rig r;
+    rig_open(&r, OUTBOX_BYTES);
+    begin(&r, -1, "");
+    for (int s = 0; s < CLOSES_AT_S + N_SOURCES; s++) {
+        char source[16];
+        (void)snprintf(source, sizeof source, "gs-%d", s % N_SOURCES);
+        batch_of(&r, source, s, t0_ms + s * 1000, false);
+        ck_assert_msg(commit(&r, s + 1, OUTPUT_ROWS) == (s >= CLOSES_AT_S ? 1 : 0), "at %d s", s);
+    }
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rollup_worker");
@@ -280,6 +304,7 @@ int main(void)
     tcase_add_test(t, a_record_that_comes_twice_counts_once);
     tcase_add_test(t, a_windows_completeness);
     tcase_add_test(t, how_long_the_oldest_window_is_open);
+    tcase_add_test(t, rows_leave_as_their_sources_close);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
