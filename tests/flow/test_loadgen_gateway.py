@@ -11,8 +11,9 @@ import threading
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest, ExportMetricsServiceResponse
 
+from deploy.local.certificates import Authority
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import certificates
+from tests.flow.gateway import Gateway
 from tests.flow.stack import wait_for
 from tests.flow.test_pipeline import metric
 from tests.receiver.client import Receiver
@@ -99,18 +100,16 @@ def test_a_refusal_is_final(receiver, tmp_path):
 @pytest.mark.parametrize("stranger", [False, True], ids=["ours", "another authority's"])
 def test_certificates(receiver, tmp_path, stranger):
     """nghttpx asks for a certificate of its authority; the load goes through HTTP/2, and its own answer is checked, too."""
-    ours, theirs = certificates.Authority(tmp_path / "ours"), certificates.Authority(tmp_path / "theirs")
-    for authority in (ours, theirs):
-        authority.issue("game")
-    ours.issue("front")
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    logins = {authority: authority.issue("game") for authority in (ours, theirs)}
+    certificate, key = ours.issue("front")
     port = free_ports(1)
     front = subprocess.Popen([
         "nghttpx", "--conf=/dev/null", f"--frontend={HOST},{port}", f"--backend={HOST},{receiver.port}", "--workers=1", "--single-process",
-        "--verify-client", f"--verify-client-cacert={ours.certificate}", f"--errorlog-file={tmp_path / 'errors'}", "--log-level=INFO",
-        str(ours.path("front.key")), str(ours.path("front.pem"))])
-    who = theirs if stranger else ours
-    command = send_command(tmp_path, f"https://{HOST}:{port}", "--format", "remote-write", "--ca", ours.certificate, "--cert",
-                           who.path("game.pem"), "--key", who.path("game.key"))
+        "--verify-client", f"--verify-client-cacert={ours.path}", f"--errorlog-file={tmp_path / 'errors'}", "--log-level=INFO",
+        str(key), str(certificate)])
+    certificate, key = logins[theirs if stranger else ours]
+    command = send_command(tmp_path, f"https://{HOST}:{port}", "--format", "remote-write", "--ca", ours.path, "--cert", certificate, "--key", key)
     try:
         loadgen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if stranger:
@@ -131,10 +130,9 @@ def test_certificates(receiver, tmp_path, stranger):
 @pytest.mark.parametrize("more", [("--gzip",), ("--format", "remote-write")], ids=["otlp", "remote write"])
 def test_through_the_gateway(stack, tmp_path, say_report, more):
     """What it acknowledged is behind validate, once and in order, without what has a forbidden label."""
-    gateway = pytest.importorskip("tests.flow.gateway")
     stack.create_all_topics()
     policy = json.loads((ROOT / "deploy/local/policy.json").read_text())
-    door = gateway.Gateway(stack, tmp_path / "gateway", {"demo": {}}, {k: v for k, v in policy.items() if k != "tenants"}).start()
+    door = Gateway(stack, tmp_path / "gateway", {"demo": {}}, {k: v for k, v in policy.items() if k != "tenants"}).start()
     (tmp_path / "token").write_text(door.tokens["demo"] + "\n")
     validate = stack.worker("validate", policy=str(door.policy_path))
     code, report, said = send(tmp_path, f"http://{HOST}:{door.port}", "--token-file", tmp_path / "token", "--forbidden", "0.2", *more)

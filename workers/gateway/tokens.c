@@ -111,6 +111,11 @@ static bool field_copy(struct slice field, char *out, size_t max_chars)
     if (field.len == 0 || field.len > max_chars) {
         return false;
     }
+    for (size_t i = 0; i < field.len; i++) {
+        if (field.ptr[i] <= ' ' || field.ptr[i] > '~') { /* a NUL would cut it short */
+            return false;
+        }
+    }
     memcpy(out, field.ptr, field.len);
     out[field.len] = '\0';
     return true;
@@ -130,7 +135,7 @@ static bool line_parse(struct slice line, struct token *t, struct err *e)
         return err_set(e, ERR_CONFIG, "id: must have %d hex digits", TOKEN_ID_CHARS);
     }
     if (!field_copy(f[1], t->tenant, TOKEN_TENANT_MAX_BYTES)) {
-        return err_set(e, ERR_CONFIG, "tenant: longer than %d bytes", TOKEN_TENANT_MAX_BYTES);
+        return err_set(e, ERR_CONFIG, "tenant: must be 1 to %d printable ASCII characters", TOKEN_TENANT_MAX_BYTES);
     }
     if (!token_time_parse(f[2], &t->created_s) || !token_time_parse(f[3], &t->expires_s)) {
         return err_set(e, ERR_CONFIG, "a time must be like 2026-11-27T16:00:00Z, or never, or revoked");
