@@ -11,8 +11,9 @@ import confluent_kafka
 import pytest
 
 from deploy.local.places import ROOT, free_ports
+from tests.fault import formats
 from tests.fault.load import wait_caught_up
-from tests.flow import limit_oracle, messages, offsets_tool, otlp
+from tests.flow import batches, limit_oracle, messages, offsets_tool, otlp
 from tests.flow.offsets_tool import BINARY, acts, produce, run
 from tests.flow.stack import wait_for
 
@@ -178,8 +179,19 @@ def test_what_is_refused_still_is_told_and_may_go_later(site):
     assert list(site.arrived("still_").values()) == [1]
 
 
+def gateway_batch(source, points, t_ms, tenant):
+    """As the gateway puts it: validate fills in origin and received_ms."""
+    row = formats.decode("batch", batches.batch(source, points, t_ms, tenant=tenant))
+    origin = {"topic": "", "topic_id": b"\0" * 16, "partition": 0, "offset": 0, "index": 0}
+    return batches.encode("batch", {**row, "received_ms": 0, "origin": origin})
+
+
 def test_over_budget_and_the_budget_is_raised(site):
-    """Redriven too early they are refused again, which is another letter: that goes when there is room."""
+    """Redriven too early they are refused again, which is another letter: that goes when there is room. So does the
+    last series, a histogram, of a batch of the gateway."""
+    points = [batches.counter(f"gw_{i}_total", float(i), shard_id="s1") for i in range(3)]
+    points.append(batches.native("gw_native", [(2, 5), (3, 7)], 33.0, shard_id="s1"))
+    site.send("metrics.ingest", gateway_batch("gs-gw", points, site.t0, "studio-b"), headers={"sluice-tenant": "studio-b"})
     live = json.loads(site.live.read_text())
     server = otlp.resource("gs-3", region="eu")
     for i in range(5):
@@ -204,6 +216,11 @@ def test_over_budget_and_the_budget_is_raised(site):
     found = site.arrived("budget_")
     assert {key[3]: n for key, n in found.items()} == {float(i): 1 for i in range(5)}
     assert site.redrive(*first)["redriven_before"] == 4
+    assert site.redrive("--metric", "gw_*")["samples"] == 1
+    assert [[s.metric for s in b.series] for b in site.batches(ADMITTED, "gw_")] == [
+        ["gw_0_total", "gw_1_total", "gw_2_total"], ["gw_native"]]
+    first, again = site.batches(VALID, "gw_")
+    assert again.data() == first.data()[3:] and again.row["redriven"] != 0
 
 
 N_RECORDS = 100
@@ -268,6 +285,22 @@ def test_brokers_that_are_away(site):
     done = run(None, "dlq", "redrive", "--policy", str(site.mild), "--yes",
                kafka__bootstrap__servers=f"127.0.0.1:{free_ports(1)}", connect_timeout_ms=2000)
     assert done.returncode == 1 and "nothing was changed" in done.stderr and time.monotonic() - began < 10
+
+
+def test_what_passed_at_once_is_past_retention(site):
+    """Then points go only if they are as many as the letter counts."""
+    servers = [otlp.resource(f"gs-{region}", region=region) for region in ("eu", "moon")]
+    for server in servers:
+        otlp.counter(server, "unclear_total", 1, site.t0)
+        otlp.counter(server, "clear_total", 2, site.t0, player_id=server.resource.attributes[-1].value.string_value)
+    site.send("metrics.ingest.demo", otlp.message(*servers))
+    ends = [confluent_kafka.TopicPartition(VALID, p, -1) for p in site.stack.ends(VALID)]
+    for future in site.stack.admin.delete_records(ends).values():
+        future.result()
+    told = site.redrive("--metric", "unclear_*", code=1)
+    assert (told["unclear"], told["samples"]) == (1, 0) and list(site.arrived("unclear_").values()) == [1]
+    told = site.redrive("--metric", "clear_*", "--reason", "label_forbidden")
+    assert told["samples"] == 2 and set(site.arrived("clear_").values()) == {1}
 
 
 def test_records_that_are_gone(site):

@@ -170,7 +170,7 @@ static bool letter_redrive(struct redrive *d, const struct redrive_letter *l, si
             return false;
         }
     }
-    const char *reason = again_refusal(d->again, l->is_limits ? NULL : l->metric);
+    const char *reason = again_refusal(d->again, l->metric);
     uint64_t n_asked = l->is_whole ? n_sent > 0 ? n_sent : 1 : l->n_points;
     d->count.n_redriven += n_sent > 0;
     d->count.n_samples += n_sent;

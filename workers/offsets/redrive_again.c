@@ -342,8 +342,8 @@ const char *again_refusal(const struct again *a, const char *metric)
     for (size_t i = 0; i < json_array_size(a->refused); i++) {
         const json_t *letter = json_array_get(a->refused, i);
         const char *refused = json_string_value(json_object_get(letter, "metric"));
-        if (refused != NULL && (refused[0] == '\0' || metric == NULL || metric[0] == '\0' ||
-                                strcmp(refused, metric) == 0)) {
+        if (refused != NULL &&
+            (refused[0] == '\0' || metric[0] == '\0' || strcmp(refused, metric) == 0)) {
             return json_string_value(json_object_get(letter, "reason"));
         }
     }

@@ -41,5 +41,5 @@ const struct again_batch *again_batch_at(const struct again *a, size_t i);
  * it, and the label that the letter names. Of such, some may be others than those refused: points
  * of that metric that passed the first time. */
 bool again_claims(const struct again *a, size_t letter, struct hash128 series, int64_t time_ms);
-/* Why the policy still refuses samples of the metric (all: of the record); NULL: it doesn't. */
+/* Why the policy still refuses samples of the metric (empty: of the record); NULL: it doesn't. */
 const char *again_refusal(const struct again *a, const char *metric);
