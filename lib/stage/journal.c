@@ -96,18 +96,40 @@ void journal_close(struct journal *j)
     free(j);
 }
 
-bool journal_put(struct journal *j, struct slice key, struct slice value, struct err *e)
+/* A queue that is full (ours, since the brokers are slow) drains. */
+static bool produce(struct journal *j, const struct journal_record *r, struct err *e)
+{
+    const char *topic = r->topic == NULL ? j->topic : r->topic;
+    int64_t until_ms = clock_mono_ms() + BOUND_MS;
+    rd_kafka_resp_err_t code;
+    do {
+        code = rd_kafka_producev(j->producer, RD_KAFKA_V_TOPIC(topic),
+                                 RD_KAFKA_V_PARTITION(r->partition),
+                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                 RD_KAFKA_V_KEY((void *)(uintptr_t)r->key.ptr, r->key.len),
+                                 RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.ptr, r->value.len),
+                                 RD_KAFKA_V_END);
+        (void)rd_kafka_poll(j->producer, code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? POLL_MS : 0);
+    } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && clock_mono_ms() < until_ms);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set_code(e, ERR_RETRY, code, "%s: %s", topic, rd_kafka_err2str(code));
+}
+
+bool journal_put_all(struct journal *j, const struct journal_record *records, size_t n,
+                     struct err *e)
 {
     if (!kafka_err_take(rd_kafka_begin_transaction(j->producer), "begin_transaction", e)) {
         return err_wrap(e, "%s", j->topic);
     }
-    rd_kafka_resp_err_t code = rd_kafka_producev(
-        j->producer, RD_KAFKA_V_TOPIC(j->topic), RD_KAFKA_V_PARTITION(0),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY((void *)(uintptr_t)key.ptr, key.len),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)value.ptr, value.len), RD_KAFKA_V_END);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set_code(e, ERR_RETRY, code, "%s: %s", j->topic, rd_kafka_err2str(code));
+    for (size_t i = 0; i < n; i++) {
+        if (!produce(j, &records[i], e)) {
+            return false;
+        }
     }
     return call_on(j, rd_kafka_commit_transaction, "commit_transaction", e);
+}
+
+bool journal_put(struct journal *j, struct slice key, struct slice value, struct err *e)
+{
+    return journal_put_all(j, &(struct journal_record){.key = key, .value = value}, 1, e);
 }

@@ -20,3 +20,14 @@ bool journal_open(const struct kafka_settings *s, const char *topic, struct jour
 void journal_close(struct journal *j); /* NULL is fine */
 /* Returns when the brokers have it for good. On a failure it may be there or not. */
 bool journal_put(struct journal *j, struct slice key, struct slice value, struct err *e) MUST_CHECK;
+
+/* A record of a transaction; topic NULL = the journal's own. */
+struct journal_record {
+    const char *topic;
+    int32_t partition;
+    struct slice key;
+    struct slice value;
+};
+/* Several, in one transaction: the notes, and what they are about on other topics. */
+bool journal_put_all(struct journal *j, const struct journal_record *records, size_t n,
+                     struct err *e) MUST_CHECK;

@@ -302,7 +302,7 @@ def test_a_topic_that_was_made_again(shared, stored, tmp_path):
     assert site.contents() == {}
 
 
-@pytest.mark.parametrize("stage, instead", [("validate", "dlq list"), ("limit", "dlq list"), ("rollup", "reset")])
+@pytest.mark.parametrize("stage, instead", [("validate", "dlq redrive"), ("limit", "dlq redrive"), ("rollup", "reset")])
 def test_stages_that_a_replay_does_nothing_to(site, tmp_path, stage, instead):
     """They are told apart, with what to use instead; nothing is written that could be applied."""
     site.send(40)

@@ -1,107 +1,18 @@
 #include "filter.h"
 
-#include "batch/histogram.h"
-
-/* The kept ones of the per-point times; all equal stays all equal. */
-static bool times_filter(const struct batch_times *t, const struct verdict *v, struct arena *a,
-                         struct batch_times *out, struct err *e)
-{
-    *out = (struct batch_times){.base_ms = t->base_ms};
-    if (t->n_deltas == 0) {
-        return true;
-    }
-    int64_t *times = ARENA_ARRAY(a, int64_t, v->n_series);
-    int64_t *deltas = ARENA_ARRAY(a, int64_t, v->n_series);
-    if (times == NULL || deltas == NULL) {
-        return err_set(e, ERR_FATAL, "out of memory");
-    }
-    if (!batch_times_decode(t, v->n_series, times, e)) {
-        return false;
-    }
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < v->n_series; i++) {
-        if (v->columns[i].refusal == 0) {
-            deltas[n++] = times[i] - t->base_ms;
-        }
-    }
-    out->n_deltas = n;
-    out->deltas = deltas;
-    return true;
-}
-
-struct kept_columns {
-    struct buf values;
-    struct buf exp;
-    struct buf classic;
-};
-
-static void piece_keep(const uint8_t *from, const uint8_t *to, bool is_kept, struct buf *out)
-{
-    if (is_kept) {
-        buf_put(out, from, (size_t)(to - from));
-    }
-}
-
-static bool columns_filter(const struct batch *b, const struct verdict *v, struct kept_columns *k)
-{
-    struct cursor values = cursor_of(b->values);
-    struct cursor exp = cursor_of(b->exp);
-    struct cursor classic = cursor_of(b->classic);
-    bool ok = true;
-    for (uint32_t i = 0; i < v->n_series && ok; i++) {
-        bool is_kept = v->columns[i].refusal == 0;
-        const uint8_t *from;
-        switch ((enum series_kind)v->columns[i].kind) {
-        case SERIES_COUNTER:
-        case SERIES_GAUGE:
-            from = cursor_take(&values, sizeof(double)).ptr;
-            ok = from != NULL;
-            if (ok) {
-                piece_keep(from, from + sizeof(double), is_kept, &k->values);
-            }
-            break;
-        case SERIES_EXP_HISTOGRAM:
-            from = exp.next;
-            (void)exp_histogram_skip(&exp);
-            ok = cursor_ok(&exp);
-            piece_keep(from, exp.next, is_kept && ok, &k->exp);
-            break;
-        case SERIES_CLASSIC_HISTOGRAM:
-            from = classic.next;
-            ok = classic_histogram_skip(&classic, v->columns[i].n_bounds) && cursor_ok(&classic);
-            piece_keep(from, classic.next, is_kept && ok, &k->classic);
-            break;
-        }
-    }
-    return ok && !cursor_more(&values) && !cursor_more(&exp) && !cursor_more(&classic);
-}
+#include "batch/keep.h"
 
 bool filter_batch(const struct batch *b, const struct verdict *v, struct arena *scratch,
                   struct buf *out, struct err *e)
 {
-    struct batch kept = *b;
-    struct kept_columns k;
     arena_reset(scratch);
-    buf_init(&k.values, b->values.len + 1);
-    buf_init(&k.exp, b->exp.len + 1);
-    buf_init(&k.classic, b->classic.len + 1);
-    bool ok = times_filter(&b->times, v, scratch, &kept.times, e) &&
-              times_filter(&b->starts, v, scratch, &kept.starts, e);
-    if (ok && !columns_filter(b, v, &k)) {
-        ok = err_set(e, ERR_BAD_INPUT, "the batch's columns are not its shape's");
+    struct batch_column *columns = ARENA_ARRAY(scratch, struct batch_column, v->n_series);
+    if (columns == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
     }
-    if (ok && !(buf_ok(&k.values) && buf_ok(&k.exp) && buf_ok(&k.classic))) {
-        ok = err_set(e, ERR_FATAL, "out of memory");
+    for (uint32_t i = 0; i < v->n_series; i++) {
+        const struct column *c = &v->columns[i];
+        columns[i] = (struct batch_column){c->kind, c->refusal == 0, c->n_bounds};
     }
-    if (ok) {
-        kept.shape = v->kept;
-        kept.values = buf_slice(&k.values);
-        kept.exp = buf_slice(&k.exp);
-        kept.classic = buf_slice(&k.classic);
-        batch_encode(&kept, out);
-    }
-    buf_fini(&k.values);
-    buf_fini(&k.exp);
-    buf_fini(&k.classic);
-    return ok;
+    return batch_keep(b, columns, v->n_series, v->kept, scratch, out, e);
 }

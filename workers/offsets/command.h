@@ -15,6 +15,7 @@ enum verb {
     VERB_DLQ_LIST,
     VERB_DLQ_SHOW,
     VERB_DLQ_EXPORT,
+    VERB_DLQ_REDRIVE,
     VERB_RESET,
     VERB_SNAPSHOT,
     VERB_RESTORE,
@@ -34,6 +35,7 @@ enum verb {
     OPTION(LIMIT, "--limit", true)                                                                 \
     OPTION(REASON, "--reason", true)                                                               \
     OPTION(WHO, "--who", true)                                                                     \
+    OPTION(POLICY, "--policy", true)                                                               \
     OPTION(STAGE, "--stage", true)                                                                 \
     OPTION(OUT, "--out", true)                                                                     \
     OPTION(PRINCIPAL, "--principal", true)                                                         \

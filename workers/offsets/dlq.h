@@ -1,4 +1,4 @@
-/* `dlq list | show | export`: what was refused, and what it was. */
+/* `dlq list | show | export` (redrive.h has the fourth): what was refused, and what it was. */
 #pragma once
 
 #include "tool.h"

@@ -122,22 +122,6 @@ static int64_t *times_of(const struct showing *s, size_t *n)
     return times;
 }
 
-static void read_headers(const rd_kafka_message_t *m, struct record *r)
-{
-    rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t size;
-    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return;
-    }
-    while (r->n_headers < MAX_RECORD_HEADERS &&
-           rd_kafka_header_get_all(headers, r->n_headers, &name, &value, &size) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR) {
-        r->headers[r->n_headers++] = (struct record_header){slice_str(name), slice_of(value, size)};
-    }
-}
-
 static bool take_origin(void *ctx, const rd_kafka_message_t *m, bool *enough, struct err *e)
 {
     struct showing *s = ctx;
@@ -158,7 +142,7 @@ static bool take_origin(void *ctx, const rd_kafka_message_t *m, bool *enough, st
     wanted.times_ms = times;
     (void)e;
     *enough = true;
-    read_headers(m, &r);
+    scan_headers(m, &r);
     (void)json_object_set_new(s->origin, "bytes", json_integer((json_int_t)m->len));
     (void)json_object_set_new(s->origin, "timestamp_ms", json_integer(r.timestamp_ms));
     if (origin_points_read(&r, &wanted, &s->arena, &points, &why)) {

@@ -4,6 +4,7 @@
 #include "dlq.h"
 #include "help.h"
 #include "parquet_repair.h"
+#include "redrive.h"
 #include "replay_words.h"
 #include "reset.h"
 #include "snapshot.h"
@@ -18,7 +19,8 @@
 
 #include <stdio.h>
 
-static const struct config_key keys[] = {OFFSETS_CONFIG(CONFIG_ROW) STORE_CONFIG(CONFIG_ROW)};
+static const struct config_key keys[] = {OFFSETS_CONFIG(CONFIG_ROW) OFFSETS_FAULT_CONFIG(CONFIG_ROW)
+                                        STORE_CONFIG(CONFIG_ROW)};
 
 static bool act(const struct tool *t, int *code, struct err *e)
 {
@@ -38,6 +40,8 @@ static bool act(const struct tool *t, int *code, struct err *e)
         return dlq_show(t, code, e);
     case VERB_DLQ_EXPORT:
         return dlq_export(t, e);
+    case VERB_DLQ_REDRIVE:
+        return dlq_redrive(t, code, e);
     case VERB_RESET:
         return reset_verb(t, e);
     case VERB_PARQUET_SKIP:

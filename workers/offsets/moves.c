@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool no_memory(struct err *e)
 {
@@ -116,18 +115,9 @@ static void print(const struct moves *m)
 
 static bool is_confirmed(const struct tool *t, const char *group, size_t n, struct err *e)
 {
-    char answer[16] = "";
-    if (t->command->values[OPTION_YES] != NULL) {
-        return true;
-    }
-    (void)printf("set these %zu offsets of group %s? [yes/no] ", n, group);
-    (void)fflush(stdout);
-    if (fgets(answer, sizeof answer, stdin) != NULL &&
-        (strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0)) {
-        return true;
-    }
-    return err_set(e, ERR_CONFIG, "nobody said yes: nothing was changed%s",
-                   isatty(STDIN_FILENO) == 1 ? "" : "; scripts say --yes");
+    char question[320];
+    (void)snprintf(question, sizeof question, "set these %zu offsets of group %s?", n, group);
+    return tool_confirm(t, question, e);
 }
 
 /* Who did it, and what was there before: the topic's memory is longer than a file's. */

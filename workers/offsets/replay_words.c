@@ -33,10 +33,10 @@ static const struct verdict verdicts[] = {
     {"validate", "^metrics\\.ingest",
      "harmless and useless: every series that passes again is dropped by limit, which keeps the highest origin that it "
      "has seen of each ingest partition; only references to rejects would be repeated on metrics.dlq",
-     "rejected points that a new policy takes: the tenant sends them again; sluice-offsets dlq list tells which"},
+     "rejected points that a new policy takes: sluice-offsets dlq redrive"},
     {"limit", "^metrics\\.valid",
      "harmless and useless: what limit has seen before (by origin) it drops, whatever the budgets are by now",
-     "points that a budget has refused: raise it (sluice-control limit set) and have them sent again; sluice-offsets dlq list tells which"},
+     "points that a budget has refused: raise it (sluice-control limit set), then sluice-offsets dlq redrive --stage limit"},
     {"rollup", "^metrics\\.admitted",
      "useless: the same log gives the same rows, byte for byte, and rows that are out are not repeated; nothing that was "
      "right changes",

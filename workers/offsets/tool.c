@@ -1,6 +1,8 @@
 #include "tool.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool broker_answers(const struct tool *t, rd_kafka_t *rk, struct err *e)
 {
@@ -43,4 +45,20 @@ void tool_disconnect(rd_kafka_t *rk)
     if (rk != NULL) {
         rd_kafka_destroy(rk);
     }
+}
+
+bool tool_confirm(const struct tool *t, const char *question, struct err *e)
+{
+    char answer[16] = "";
+    if (t->command->values[OPTION_YES] != NULL) {
+        return true;
+    }
+    (void)printf("%s [yes/no] ", question);
+    (void)fflush(stdout);
+    if (fgets(answer, sizeof answer, stdin) != NULL &&
+        (strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0)) {
+        return true;
+    }
+    return err_set(e, ERR_CONFIG, "nobody said yes: nothing was changed%s",
+                   isatty(STDIN_FILENO) == 1 ? "" : "; scripts say --yes");
 }

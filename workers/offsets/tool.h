@@ -11,14 +11,19 @@
     KEY("tenants", LIST, "", 0, 0,                                                                 \
         "topics apply|check: tenants with an ingest topic of their own")                           \
     KEY("policy", STRING, "", 0, 0,                                                                \
-        "topics tenant create: the policy file that gets the tenant's entry")                      \
+        "topics tenant create: the policy file that gets the tenant's entry; dlq redrive: "        \
+        "validate's")                                                                              \
     KEY("validate_principal", STRING, "", 0, 0,                                                    \
         "topics tenant create: who may read the tenant's topic (User:validate); empty = nobody "   \
         "is let in here")                                                                          \
     KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "audit: what sinks told that they skipped")     \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "dlq: the dead letters")                         \
     KEY("shared_topic", STRING, "metrics.ingest", 0, 0,                                            \
-        "dlq show: the topic that the gateway writes")                                             \
+        "dlq show, redrive: the topic that the gateway writes")                                    \
+    KEY("valid_topic", STRING, "metrics.valid", 0, 0, "dlq redrive: where points go in again")     \
+    KEY("replay_topic", STRING, "sluice.replay", 0, 0,                                             \
+        "dlq redrive: marks of the letters that were redriven")                                    \
+    KEY("tenant_schemas", LIST, "", 0, 0, "dlq redrive: as sluice-validate has it")                \
     KEY("mask_key", SECRET, "", 0, 0,                                                              \
         "dlq show: validate's key: values of labels show as the HMACs that letters have; without " \
         "it as ***")                                                                               \
@@ -42,6 +47,13 @@
     KEY("idle_timeout_ms", INT, "30000", 100, 600000,                                              \
         "longest time without a word of a partition that is read, ms")
 
+#if SLUICE_FAULTS
+#define OFFSETS_FAULT_CONFIG(KEY)                                                                  \
+    KEY("fault.forget_marks", BOOL, "false", 0, 0, "TEST: dlq redrive does not know what was redriven")
+#else
+#define OFFSETS_FAULT_CONFIG(KEY)
+#endif
+
 enum { TOOL_FINE = 0, TOOL_DIFFERS = 1, TOOL_AWAY = 3 }; /* exit codes besides those of errors */
 
 struct tool {
@@ -55,5 +67,7 @@ struct tool {
  * otherwise, and nothing was changed. */
 bool tool_connect(const struct tool *t, enum kafka_role role, rd_kafka_t **out,
                   struct err *e) MUST_CHECK;
+/* Did somebody say yes, or --yes? ERR_CONFIG otherwise. */
+bool tool_confirm(const struct tool *t, const char *question, struct err *e) MUST_CHECK;
 /* Of any role; NULL is fine. */
 void tool_disconnect(rd_kafka_t *rk);

@@ -284,6 +284,7 @@ static struct pass pass_begin(struct validate *v, const struct letter_origin *o)
         .min_ms = o->received_ms - rules->max_age_ms,
         .max_ms = o->received_ms + rules->max_future_ms,
         .mask_key = buf_slice(&v->mask.key),
+        .watch = v->options.watch,
         .series = &v->series,
         .groups = &v->groups,
         .rejects = &v->rejects,
@@ -444,7 +445,7 @@ bool validate_step(void *ctx, struct stage *s, const struct record *in, int64_t 
     struct letter_origin o;
     int64_t received_ms;
     (void)s;
-    if (series_cache_bytes(&v->series) > v->series.max_bytes ||
+    if (v->options.watch != NULL || series_cache_bytes(&v->series) > v->series.max_bytes ||
         plan_cache_bytes(&v->plans) > v->plans.max_bytes) {
         caches_clear(v);
     }

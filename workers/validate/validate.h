@@ -36,6 +36,7 @@
 #define VALIDATE_FAULT_CONFIG(KEY)
 #endif
 
+struct pass_watch;
 struct validate;
 
 enum validate_output { OUTPUT_VALID, OUTPUT_DLQ };
@@ -49,6 +50,9 @@ struct validate_options {
     size_t n_tenant_schemas;
     uint64_t dlq_samples_per_minute;
     size_t cache_bytes;
+    /* Told of each series of each record, for which nothing is remembered from record to record;
+     * NULL = nobody. For who judges old records again. */
+    const struct pass_watch *watch;
     bool fault_lose_letters;
 };
 

@@ -55,6 +55,7 @@ static const struct {
     {{"cats"}, "\"cats\" is no command"},
     {{"topics"}, "\"topics\" is no command"},
     {{"cat"}, "cat: of what?"},
+    {{"dlq", "redrive", "--out", "x"}, "--out does not go with dlq"},
     {{"cat", "a", "b"}, "\"b\" is one word too many"},
     {{"cat", "a", "--limit", "1", "--limit=2"}, "--limit is given twice"},
     {{"cat", "a", "--limit", "--json"}, "--limit needs a value"},
