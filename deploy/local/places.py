@@ -97,12 +97,14 @@ def port_is_free(port):
 
 
 def free_ports(n):
-    """n consecutive free ports below the ephemeral range, so that no client connection takes one."""
+    """n consecutive free ports below the ephemeral range, so that no client connection takes one. SLUICE_FREE_PORTS (first-last): from
+    there alone, so that test runs side by side don't take each other's before they are bound."""
+    low, high = map(int, os.environ.get("SLUICE_FREE_PORTS", "20000-31999").split("-"))
     for _ in range(200):
-        first = random.randrange(20000, 32000 - n)
+        first = random.randrange(low, high + 2 - n)
         if all(port_is_free(p) for p in range(first, first + n)):
             return first
-    raise StackError(f"found no {n} free ports between 20000 and 32000")
+    raise StackError(f"found no {n} free ports between {low} and {high}")
 
 
 def private_places(directory, binaries=None):
