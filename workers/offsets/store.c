@@ -2,6 +2,7 @@
 
 #include "aws/credentials.h"
 #include "aws/region.h"
+#include "ledger/object_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +14,10 @@ enum {
     MIN_BACKOFF_MS = 200,
     MAX_BACKOFF_MS = 3000,
     MAX_ATTEMPTS = 4,
-    ID_CHARS = 22,
     LIST_MAX_BYTES = 512 << 20
 };
 
 static const char user_agent[] = "sluice/" SLUICE_VERSION;
-static const char ending[] = ".parquet";
 
 struct store {
     struct credentials *credentials;
@@ -86,42 +85,6 @@ void store_close(struct store *s)
     }
 }
 
-/* A number in front of `end`, back to the '-' before it. */
-static bool number_before(struct slice text, size_t *end, int64_t *out)
-{
-    char digits[24];
-    const uint8_t *dash = *end == 0 ? NULL : memrchr(text.ptr, '-', *end);
-    size_t start = dash == NULL ? 0 : (size_t)(dash - text.ptr) + 1;
-    size_t n = *end - start;
-    if (dash == NULL || n == 0 || n >= 20) {
-        return false;
-    }
-    memcpy(digits, text.ptr + start, n);
-    digits[n] = '\0';
-    *end = start - 1;
-    *out = strtoll(digits, NULL, 10);
-    return strspn(digits, "0123456789") == n;
-}
-
-static bool name_read(struct slice name, struct stored *o)
-{
-    int64_t partition;
-    size_t end = name.len;
-    if (!slice_ends_with(name, slice_str(ending))) {
-        return false;
-    }
-    end -= sizeof ending - 1;
-    if (!number_before(name, &end, &o->last) || !number_before(name, &end, &o->first) ||
-        !number_before(name, &end, &partition) || end < ID_CHARS + 2 ||
-        name.ptr[end - ID_CHARS - 1] != '-' || partition > INT32_MAX || o->last < o->first) {
-        return false;
-    }
-    o->partition = (int32_t)partition;
-    o->topic = slice_of(name.ptr, end - ID_CHARS - 1);
-    o->topic_id = slice_of(name.ptr + end - ID_CHARS, ID_CHARS);
-    return true;
-}
-
 /* All keys first: a list's page does not outlive another request, and whoever is told of an object
  * may ask for more. */
 struct listing {
@@ -156,9 +119,15 @@ static bool tell_all(const struct listing *l, enum table_id table, stored_fn eac
 {
     for (const struct listed *one = l->first; one != NULL; one = one->next) {
         struct stored o = {.key = one->key, .table = table, .n_bytes = one->n_bytes};
-        const uint8_t *slash = o.key.len == 0 ? NULL : memrchr(o.key.ptr, '/', o.key.len);
-        size_t start = slash == NULL ? 0 : (size_t)(slash - o.key.ptr) + 1;
-        o.is_ours = name_read(slice_of(o.key.ptr + start, o.key.len - start), &o);
+        struct object_name name;
+        o.is_ours = object_name_read(o.key, &name);
+        if (o.is_ours) {
+            o.topic = name.topic;
+            o.topic_id = name.topic_id;
+            o.partition = name.partition;
+            o.first = name.first;
+            o.last = name.last;
+        }
         if (!each(ctx, &o, e)) {
             return false;
         }

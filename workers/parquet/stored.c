@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 #include "layout.h"
+#include "ledger/object_name.h"
 
-enum { MAX_NAME = 400, HEAD_ARENA_BYTES = 1 << 20, MAX_OBJECTS = 1000000 };
+enum { HEAD_ARENA_BYTES = 1 << 20, MAX_OBJECTS = 1000000 };
 
 struct listing {
-    char name[MAX_NAME]; /* "<topic>-<topic id>-" */
+    const char *topic;
+    const char *topic_id;
     struct stored *out;
 };
 
@@ -24,16 +26,6 @@ static bool number_read(const char **text, char end, int64_t *out)
     *out = strtoll(*text, &behind, 10);
     bool ok = errno == 0 && *behind == end;
     *text = behind + 1;
-    return ok;
-}
-
-static bool name_read(const char *rest, struct stored_range *out)
-{
-    int64_t partition;
-    bool ok = number_read(&rest, '-', &partition) && number_read(&rest, '-', &out->first) &&
-              number_read(&rest, '.', &out->last) && strcmp(rest, "parquet") == 0 &&
-              partition <= INT32_MAX && out->last >= out->first;
-    out->partition = (int32_t)partition;
     return ok;
 }
 
@@ -55,21 +47,25 @@ static bool add(struct stored *s, const struct stored_range *r, struct err *e)
 static bool take(void *ctx, struct slice key, int64_t n_bytes, struct err *e)
 {
     struct listing *l = ctx;
-    struct stored_range r = {.n_objects = 1};
+    struct object_name name;
     (void)n_bytes;
-    char *text = strndup((const char *)key.ptr, key.len);
-    if (text == NULL) {
-        return err_set(e, ERR_RETRY, "out of memory for the objects' names");
-    }
-    const char *slash = strrchr(text, '/');
-    const char *file = slash == NULL ? text : slash + 1;
-    bool ours = strncmp(file, l->name, strlen(l->name)) == 0 && name_read(file + strlen(l->name), &r);
-    r.key = text;
-    if (ours && add(l->out, &r, e)) {
+    if (!object_name_read(key, &name) || !slice_eq_str(name.topic, l->topic) ||
+        !slice_eq_str(name.topic_id, l->topic_id)) {
         return true;
     }
-    free(text);
-    return !ours;
+    const struct stored_range r = {.partition = name.partition,
+                                   .first = name.first,
+                                   .last = name.last,
+                                   .n_objects = 1,
+                                   .key = strndup((const char *)key.ptr, key.len)};
+    if (r.key == NULL) {
+        return err_set(e, ERR_RETRY, "out of memory for the objects' names");
+    }
+    if (!add(l->out, &r, e)) {
+        free(r.key);
+        return false;
+    }
+    return true;
 }
 
 static int by_place(const void *a, const void *b)
@@ -103,10 +99,9 @@ static void join(struct stored *s)
 bool stored_list(struct s3 *s3, const char *prefix, const char *topic, const char *topic_id,
                  struct stored *out, struct err *e)
 {
-    struct listing l = {.out = out};
+    struct listing l = {topic, topic_id, out};
     char folder[LAYOUT_MAX_PREFIX + 64];
     *out = (struct stored){0};
-    (void)snprintf(l.name, sizeof l.name, "%s-%s-", topic, topic_id);
     for (unsigned i = 0; i < N_TABLES; i++) {
         (void)snprintf(folder, sizeof folder, "%s%s%s/", prefix, prefix[0] == '\0' ? "" : "/",
                        table_name((enum table_id)i));
