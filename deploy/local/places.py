@@ -96,15 +96,26 @@ def port_is_free(port):
     return True
 
 
-def free_ports(n):
-    """n consecutive free ports below the ephemeral range, so that no client connection takes one. SLUICE_FREE_PORTS (first-last): from
-    there alone, so that test runs side by side don't take each other's before they are bound."""
-    low, high = map(int, os.environ.get("SLUICE_FREE_PORTS", "20000-31999").split("-"))
-    for _ in range(200):
-        first = random.randrange(low, high + 2 - n)
-        if all(port_is_free(p) for p in range(first, first + n)):
-            return first
-    raise StackError(f"found no {n} free ports between {low} and {high}")
+class FreePorts:
+    """Hands out ports below the ephemeral range, so that no client connection takes one; each once before any again: a port that was
+    handed out may not be bound yet. SLUICE_FREE_PORTS (first-last): from there alone, so that test runs side by side keep apart."""
+
+    def __init__(self):
+        self.low, self.high = map(int, os.environ.get("SLUICE_FREE_PORTS", "20000-31999").split("-"))
+        self.next = random.randint(self.low, self.high)
+
+    def take(self, n):
+        """The first of n consecutive ones."""
+        for _ in range(self.high - self.low + 1):
+            first = self.next if self.next + n - 1 <= self.high else self.low
+            if all(port_is_free(p) for p in range(first, first + n)):
+                self.next = first + n
+                return first
+            self.next = first + 1
+        raise StackError(f"found no {n} free ports between {self.low} and {self.high}")
+
+
+free_ports = FreePorts().take
 
 
 def private_places(directory, binaries=None):
