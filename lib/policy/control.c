@@ -6,7 +6,7 @@
 
 const char *control_kind_name(enum control_kind kind)
 {
-    static const char *const names[N_CONTROL_KINDS] = {"kill", "limit", "shed"};
+    static const char *const names[N_CONTROL_KINDS] = {"kill", "limit", "shed", "pause"};
     return (unsigned)kind < N_CONTROL_KINDS ? names[kind] : "?";
 }
 
@@ -53,6 +53,21 @@ bool control_kill_is_total(const struct control_rule *r)
         n_stars++;
     }
     return r->kind == CONTROL_KILL && r->n_labels == 0 && n_stars == r->metric.len;
+}
+
+bool control_pauses(const struct control_rule *r, struct slice group, struct slice topic,
+                    int32_t partition)
+{
+    if (r->kind != CONTROL_PAUSE || !slice_eq(r->group, group) ||
+        (r->topic.len > 0 && !slice_eq(r->topic, topic))) {
+        return false;
+    }
+    for (uint32_t i = 0; i < r->n_partitions; i++) {
+        if (r->partitions[i] == partition) {
+            return true;
+        }
+    }
+    return r->n_partitions == 0;
 }
 
 bool control_sample_passes(const struct control_rule *r, uint64_t source, int64_t base_ms)

@@ -1,5 +1,5 @@
 /* An operators' rule that takes effect within a second: a kill switch, a temporary budget,
- * shedding. One record of the topic sluice.control (schemas/control.schema.json): JSON, key = id.
+ * shedding, a stage's pause. One record of the topic sluice.control (schemas/control.schema.json): JSON, key = id.
  * Every rule ends by itself.
  *
  * Newer tools may write kinds and fields that are not known here: they are counted and left out. So
@@ -11,10 +11,15 @@
 #include "base/hash.h"
 #include "batch/series.h"
 
-enum { CONTROL_MAX_BYTES = 4096, CONTROL_MAX_LABELS = 64, CONTROL_MAX_SAMPLE_N = 1000000 };
+enum {
+    CONTROL_MAX_BYTES = 4096,
+    CONTROL_MAX_LABELS = 64,
+    CONTROL_MAX_SAMPLE_N = 1000000,
+    CONTROL_MAX_PARTITIONS = 512
+};
 #define CONTROL_MAX_TTL_MS (INT64_C(30) * 24 * 3600 * 1000)
 
-enum control_kind { CONTROL_KILL, CONTROL_LIMIT, CONTROL_SHED, N_CONTROL_KINDS };
+enum control_kind { CONTROL_KILL, CONTROL_LIMIT, CONTROL_SHED, CONTROL_PAUSE, N_CONTROL_KINDS };
 enum control_budget {
     CONTROL_SOURCE,
     CONTROL_METRIC,
@@ -32,7 +37,7 @@ struct control_label {
 struct control_rule {
     enum control_kind kind;
     struct slice id;
-    struct slice tenant; /* empty: all (CONTROL_SHED only) */
+    struct slice tenant; /* empty: all (CONTROL_SHED), none (CONTROL_PAUSE) */
     struct slice who;
     struct slice reason;
     int64_t created_ms;
@@ -47,6 +52,12 @@ struct control_rule {
     int64_t value;
 
     enum batch_class class; /* shed: standard or verbose */
+
+    struct slice group;    /* pause: the consumer group */
+    struct slice topic;    /* empty = all that it reads */
+    uint32_t n_partitions; /* 0 = all */
+    const int32_t *partitions;
+    bool leaves; /* its workers leave the group as well; of all topics and partitions only */
 
     struct control_rule *next; /* of the same kind and tenant, newest first */
     /* private */
@@ -70,6 +81,9 @@ bool control_kill_matches(const struct control_rule *r, struct slice tenant,
                           const struct series *s);
 /* Does it match everything that the tenant has? */
 bool control_kill_is_total(const struct control_rule *r);
+/* Does it pause the partition for the group? */
+bool control_pauses(const struct control_rule *r, struct slice group, struct slice topic,
+                    int32_t partition);
 /* A sampling rule is a drop rule that is switched off for one batch in N: for this one? The same on
  * every machine; false for a rule that drops all. */
 bool control_sample_passes(const struct control_rule *r, uint64_t source, int64_t base_ms);

@@ -11,6 +11,7 @@ enum {
     MAX_TEXT_BYTES = 512,
     MAX_LABEL_BYTES = 1024,
     MAX_SOURCE_SERIES = 20000,
+    MAX_NAME_BYTES = 249, /* of a topic; of a group here too */
 };
 #define MAX_VALUE INT64_C(1000000000)
 #define MAX_TIME_MS INT64_C(253402300799999) /* the year 9999 */
@@ -183,6 +184,52 @@ static void read_shed(struct reader *in, struct control_rule *r)
     r->tenant = tenant(in, false);
 }
 
+static bool flag(struct reader *in, const char *name)
+{
+    const json_t *value = field(in, name);
+    if (value != NULL && !json_is_boolean(value)) {
+        fail(in, name, "must be true or false");
+    }
+    return json_is_true(value);
+}
+
+static void partitions(struct reader *in, struct control_rule *r, int32_t *out)
+{
+    const json_t *list = field(in, "partitions");
+    size_t n = json_array_size(list);
+    if (list == NULL) {
+        return;
+    }
+    if (!json_is_array(list) || n == 0 || n > CONTROL_MAX_PARTITIONS) {
+        fail(in, "partitions", "must be an array of 1 to 512 numbers");
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const json_t *number = json_array_get(list, i);
+        json_int_t value = json_integer_value(number);
+        if (!json_is_integer(number) || value < 0 || value > INT32_MAX) {
+            fail(in, "partitions", "must be numbers from 0 on");
+            return;
+        }
+        out[r->n_partitions++] = (int32_t)value;
+    }
+    r->partitions = out;
+}
+
+static void read_pause(struct reader *in, struct control_rule *r, int32_t *out)
+{
+    r->group = text(in, "group", true, MAX_NAME_BYTES);
+    r->topic = text(in, "topic", false, MAX_NAME_BYTES);
+    partitions(in, r, out);
+    r->leaves = flag(in, "leaves");
+    if (r->n_partitions > 0 && r->topic.len == 0) {
+        fail(in, "partitions", "goes with a topic only");
+    }
+    if (r->leaves && r->topic.len > 0) {
+        fail(in, "leaves", "goes with the whole group only");
+    }
+}
+
 static void read_common(struct reader *in, struct slice id, struct control_rule *r)
 {
     (void)field(in, "kind");
@@ -219,14 +266,17 @@ static bool read_rule(struct reader *in, struct slice id, struct slice json, enu
                       struct control_rule **out)
 {
     size_t n_labels = json_object_size(json_object_get(in->object, "labels"));
+    size_t n_partitions = json_array_size(json_object_get(in->object, "partitions"));
     n_labels = n_labels > CONTROL_MAX_LABELS ? 0 : n_labels;
-    struct control_rule *r =
-        calloc(1, sizeof *r + n_labels * sizeof(struct control_label) + json.len);
+    n_partitions = n_partitions > CONTROL_MAX_PARTITIONS ? 0 : n_partitions;
+    struct control_rule *r = calloc(1, sizeof *r + n_labels * sizeof(struct control_label) +
+                                           n_partitions * sizeof(int32_t) + json.len);
     if (r == NULL) {
         return err_set(in->e, ERR_FATAL, "control rule: out of memory");
     }
     struct control_label *room = (struct control_label *)(r + 1);
-    in->free = (uint8_t *)(room + n_labels);
+    int32_t *numbers = (int32_t *)(room + n_labels);
+    in->free = (uint8_t *)(numbers + n_partitions);
     r->kind = kind;
     r->content = hash128(json);
     read_common(in, id, r);
@@ -236,6 +286,9 @@ static bool read_rule(struct reader *in, struct slice id, struct slice json, enu
         break;
     case CONTROL_LIMIT:
         read_limit(in, r);
+        break;
+    case CONTROL_PAUSE:
+        read_pause(in, r, numbers);
         break;
     default:
         read_shed(in, r);
@@ -304,6 +357,17 @@ static bool put_kill(json_t *object, const struct control_rule *r)
            (r->sample_n == 0 || put(object, "sample_n", json_integer(r->sample_n)));
 }
 
+static bool put_pause(json_t *object, const struct control_rule *r)
+{
+    bool ok = put_text(object, "group", r->group) && put_text(object, "topic", r->topic) &&
+              (!r->leaves || put(object, "leaves", json_true()));
+    json_t *list = r->n_partitions > 0 ? json_array() : NULL;
+    for (uint32_t i = 0; i < r->n_partitions; i++) {
+        ok = json_array_append_new(list, json_integer(r->partitions[i])) == 0 && ok;
+    }
+    return (list == NULL || put(object, "partitions", list)) && ok;
+}
+
 static bool put_rule(json_t *object, const struct control_rule *r)
 {
     if (!put(object, "kind", json_string(control_kind_name(r->kind))) ||
@@ -317,6 +381,8 @@ static bool put_rule(json_t *object, const struct control_rule *r)
     case CONTROL_LIMIT:
         return put(object, "budget", json_string(control_budget_name(r->budget))) &&
                put(object, "value", json_integer(r->value));
+    case CONTROL_PAUSE:
+        return put_pause(object, r);
     default:
         return put(object, "class", json_string(batch_class_name(r->class)));
     }

@@ -216,3 +216,8 @@ const struct control_rule *controls_shed(const struct controls *c, enum batch_cl
     }
     return NULL;
 }
+
+const struct control_rule *controls_pauses(const struct controls *c)
+{
+    return rules_of(c, SLICE_NONE, CONTROL_PAUSE);
+}

@@ -1,7 +1,7 @@
 /* The rules of sluice.control that are live. No Kafka: whoever reads the topic hands on its
  * records.
  *
- *   record ──► controls_take ──► live rules ──► controls_kills, controls_limit, controls_shed
+ *   record ──► controls_take ──► live rules ──► controls_kills, controls_limit, controls_shed, controls_pauses
  *              controls_expire ──┘
  */
 #pragma once
@@ -47,3 +47,5 @@ const struct control_rule *controls_limit(const struct controls *c, struct slice
  * verbose. */
 const struct control_rule *controls_shed(const struct controls *c, enum batch_class class,
                                          struct slice tenant);
+/* All pauses, of whichever group (control_pauses). */
+const struct control_rule *controls_pauses(const struct controls *c);

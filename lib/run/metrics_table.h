@@ -24,7 +24,7 @@ METRIC_ENUM(M_OFFSET_RESETS, "sluice_offset_out_of_range_total", COUNTER, "topic
 METRIC_ENUM(M_RECORD_ATTEMPTS_EXHAUSTED, "sluice_records_given_up_total", COUNTER, "topic,reason", "Records dead-lettered after their output failed repeatedly.")
 METRIC_ENUM(M_OUTBOX_BYTES, "sluice_outbox_bytes", GAUGE, "", "Output waiting for the transaction's turn.")
 METRIC_ENUM(M_MEMORY_BYTES, "sluice_memory_bytes", GAUGE, "", "Resident memory of the process.")
-METRIC_ENUM(M_PAUSED, "sluice_partitions_paused", GAUGE, "reason", "Partitions paused, by reason (memory, sink, restore, error).")
+METRIC_ENUM(M_PAUSED, "sluice_partitions_paused", GAUGE, "reason", "Partitions of which nothing is taken, by reason (recovering_or_failed, operator).")
 METRIC_ENUM(M_SHAPE_CACHE, "sluice_shape_cache_lookups_total", COUNTER, "result", "Lookups of the shape cache (hit, miss).")
 METRIC_ENUM(M_SHAPE_CACHE_BYTES, "sluice_shape_cache_bytes", GAUGE, "", "Bytes held by the shape cache.")
 METRIC_ENUM(M_SERIES_CACHE, "sluice_series_cache_lookups_total", COUNTER, "result", "Lookups of verdicts per series (hit, miss).")

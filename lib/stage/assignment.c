@@ -24,15 +24,32 @@ void assignment_count(struct stage *s)
     int n = 0;
     int n_not_ready = 0;
     int n_failed = 0;
+    int n_halted = 0;
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
         n += p->assigned;
         n_not_ready += p->assigned && !p->ready && !p->failed;
         n_failed += p->assigned && p->failed;
+        n_halted += p->assigned && p->halted;
     }
     atomic_store(&s->n_not_ready, n_not_ready);
     atomic_store(&s->n_failed, n_failed);
     cell_set(s->cell_partitions, n);
     cell_set(s->cell_paused, n_not_ready + n_failed);
+    cell_set(s->cell_halted, n_halted);
+}
+
+void assignment_fetch(struct stage *s, struct owned *p)
+{
+    bool has_no_room = s->spec->kind == STAGE_SINK && s->sink.paused;
+    bool on = p->ready && !p->failed && !p->crowded && !p->halted && p->held == NULL && !has_no_room;
+    if (on == p->fetching) {
+        return;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+    (void)(on ? rd_kafka_resume_partitions(s->consumer, list) : rd_kafka_pause_partitions(s->consumer, list));
+    rd_kafka_topic_partition_list_destroy(list);
+    p->fetching = on;
 }
 
 static struct owned *owned_new(struct stage *s, const char *topic, int32_t number)
@@ -50,6 +67,7 @@ static struct owned *owned_new(struct stage *s, const char *topic, int32_t numbe
     p->pub.topic = slice_str(name);
     p->pub.number = number;
     p->assigned = true;
+    p->halted = pause_halts(s, &p->pub);
     p->position = -1;
     p->committed = -1;
     p->failing_offset = -1;
@@ -181,7 +199,6 @@ void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_top
 
 void assignment_rewind(struct stage *s)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
         p->moved = false; /* a failed one too: what it brought is given up with the rest */
         held_forget(s, p);
@@ -190,24 +207,17 @@ void assignment_rewind(struct stage *s)
         }
         if (p->assigned && !p->failed) {
             p->ready = false;
-            (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+            assignment_fetch(s, p);
         }
     }
-    if (list->cnt > 0) {
-        (void)rd_kafka_pause_partitions(s->consumer, list);
-    }
-    rd_kafka_topic_partition_list_destroy(list);
     assignment_count(s);
 }
 
 void assignment_rewind_one(struct stage *s, struct owned *p)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     held_forget(s, p);
     p->ready = false;
-    (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
-    (void)rd_kafka_pause_partitions(s->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
+    assignment_fetch(s, p);
     assignment_count(s);
 }
 
@@ -341,13 +351,11 @@ static bool seek_one(struct stage *s, struct owned *p, struct err *e)
         }
     }
     if (ok) {
-        if (s->spec->kind != STAGE_SINK || !s->sink.paused) {
-            (void)rd_kafka_resume_partitions(s->consumer, list);
-        }
         p->crowded = false;
         p->ready = true;
         p->at_end = false;
         p->moved = false;
+        assignment_fetch(s, p);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return ok;

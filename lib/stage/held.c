@@ -1,21 +1,12 @@
-/* Records whose step said ERR_WAIT: each waits here while its partition is paused, so that the
- * other partitions go on. Resuming continues behind the last record that was handed over. */
+/* Records whose step said ERR_WAIT: each waits here while nothing is fetched of its partition, so that the
+ * other partitions go on. */
 #include "stage/runtime.h"
-
-void held_pause(struct stage *s, struct owned *p, bool on)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
-    (void)(on ? rd_kafka_pause_partitions(s->consumer, list)
-              : rd_kafka_resume_partitions(s->consumer, list));
-    rd_kafka_topic_partition_list_destroy(list);
-}
 
 void held_keep(struct stage *s, struct owned *p, rd_kafka_message_t *m)
 {
-    held_pause(s, p, true);
     p->held = m;
     s->transform.n_held++;
+    assignment_fetch(s, p);
 }
 
 void held_forget(struct stage *s, struct owned *p)
@@ -39,7 +30,7 @@ static bool retry_one(struct stage *s, struct owned *p, struct err *e)
     /* Rewound meanwhile, it is gone already. */
     if (p->held == m && !p->waits) {
         held_forget(s, p);
-        held_pause(s, p, false);
+        assignment_fetch(s, p);
     }
     return true;
 }

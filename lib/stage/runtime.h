@@ -4,16 +4,19 @@
  *   held.c        records that wait        follow.c      topics that all read whole
  *   transform.c   boxes and transactions   sink.c        in-order completion, offset commits
  *   sink_commit.c commits a sink asks for  restore.c     reading state back
- *   transaction.c the committer
+ *   transaction.c the committer            pause.c       what operators have stopped
  *   topics.c      what the cluster has     kafka_client.c  handles */
 #pragma once
 
+#include "policy/controls.h"
 #include "run/admin.h"
 #include "stage/follow.h"
 #include "stage/stage.h"
 #include "stage/topics.h"
 #include "stage/tracker.h"
 #include "stage/transaction.h"
+
+#include <pthread.h>
 
 enum { HELD_EVERY_MS = 20 };
 
@@ -26,7 +29,9 @@ struct owned {
     bool failed;   /* stopped with an alarm: offset out of range */
     bool at_end;   /* nothing behind position when last looked */
     bool moved;    /* since the last commit's list */
-    bool crowded;  /* paused: the sink wants no more of it for now */
+    bool fetching; /* what librdkafka was told last: assignment_fetch */
+    bool crowded;  /* the sink wants no more of it for now */
+    bool halted;   /* an operator's pause */
     int64_t position;  /* of the next record to process; -1 = wherever the first one is */
     int64_t committed; /* by our knowledge; -1 = none */
     int64_t end_at_assignment;
@@ -34,7 +39,7 @@ struct owned {
     int64_t failing_offset; /* the record that failed last, and how often */
     int64_t n_attempts;
     int n_seeks_refused;
-    rd_kafka_message_t *held; /* owned: its step said ERR_WAIT; the partition is paused meanwhile */
+    rd_kafka_message_t *held; /* owned: its step said ERR_WAIT; nothing is fetched meanwhile */
     bool waits;               /* the step at hand said so */
     struct tracker tracker; /* sinks that release */
     bool wants_commit;      /* sinks that commit: asked for, and not begun */
@@ -70,6 +75,18 @@ struct sink {
     bool fault_repeat_commit;
 };
 
+/* The pauses that sluice.control holds for this group. */
+struct pauses {
+    bool is_followed; /* false: control_topic is empty */
+    size_t topic;     /* its index among those followed */
+    struct controls controls;
+    uint64_t draw;
+    uint64_t applied_version;
+    bool leaves; /* a rule says that the group is to be left */
+    pthread_mutex_t lock; /* of shown alone, which the admin server reads */
+    struct buf shown;     /* the rules, a JSON array */
+};
+
 struct stage {
     const struct stage_spec *spec;
     void *ctx;
@@ -92,6 +109,9 @@ struct stage {
     rd_kafka_t *reader;      /* restore's; NULL until needed */
     struct follower *follower; /* NULL: nothing is followed */
     int64_t followed_mono_ms;
+    size_t n_followed; /* by the stage itself: the first ones */
+    struct pauses pauses;
+    bool subscribed;
     struct owned *partitions;
     int64_t recover_after_ms; /* back-off */
     int n_bad_recoveries;     /* in a row, that were not just a matter of time */
@@ -117,6 +137,7 @@ struct stage {
     struct cell *cell_aborted;
     struct cell *cell_recreated;
     struct cell *cell_paused;
+    struct cell *cell_halted;
     struct cell_histogram *freshness;
     struct cell_histogram *commit_seconds;
 };
@@ -139,6 +160,9 @@ void assignment_free(struct stage *s);
 /* The partition stops here, with an alarm. */
 void assignment_fail(struct stage *s, struct owned *p, const char *why);
 void assignment_count(struct stage *s);
+/* Fetches the partition, or pauses it, by all that may hold it up: the one place that tells librdkafka. A pause throws
+ * away what was fetched; resuming continues behind the last record that was handed over. */
+void assignment_fetch(struct stage *s, struct owned *p);
 /* Adds the partition's offset, with the metadata, which is taken out of its buf. */
 void assignment_add(rd_kafka_topic_partition_list_t *list, const struct owned *p, int64_t offset, struct buf *metadata);
 /* Adds what the partition's commit says when all below position is done, with the stage's metadata. */
@@ -161,11 +185,21 @@ bool transform_turn(struct stage *s, int64_t now_mono_ms, struct err *e);
 void transform_finish(struct stage *s);
 int transform_poll_ms(const struct stage *s, int64_t now_mono_ms);
 
+/* pause.c */
+bool pause_open(struct stage *s, struct err *e);
+void pause_close(struct stage *s);
+/* A record of the control topic; one that is no rule is told in the log, and left out. */
+bool pause_take(struct stage *s, const struct record *r, struct err *e);
+/* Has the partition been paused by an operator? */
+bool pause_halts(const struct stage *s, const struct partition *p);
+/* Lets rules take effect, and those that are over end. Cheap when nothing changed. */
+void pause_turn(struct stage *s, int64_t now_ms);
+/* Appends the rules as a JSON array; of any thread. */
+void pause_show(struct stage *s, struct buf *out);
+
 /* held.c */
 /* The message's step said ERR_WAIT: it stays here, its partition is paused. */
 void held_keep(struct stage *s, struct owned *p, rd_kafka_message_t *m);
-/* Pauses the partition or resumes it. */
-void held_pause(struct stage *s, struct owned *p, bool on);
 /* Tries the records held once more, when it is time. */
 bool held_retry(struct stage *s, int64_t now_mono_ms, struct err *e);
 /* The partition is rewound or gone. */

@@ -227,18 +227,12 @@ static void commit_soon(struct stage *s)
 
 static void set_paused(struct stage *s, bool paused)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    s->sink.paused = paused;
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
-        if (p->assigned && p->ready && !p->crowded) {
-            (void)rd_kafka_topic_partition_list_add(list, (const char *)p->pub.topic.ptr, p->pub.number);
+        if (p->assigned) {
+            assignment_fetch(s, p);
         }
     }
-    if (list->cnt > 0) {
-        (void)(paused ? rd_kafka_pause_partitions(s->consumer, list)
-                      : rd_kafka_resume_partitions(s->consumer, list));
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    s->sink.paused = paused;
 }
 
 /* Pauses the partitions of which the stage wants no more, and resumes those that it wants again. */
@@ -252,7 +246,7 @@ static void partitions_sift(struct stage *s, int64_t now_mono_ms)
     for (struct owned *p = s->partitions; p != NULL; p = p->next) {
         if (p->assigned && p->ready && !p->failed && s->spec->wants(s->ctx, &p->pub) == p->crowded) {
             p->crowded = !p->crowded;
-            held_pause(s, p, p->crowded);
+            assignment_fetch(s, p);
         }
     }
 }

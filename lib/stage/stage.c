@@ -25,9 +25,11 @@ static bool is_ready(void *ctx, struct buf *detail)
     int64_t bound_ms = config_int(s->config, "ready_freshness_ms");
     buf_printf(detail,
                "{\"joined\":%s,\"stopping\":%s,\"partitions\":%d,\"recovering\":%d,\"failed\":%d,"
-               "\"age_ms\":%lld,\"age_bound_ms\":%lld}",
+               "\"age_ms\":%lld,\"age_bound_ms\":%lld,\"paused\":%d,\"pauses\":",
                joined ? "true" : "false", stopping ? "true" : "false", (int)cell_get(s->cell_partitions),
-               n_not_ready, n_failed, (long long)age_ms, (long long)bound_ms);
+               n_not_ready, n_failed, (long long)age_ms, (long long)bound_ms, (int)cell_get(s->cell_halted));
+    pause_show(s, detail);
+    buf_printf(detail, "}");
     return joined && !stopping && n_not_ready == 0 && n_failed == 0 && age_ms <= bound_ms;
 }
 
@@ -104,6 +106,7 @@ static void find_cells(struct stage *s)
     struct slice committed = SLICE_LITERAL("committed");
     struct slice aborted = SLICE_LITERAL("aborted");
     struct slice recovering = SLICE_LITERAL("recovering_or_failed");
+    struct slice operator = SLICE_LITERAL("operator");
     struct slice versions[2] = {SLICE_LITERAL(SLUICE_VERSION), slice_str(rd_kafka_version_str())};
     cell_set(metrics_cell(m, M_BUILD_INFO, versions), 1);
     s->cell_partitions = metrics_cell(m, M_PARTITIONS, NULL);
@@ -112,6 +115,7 @@ static void find_cells(struct stage *s)
     s->cell_aborted = metrics_cell(m, M_TRANSACTIONS, &aborted);
     s->cell_recreated = metrics_cell(m, M_PRODUCERS_RECREATED, NULL);
     s->cell_paused = metrics_cell(m, M_PAUSED, &recovering);
+    s->cell_halted = metrics_cell(m, M_PAUSED, &operator);
     s->freshness = metrics_histogram(m, M_FRESHNESS, NULL);
     s->commit_seconds = metrics_histogram(m, M_COMMIT_SECONDS, NULL);
 }
@@ -146,13 +150,45 @@ static bool subscribe(struct stage *s, struct err *e)
            err_set_code(e, ERR_CONFIG, code, "subscribe: %s", rd_kafka_err2str(code));
 }
 
+/* A member of the group once what all follow is known, unless an operator took us out of it. */
+static bool membership_turn(struct stage *s, struct err *e)
+{
+    bool wanted = (s->follower == NULL || follower_caught_up(s->follower)) && !s->pauses.leaves;
+    if (wanted == s->subscribed) {
+        return true;
+    }
+    s->subscribed = wanted;
+    if (wanted) {
+        return subscribe(s, e);
+    }
+    log_line(LOG_WARN, "an operator takes us out of the group", LOG_FIELDS(LOG_STR("group", s->group)));
+    atomic_store(&s->joined, false);
+    rd_kafka_resp_err_t code = rd_kafka_unsubscribe(s->consumer);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set_code(e, ERR_FATAL, code, "unsubscribe: %s", rd_kafka_err2str(code));
+}
+
 static bool open_follower(struct stage *s, struct err *e)
 {
     const char *topics[MAX_OUTPUTS];
     size_t n = 0;
     for (size_t i = 0; s->spec->followed != NULL && s->spec->followed[i] != NULL; i++) {
-        topics[n++] = config_str(s->config, s->spec->followed[i]);
+        topics[n] = config_str(s->config, s->spec->followed[i]);
+        if (topics[n++][0] == '\0') {
+            return err_set(e, ERR_CONFIG, "%s must name a topic", s->spec->followed[i]);
+        }
     }
+    s->n_followed = n;
+    const char *control = config_str(s->config, "control_topic");
+    s->pauses.is_followed = control[0] != '\0';
+    size_t at = 0;
+    while (at < n && strcmp(topics[at], control) != 0) {
+        at++;
+    }
+    if (s->pauses.is_followed && at == n) {
+        topics[n++] = control;
+    }
+    s->pauses.topic = at;
     return n == 0 || follower_open(&s->kafka, topics, n, &s->follower, e);
 }
 
@@ -184,7 +220,7 @@ static bool stage_open(struct stage *s, struct err *e)
         return false;
     }
     bool ok = s->spec->kind == STAGE_TRANSFORM ? transform_open(s, e) : sink_open(s, e);
-    if (!ok || !open_follower(s, e) || !subscribe(s, e)) {
+    if (!ok || !open_follower(s, e)) {
         return false;
     }
     log_line(LOG_INFO, "started",
@@ -310,14 +346,29 @@ static void update_gauges(struct stage *s, int64_t now_mono_ms)
 
 /* What has come on the topics that all read whole. Until their ends were reached once no record
  * is processed, so there is time to wait for it. */
+static bool take_followed(void *stage, size_t topic, const struct record *r, struct err *e)
+{
+    struct stage *s = stage;
+    if (s->pauses.is_followed && topic == s->pauses.topic && !pause_take(s, r, e)) {
+        return false;
+    }
+    return topic >= s->n_followed || s->spec->follow(s->ctx, topic, r, e);
+}
+
 static bool follow(struct stage *s, int64_t now, struct err *e)
 {
-    if (s->follower == NULL) {
+    bool is_behind = s->follower != NULL && !follower_caught_up(s->follower);
+    if (s->follower == NULL || (!is_behind && now - s->followed_mono_ms < FOLLOW_MS)) {
         return true;
     }
     s->followed_mono_ms = now;
-    int timeout_ms = follower_caught_up(s->follower) ? 0 : FOLLOW_MS;
-    return follower_poll(s->follower, timeout_ms, s->spec->follow, s->ctx, e);
+    if (!follower_poll(s->follower, is_behind ? FOLLOW_MS : 0, take_followed, s, e)) {
+        return false;
+    }
+    if (follower_caught_up(s->follower)) {
+        pause_turn(s, clock_now_ms());
+    }
+    return true;
 }
 
 static bool transform_loop(struct stage *s, int64_t now, struct err *e)
@@ -329,8 +380,7 @@ static bool transform_loop(struct stage *s, int64_t now, struct err *e)
             return false;
         }
         now = clock_mono_ms();
-        if (!transform_turn(s, now, e) ||
-            (now - s->followed_mono_ms > FOLLOW_MS && !follow(s, now, e))) {
+        if (!transform_turn(s, now, e) || !follow(s, now, e)) {
             return false;
         }
     }
@@ -356,7 +406,7 @@ static bool stage_loop(struct stage *s, struct err *e)
     while (!signals_stop_requested()) {
         int64_t now = clock_mono_ms();
         atomic_store(&s->loop_mono_ms, now);
-        if (!follow(s, now, e)) {
+        if (!follow(s, now, e) || !membership_turn(s, e)) {
             return false;
         }
         assignment_recover(s, now);
@@ -413,6 +463,7 @@ static void stage_close(struct stage *s)
         rd_kafka_destroy(s->reader);
     }
     follower_close(s->follower);
+    pause_close(s);
     if (s->consumer != NULL) {
         rd_kafka_destroy(s->consumer);
     }
@@ -456,7 +507,7 @@ int stage_run(const struct stage_spec *spec, void *ctx, const struct config *con
     signals_install();
 
     struct err e = ERR_INIT;
-    bool ok = stage_open(s, &e) && stage_loop(s, &e);
+    bool ok = pause_open(s, &e) && stage_open(s, &e) && stage_loop(s, &e);
     atomic_store(&s->stopping, true);
     if (!ok) {
         if (e.kind == ERR_NONE) {

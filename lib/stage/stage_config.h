@@ -23,6 +23,8 @@
         "stable name of this process, unique in its group (transactional.id); empty = host name")  \
     KEY("static_membership", BOOL, "false", 0, 0,                                                  \
         "join as a static member: a restart keeps its partitions, scaling in waits for the session") \
+    KEY("control_topic", STRING, "sluice.control", 0, 0,                                           \
+        "operators' rules (pauses of partitions, and what the stage itself obeys); empty = none")  \
     KEY("session_timeout_ms", INT, "15000", 1000, 1800000, "group session timeout, ms")            \
     KEY("max_poll_interval_ms", INT, "300000", 1000, 3600000, "longest time without a poll, ms")   \
     KEY("transaction_timeout_ms", INT, "0", 0, 900000,                                             \

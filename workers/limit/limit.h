@@ -23,8 +23,6 @@
         "output: batches inside their budgets")                                                    \
     KEY("state_topic", STRING, "sluice.limit", 0, 0, "the limiter's state, compacted")             \
     KEY("leases_topic", STRING, "sluice.leases", 0, 0, "budgets shared out among the partitions")  \
-    KEY("control_topic", STRING, "sluice.control", 0, 0,                                           \
-        "kill switches, temporary limits, shedding")                                               \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "output: dead letters, by reference")            \
     KEY("policy", STRING, NULL, 0, 0, "the policy's file; read again when it changes")             \
     KEY("active_ms", INT, "7200000", 8000, 604800000,                                              \

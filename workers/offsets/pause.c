@@ -1,0 +1,269 @@
+#include "pause.h"
+
+#include "groups.h"
+#include "moment.h"
+#include "partition_list.h"
+#include "pauses.h"
+#include "run/show.h"
+#include "stage/topics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TEXT = 1 << 16 };
+
+/* What the command line names. */
+struct place {
+    struct slice topic; /* empty: not given */
+    int32_t partitions[CONTROL_MAX_PARTITIONS];
+    uint32_t n_partitions; /* 0: not given */
+};
+
+static bool place_read(const struct tool *t, struct place *out, struct err *e)
+{
+    const char *topic = t->command->values[OPTION_TOPIC];
+    const char *list = t->command->values[OPTION_PARTITIONS];
+    out->topic = topic == NULL ? SLICE_NONE : slice_str(topic);
+    out->n_partitions = 0;
+    if (list != NULL && topic == NULL) {
+        return err_set(e, ERR_CONFIG, "--partitions: of which --topic?");
+    }
+    return list == NULL ||
+           partition_list_read(list, out->partitions, CONTROL_MAX_PARTITIONS, &out->n_partitions, e);
+}
+
+/* "15m": as -15m is a place in a log. */
+static bool duration_read(const struct tool *t, int64_t *out_ms, struct err *e)
+{
+    char back[32];
+    struct moment m = {0};
+    const char *text = t->command->values[OPTION_FOR];
+    (void)snprintf(back, sizeof back, "-%.30s", text);
+    struct err why = ERR_INIT;
+    bool ok = moment_read("--for", back, &m, &why) && m.kind == MOMENT_BACK && m.value > 0 &&
+              m.value <= CONTROL_MAX_TTL_MS;
+    *out_ms = m.value;
+    return ok || err_set(e, ERR_CONFIG, "--for %.30s: a time like 90s, 15m, 2h or 1d, 30d at most: the pause ends then "
+                                        "by itself", text);
+}
+
+static bool reads_topic(const struct group *g, const char *topic)
+{
+    for (size_t i = 0; i < g->n_owners; i++) {
+        if (strcmp(g->owners[i].topic, topic) == 0) {
+            return true;
+        }
+    }
+    for (int i = 0; i < g->committed->cnt; i++) {
+        if (strcmp(g->committed->elems[i].topic, topic) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is there such a group, and does it read that? A misspelt name would pause nothing, and say nothing. */
+static bool place_check(rd_kafka_t *rk, const char *group, const struct place *p, struct err *e)
+{
+    struct groups g = {0};
+    uint32_t n = 0;
+    uint8_t id[16];
+    const char *topic = (const char *)p->topic.ptr;
+    bool ok = groups_named(&group, 1, &g, e) && groups_describe(rk, &g, e);
+    if (ok && g.items[0].n_members == 0 && g.items[0].committed->cnt == 0) {
+        ok = err_set(e, ERR_CONFIG, "group %.100s has no member and has committed nothing: is that its name? "
+                                    "sluice-offsets status lists them", group);
+    } else if (ok && topic != NULL && !reads_topic(&g.items[0], topic)) {
+        ok = err_set(e, ERR_CONFIG, "group %.80s does not read %.80s; sluice-offsets status --group %.60s shows what it "
+                                    "reads", group, topic, group);
+    }
+    groups_free(&g);
+    ok = ok && (topic == NULL || topic_describe(rk, topic, &n, id, e));
+    for (uint32_t i = 0; ok && i < p->n_partitions; i++) {
+        ok = p->partitions[i] < (int32_t)n ||
+             err_set(e, ERR_CONFIG, "%.100s has partitions 0 to %u, no %d", topic, n - 1, p->partitions[i]);
+    }
+    return ok;
+}
+
+static bool print_json(const struct control_rule *r, const char *state)
+{
+    struct buf out;
+    struct err e = ERR_INIT;
+    buf_init(&out, MAX_TEXT);
+    bool ok = control_write(r, &out, &e);
+    (void)printf("{\"state\":\"%s\",\"rule\":%s}\n", state, ok ? buf_c_str(&out) : "null");
+    buf_fini(&out);
+    return ok;
+}
+
+static void print_paused(const struct control_rule *r)
+{
+    struct buf out;
+    buf_init(&out, MAX_TEXT);
+    buf_printf(&out, "%.*s pauses ", SLICE_ARG(r->id));
+    pause_show_place(&out, r);
+    buf_printf(&out, " until ");
+    show_time(&out, r->expires_ms);
+    buf_printf(&out, ", for ");
+    show_duration(&out, r->expires_ms - r->created_ms);
+    buf_printf(&out,
+               "\nworkers obey within two seconds; their /ready and sluice_partitions_paused{reason=\"operator\"} show it"
+               "\ntake it back: sluice-offsets resume %.*s\n", SLICE_ARG(r->id));
+    (void)fputs(buf_c_str(&out), stdout);
+    buf_fini(&out);
+}
+
+bool pause_verb(const struct tool *t, struct err *e)
+{
+    const char *group = t->command->words[0];
+    struct place p;
+    rd_kafka_t *rk = NULL;
+    int64_t for_ms;
+    if (!place_read(t, &p, e) || !duration_read(t, &for_ms, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
+        return false;
+    }
+    struct control_rule rule = {.group = slice_str(group),
+                                .topic = p.topic,
+                                .n_partitions = p.n_partitions,
+                                .partitions = p.partitions,
+                                .expires_ms = t->now_ms + for_ms};
+    char id[PAUSE_ID_BYTES];
+    bool ok = place_check(rk, group, &p, e) && pause_put(t, "pause", &rule, SLICE_NONE, e);
+    tool_disconnect(rk);
+    if (!ok) {
+        return false;
+    }
+    pause_id(&rule, id);
+    rule.id = slice_str(id);
+    if (t->command->values[OPTION_JSON] != NULL) {
+        return print_json(&rule, "paused") || err_set(e, ERR_FATAL, "it could not be written");
+    }
+    print_paused(&rule);
+    return true;
+}
+
+/* --- resume --- */
+
+static bool is_among(int32_t partition, const int32_t *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i] == partition) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What of the rule stays paused; its partitions are in *left. All of it goes: n_partitions 0. */
+static bool rest_of(rd_kafka_t *rk, const struct control_rule *r, const struct place *p, struct control_rule *rest,
+                    int32_t left[CONTROL_MAX_PARTITIONS], struct err *e)
+{
+    uint32_t n_all = 0;
+    uint8_t id[16];
+    *rest = *r;
+    rest->n_partitions = 0;
+    rest->partitions = left;
+    if (p->n_partitions == 0) {
+        return true;
+    }
+    if (r->n_partitions == 0 && !topic_describe(rk, (const char *)p->topic.ptr, &n_all, id, e)) {
+        return false;
+    }
+    uint32_t n = r->n_partitions > 0 ? r->n_partitions : n_all;
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t partition = r->n_partitions > 0 ? r->partitions[i] : (int32_t)i;
+        if (is_among(partition, p->partitions, p->n_partitions)) {
+            continue;
+        }
+        if (rest->n_partitions == CONTROL_MAX_PARTITIONS) {
+            return err_set(e, ERR_CONFIG, "more than %d partitions would be left: resume it whole, and pause the others "
+                                          "anew", CONTROL_MAX_PARTITIONS);
+        }
+        left[rest->n_partitions++] = partition;
+    }
+    return true;
+}
+
+static bool touches(const struct control_rule *r, const struct place *p)
+{
+    if (p->topic.len == 0 || r->topic.len == 0) {
+        return true;
+    }
+    bool has_one = p->n_partitions == 0 || r->n_partitions == 0;
+    for (uint32_t i = 0; i < p->n_partitions && !has_one; i++) {
+        has_one = is_among(p->partitions[i], r->partitions, r->n_partitions);
+    }
+    return slice_eq(r->topic, p->topic) && has_one;
+}
+
+static bool resume_one(const struct tool *t, rd_kafka_t *rk, const struct control_rule *r, const struct place *p,
+                       struct err *e)
+{
+    struct control_rule rest;
+    int32_t left[CONTROL_MAX_PARTITIONS];
+    if (p->topic.len > 0 && r->topic.len == 0) {
+        return err_set(e, ERR_CONFIG, "%.*s pauses all that group %.*s reads: resume it whole, and pause by name what is "
+                                      "to stand still", SLICE_ARG(r->id), SLICE_ARG(r->group));
+    }
+    if (!rest_of(rk, r, p, &rest, left, e) ||
+        !pause_put(t, "resume", rest.n_partitions > 0 ? &rest : NULL, r->id, e)) {
+        return false;
+    }
+    if (t->command->values[OPTION_JSON] != NULL) {
+        return print_json(r, "resumed") || err_set(e, ERR_FATAL, "it could not be written");
+    }
+    struct buf out;
+    buf_init(&out, MAX_TEXT);
+    buf_printf(&out, "%.*s is taken back: ", SLICE_ARG(r->id));
+    pause_show_place(&out, r);
+    if (rest.n_partitions > 0) {
+        char id[PAUSE_ID_BYTES];
+        pause_id(&rest, id);
+        buf_printf(&out, "; %s still pauses ", id);
+        pause_show_place(&out, &rest);
+    }
+    (void)printf("%s\n", buf_c_str(&out));
+    buf_fini(&out);
+    return true;
+}
+
+/* Those that are meant go to the front of *chosen, the caller's. */
+static bool choose(const struct tool *t, const struct controls *c, const struct place *p,
+                   const struct control_rule ***chosen, size_t *n, struct err *e)
+{
+    const char *word = t->command->words[0];
+    *n = 0;
+    *chosen = calloc(c->n_rules + 1, sizeof **chosen);
+    if (*chosen == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    for (const struct control_rule *r = controls_pauses(c); r != NULL; r = r->next) {
+        if ((slice_eq_str(r->group, word) || slice_eq_str(r->id, word)) && touches(r, p)) {
+            (*chosen)[(*n)++] = r;
+        }
+    }
+    return *n > 0 || err_set(e, ERR_CONFIG, "no pause is in force for %.100s; sluice-control list shows what is", word);
+}
+
+bool resume_verb(const struct tool *t, struct err *e)
+{
+    struct place p;
+    struct controls c;
+    uint64_t draw = 0;
+    rd_kafka_t *rk = NULL;
+    const struct control_rule **chosen = NULL;
+    size_t n = 0;
+    if (!place_read(t, &p, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
+        return false;
+    }
+    bool ok = pauses_read(t, &c, &draw, e) && choose(t, &c, &p, &chosen, &n, e);
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = resume_one(t, rk, chosen[i], &p, e);
+    }
+    free(chosen);
+    controls_fini(&c);
+    tool_disconnect(rk);
+    return ok;
+}

@@ -1,0 +1,104 @@
+#include "pauses.h"
+
+#include "base/clock.h"
+#include "record_writer.h"
+#include "run/show.h"
+#include "stage/follow.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { READ_MS = 15000, OUT_MAX_BYTES = 64 << 10 };
+
+static bool take(void *controls, size_t topic, const struct record *r, struct err *e)
+{
+    struct err why = ERR_INIT;
+    (void)topic;
+    if (!controls_take(controls, r->key, r->value, clock_now_ms(), &why) && why.kind != ERR_BAD_INPUT) {
+        *e = why;
+        return false;
+    }
+    return true; /* what is no rule is none of ours: sluice-control list tells */
+}
+
+bool pauses_read(const struct tool *t, struct controls *out, uint64_t *draw, struct err *e)
+{
+    const char *topic = config_str(t->config, "control_topic");
+    struct follower *f = NULL;
+    controls_init(out, draw);
+    bool ok = follower_open(&t->kafka, &topic, 1, &f, e);
+    int64_t deadline = clock_mono_ms() + READ_MS;
+    while (ok && !follower_caught_up(f)) {
+        ok = follower_poll(f, 100, take, out, e);
+        if (ok && clock_mono_ms() > deadline && !follower_caught_up(f)) {
+            ok = err_set(e, ERR_RETRY, "%s could not be read to its end within %d s", topic, READ_MS / 1000);
+        }
+    }
+    follower_close(f);
+    return ok;
+}
+
+void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES])
+{
+    struct buf what;
+    buf_init(&what, OUT_MAX_BYTES);
+    buf_printf(&what, "%.*s/%.*s/%d", SLICE_ARG(r->group), SLICE_ARG(r->topic), r->leaves);
+    for (uint32_t i = 0; i < r->n_partitions; i++) {
+        buf_printf(&what, "/%d", r->partitions[i]);
+    }
+    (void)snprintf(out, PAUSE_ID_BYTES, "p-%08" PRIx64, hash64(buf_slice(&what)) & 0xffffffff);
+    buf_fini(&what);
+}
+
+const char *pause_reason(const struct tool *t)
+{
+    const char *reason = t->command->values[OPTION_REASON];
+    return reason == NULL ? "no reason given" : reason;
+}
+
+bool pause_put(const struct tool *t, const char *act, struct control_rule *rule, struct slice dropped_id, struct err *e)
+{
+    char id[PAUSE_ID_BYTES] = "";
+    struct slice keys[2];
+    struct slice values[2];
+    size_t n = 0;
+    struct buf json;
+    buf_init(&json, OUT_MAX_BYTES);
+    bool ok = true;
+    if (rule != NULL) {
+        pause_id(rule, id);
+        rule->kind = CONTROL_PAUSE;
+        rule->id = slice_str(id);
+        rule->who = slice_str(act_who(t));
+        rule->reason = slice_str(pause_reason(t));
+        rule->created_ms = t->now_ms;
+        ok = control_write(rule, &json, e);
+        keys[n] = rule->id;
+        values[n++] = buf_slice(&json);
+    }
+    if (dropped_id.len > 0 && !slice_eq_str(dropped_id, id)) {
+        keys[n] = dropped_id;
+        values[n++] = SLICE_NONE;
+    }
+    const char *detail = ok && rule != NULL ? buf_c_str(&json) : "{}";
+    char told[80];
+    (void)snprintf(told, sizeof told, "%.*s", SLICE_ARG(dropped_id.len > 0 ? dropped_id : slice_str(id)));
+    ok = ok && act_note(t, act, told, detail, e) &&
+         records_write(t, config_str(t->config, "control_topic"), keys, values, n, e);
+    buf_fini(&json);
+    return ok;
+}
+
+void pause_show_place(struct buf *out, const struct control_rule *r)
+{
+    if (r->topic.len > 0) {
+        show_text(out, r->topic);
+        for (uint32_t i = 0; i < r->n_partitions; i++) {
+            buf_printf(out, "%s%d", i == 0 ? "[" : ",", r->partitions[i]);
+        }
+        buf_printf(out, "%s of group ", r->n_partitions > 0 ? "]" : "");
+    } else {
+        buf_printf(out, "all of group ");
+    }
+    show_text(out, r->group);
+}
