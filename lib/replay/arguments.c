@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { DEFAULT_MAX_REFUSED = 100, MAX_PARTITION = 100000 };
 
@@ -174,80 +173,4 @@ void replay_arguments_fini(struct replay_arguments *a)
 {
     free(a->rest);
     a->rest = NULL;
-}
-
-/* --- times --- */
-
-static int64_t unit_ms(char unit)
-{
-    return unit == 's' ? 1000 : unit == 'm' ? 60000 : unit == 'h' ? 3600000 : unit == 'd' ? 86400000 : 0;
-}
-
-/* "Z", "+02:00": how much later than UTC the clock shows. */
-static bool zone_read(const char *text, int64_t *ahead_ms)
-{
-    int hours;
-    int minutes;
-    int n = 0;
-    *ahead_ms = 0;
-    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0) {
-        return true;
-    }
-    if ((text[0] != '+' && text[0] != '-') || sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 ||
-        text[1 + n] != '\0') {
-        return false;
-    }
-    *ahead_ms = (text[0] == '-' ? -1 : 1) * (hours * INT64_C(3600000) + minutes * INT64_C(60000));
-    return true;
-}
-
-static bool date_read(const char *text, int64_t *ms)
-{
-    struct tm tm = {0};
-    int64_t ahead_ms;
-    int64_t part_ms = 0;
-    const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (at == NULL) {
-        return false;
-    }
-    if (*at == '.') {
-        int64_t digit_ms = 100;
-        for (at++; isdigit((unsigned char)*at); at++, digit_ms /= 10) {
-            part_ms += (*at - '0') * digit_ms;
-        }
-    }
-    if (!zone_read(at, &ahead_ms)) {
-        return false;
-    }
-    *ms = (int64_t)timegm(&tm) * 1000 + part_ms - ahead_ms;
-    return *ms >= 0;
-}
-
-bool replay_mark_read(const char *option, const char *text, int64_t now_ms, struct replay_mark *out,
-                      struct err *e)
-{
-    char *end = NULL;
-    if (strcmp(text, "earliest") == 0 || strcmp(text, "end") == 0) {
-        *out = (struct replay_mark){text[1] == 'a' ? MARK_EARLIEST : MARK_END, 0};
-        return true;
-    }
-    if (date_read(text, &out->value)) {
-        out->kind = MARK_TIME;
-        return true;
-    }
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    bool is_number = errno == 0 && end != text;
-    if (is_number && n >= 0 && *end == '\0') {
-        *out = (struct replay_mark){MARK_OFFSET, n};
-        return true;
-    }
-    if (is_number && n <= 0 && n > -1000000 && unit_ms(*end) > 0 && end[1] == '\0') {
-        *out = (struct replay_mark){MARK_TIME, now_ms + n * unit_ms(*end)};
-        return true;
-    }
-    return err_set(e, ERR_CONFIG,
-                   "%s %.40s: no offset, no time (2026-11-27T10:00:00Z, or -30m with s, m, h, d), "
-                   "and neither earliest nor end",
-                   option, text);
 }

@@ -39,13 +39,3 @@ void replay_arguments_fini(struct replay_arguments *a);
 bool replay_partition_wanted(const char *partitions, int32_t partition);
 /* The highest one that is named; -1: none. */
 int64_t replay_partition_highest(const char *partitions);
-
-/* Where a plan begins or ends. */
-enum replay_mark_kind { MARK_EARLIEST, MARK_END, MARK_TIME, MARK_OFFSET };
-struct replay_mark {
-    enum replay_mark_kind kind;
-    int64_t value; /* ms since the epoch, or the offset */
-};
-/* "earliest", "end", an offset, "-30m" (s, m, h, d before now), RFC 3339 ("2026-11-27T10:00:00Z"). */
-bool replay_mark_read(const char *option, const char *text, int64_t now_ms, struct replay_mark *out,
-                      struct err *e) MUST_CHECK;

@@ -1,6 +1,7 @@
 #include "replay/planning.h"
 
 #include "base/clock.h"
+#include "replay/moment.h"
 #include "replay/report.h"
 
 #include <inttypes.h>
@@ -27,60 +28,61 @@ void replay_risk(struct replay_planning *p, const char *fmt, ...)
 /* --- where it begins and ends --- */
 
 struct marks {
-    struct replay_mark from;
-    struct replay_mark to;
+    struct moment from;
+    struct moment to;
 };
+
+/* Both of one kind, so that they can be told apart without the log? */
+static bool is_backwards(const struct marks *m, int64_t now_ms)
+{
+    int64_t from_ms;
+    int64_t to_ms;
+    if (m->from.kind == MOMENT_OFFSET && m->to.kind == MOMENT_OFFSET) {
+        return m->to.value < m->from.value;
+    }
+    return m->from.kind == MOMENT_END || m->to.kind == MOMENT_EARLIEST ||
+           (moment_time_ms(&m->from, now_ms, &from_ms) && moment_time_ms(&m->to, now_ms, &to_ms) && to_ms < from_ms);
+}
 
 static bool marks_read(const struct replay_arguments *a, int64_t now_ms, struct marks *out, struct err *e)
 {
     if (a->topic[0] == '\0' || a->from[0] == '\0') {
         return err_set(e, ERR_CONFIG, "--topic and --from are needed (--from earliest has all that the log has)");
     }
-    if (!replay_mark_read("--from", a->from, now_ms, &out->from, e) ||
-        !replay_mark_read("--to", a->to, now_ms, &out->to, e)) {
+    if (!moment_read("--from", a->from, &out->from, e) || !moment_read("--to", a->to, &out->to, e)) {
         return false;
     }
-    bool comparable = out->from.kind == out->to.kind && out->from.kind >= MARK_TIME;
-    if ((comparable && out->to.value < out->from.value) || out->from.kind == MARK_END || out->to.kind == MARK_EARLIEST) {
-        return err_set(e, ERR_CONFIG, "the end (--to %.60s) lies before the start (--from %.60s); exchange them", a->to,
-                       a->from);
-    }
-    return true;
+    return !is_backwards(out, now_ms) ||
+           err_set(e, ERR_CONFIG, "the end (--to %.60s) lies before the start (--from %.60s); exchange them", a->to,
+                   a->from);
 }
 
-static bool mark_resolve(struct log_reader *r, const struct replay_mark *mark, const struct replay_span *span,
+static bool mark_resolve(const struct replay_planning *p, const struct moment *mark, const struct replay_span *span,
                          int64_t *out, struct err *e)
 {
-    switch (mark->kind) {
-    case MARK_EARLIEST:
-        *out = span->log_first;
-        return true;
-    case MARK_END:
-        *out = span->log_end;
-        return true;
-    case MARK_OFFSET:
-        *out = mark->value;
-        return true;
-    case MARK_TIME:
-        return log_reader_at_time(r, span->partition, mark->value, out, e);
+    int64_t time_ms;
+    if (moment_time_ms(mark, p->now_ms, &time_ms)) {
+        return log_reader_at_time(p->reader, span->partition, time_ms, out, e);
     }
+    *out = mark->kind == MOMENT_OFFSET ? mark->value : mark->kind == MOMENT_END ? span->log_end : span->log_first;
     return true;
 }
 
 static bool span_check(struct replay_planning *p, const struct marks *m, struct replay_span *span, struct err *e)
 {
     const char *topic = p->arguments->topic;
+    int64_t from_ms;
     if (span->from < span->log_first) {
         return err_set(e, ERR_CONFIG,
                        "%s[%d]: offset %" PRId64 " is past retention, the log begins at %" PRId64
                        ": plan from there (--from earliest)",
                        topic, span->partition, span->from, span->log_first);
     }
-    if (m->from.kind == MARK_OFFSET && span->from > span->log_end) {
+    if (m->from.kind == MOMENT_OFFSET && span->from > span->log_end) {
         return err_set(e, ERR_CONFIG, "%s[%d]: offset %" PRId64 " is not there yet, the log ends at %" PRId64
                        "; choose a lower --from, or --partitions", topic, span->partition, span->from, span->log_end);
     }
-    if (m->from.kind == MARK_TIME && span->from == span->log_first && span->log_first > 0) {
+    if (moment_time_ms(&m->from, p->now_ms, &from_ms) && span->from == span->log_first && span->log_first > 0) {
         replay_risk(p, "partition %d: the log begins at offset %" PRId64 "; if there was anything older since %s, "
                     "retention has taken it", span->partition, span->log_first, p->arguments->from);
     }
@@ -89,7 +91,7 @@ static bool span_check(struct replay_planning *p, const struct marks *m, struct 
                     span->log_end);
         span->to = span->log_end;
     }
-    if (span->to < span->from && m->from.kind == MARK_OFFSET && m->to.kind != MARK_END) {
+    if (span->to < span->from && m->from.kind == MOMENT_OFFSET && m->to.kind != MOMENT_END) {
         return err_set(e, ERR_CONFIG, "%s[%d]: the end, offset %" PRId64 ", lies before the start, offset %" PRId64,
                        topic, span->partition, span->to, span->from);
     }
@@ -113,8 +115,8 @@ static bool span_do(struct replay_planning *p, const struct marks *m, const stru
     struct survey before = p->survey;
     struct replay_span span = {.partition = partition};
     bool ok = log_reader_bounds(p->reader, partition, &span.log_first, &span.log_end, e) &&
-              mark_resolve(p->reader, &m->from, &span, &span.from, e) &&
-              mark_resolve(p->reader, &m->to, &span, &span.to, e) && span_check(p, m, &span, e) &&
+              mark_resolve(p, &m->from, &span, &span.from, e) &&
+              mark_resolve(p, &m->to, &span, &span.to, e) && span_check(p, m, &span, e) &&
               (span.from == span.to || planner->span(planner->ctx, p, &span, e));
     span_note(p, &span, &before);
     return ok;

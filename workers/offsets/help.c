@@ -35,7 +35,8 @@ static const struct {
      "  earliest, end            the log's beginning, its end as it is now\n"
      "  4711                     an offset, in each of the partitions\n"
      "  -30m                     so long ago (s, m, h, d)\n"
-     "  2026-11-27T10:00:00Z     a time, UTC; seconds, or the time of the day, may be left out\n"
+     "  2026-11-27T10:00:00Z     a time, UTC, or with a zone (+01:00); seconds, or the time of the "
+     "day, may be left out\n"
      "  @1764237600              seconds since the epoch\n"
      "A time is the record's in Kafka: when it was appended, in metrics.rollup.* the log time of "
      "its input.\n"},

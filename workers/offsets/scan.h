@@ -2,7 +2,7 @@
  * Aborted records and transactions' markers never show. */
 #pragma once
 
-#include "moment.h"
+#include "replay/moment.h"
 #include "stage/record.h"
 #include "tool.h"
 

@@ -4,55 +4,6 @@
 
 #include <string.h>
 
-static const int64_t now_ms = INT64_C(1795798800000); /* 2026-11-27T17:00:00Z */
-
-struct mark_case {
-    const char *text;
-    enum replay_mark_kind kind;
-    int64_t value;
-};
-
-static const struct mark_case marks[] = {
-    {"earliest", MARK_EARLIEST, 0},
-    {"end", MARK_END, 0},
-    {"0", MARK_OFFSET, 0},
-    {"9223372036854775807", MARK_OFFSET, INT64_MAX},
-    {"-30m", MARK_TIME, INT64_C(1795798800000) - 1800000},
-    {"-2h", MARK_TIME, INT64_C(1795798800000) - 7200000},
-    {"-1d", MARK_TIME, INT64_C(1795798800000) - 86400000},
-    {"-0s", MARK_TIME, INT64_C(1795798800000)},
-    {"2026-11-27T17:00:00Z", MARK_TIME, INT64_C(1795798800000)},
-    {"2026-11-27T17:00:00.25Z", MARK_TIME, INT64_C(1795798800250)},
-    {"2026-11-27T18:30:00+01:30", MARK_TIME, INT64_C(1795798800000)},
-    {"2026-11-27T09:00:00-08:00", MARK_TIME, INT64_C(1795798800000)},
-};
-
-START_TEST(test_mark)
-{
-    const struct mark_case *c = &marks[_i];
-    struct replay_mark mark;
-    struct err e = ERR_INIT;
-    ck_assert_msg(replay_mark_read("--from", c->text, now_ms, &mark, &e), "%s: %s", c->text, e.text);
-    ck_assert_msg(mark.kind == c->kind && mark.value == c->value, "%s: %lld", c->text, (long long)mark.value);
-}
-END_TEST
-
-static const char *const bad_marks[] = {
-    "",     "tomorrow", "-",     "-30",   "30m",  "-30x",  "-5mm",
-    "1 ",   "+1m",      "-9999999h", "9223372036854775808", "2026-11-27", "2026-11-27T17:00:00",
-    "2026-11-27T17:00:00+1", "1960-01-01T00:00:00Z",
-};
-
-START_TEST(test_bad_mark)
-{
-    struct replay_mark mark;
-    struct err e = ERR_INIT;
-    ck_assert_msg(!replay_mark_read("--from", bad_marks[_i], now_ms, &mark, &e), "%s was taken", bad_marks[_i]);
-    ck_assert_int_eq(e.kind, ERR_CONFIG);
-    ck_assert_ptr_nonnull(strstr(e.text, "--from"));
-}
-END_TEST
-
 static bool read_words(enum replay_verb verb, struct replay_arguments *out, struct err *e, const char *const *words)
 {
     static char copies[16][64];
@@ -113,8 +64,6 @@ int main(void)
 {
     Suite *suite = suite_create("replay_arguments");
     TCase *tc = tcase_create("all");
-    tcase_add_loop_test(tc, test_mark, 0, sizeof marks / sizeof marks[0]);
-    tcase_add_loop_test(tc, test_bad_mark, 0, sizeof bad_marks / sizeof bad_marks[0]);
     tcase_add_test(tc, test_words);
     tcase_add_loop_test(tc, test_bad_words, 0, sizeof bad_words / sizeof bad_words[0]);
     suite_add_tcase(suite, tc);

@@ -1,6 +1,8 @@
-#include "moment.h"
+#include "replay/moment.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +20,7 @@ static bool read_back(const char *text, struct moment *out)
                       : *end == 'd' ? 86400000
                                     : 0;
     *out = (struct moment){MOMENT_BACK, -n * unit_ms};
-    return errno == 0 && n < 0 && n > -MAX_BACK && unit_ms > 0 && end[1] == '\0';
+    return errno == 0 && end != text && n <= 0 && n > -MAX_BACK && unit_ms > 0 && end[1] == '\0';
 }
 
 static bool read_offset(const char *text, struct moment *out)
@@ -38,20 +40,56 @@ static bool read_epoch(const char *text, struct moment *out)
     return ok;
 }
 
+/* What may stand behind a time of the day; nothing is UTC, as "Z" is. */
+static bool read_zone(const char *text, int64_t *ahead_ms)
+{
+    int hours;
+    int minutes;
+    int n = 0;
+    *ahead_ms = 0;
+    if (text[0] == '\0' || strcmp(text, "Z") == 0 || strcmp(text, "z") == 0 ||
+        strcmp(text, " UTC") == 0) {
+        return true;
+    }
+    if ((text[0] != '+' && text[0] != '-') ||
+        sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 || text[1 + n] != '\0') {
+        return false;
+    }
+    *ahead_ms = (text[0] == '-' ? -1 : 1) * (hours * INT64_C(3600000) + minutes * INT64_C(60000));
+    return true;
+}
+
+/* ".25": the digits behind the seconds; *text moves behind them. */
+static int64_t read_fraction_ms(const char **text)
+{
+    int64_t ms = 0;
+    int64_t digit_ms = 100;
+    if (**text != '.' || !isdigit((unsigned char)(*text)[1])) {
+        return 0;
+    }
+    for ((*text)++; isdigit((unsigned char)**text); (*text)++, digit_ms /= 10) {
+        ms += (**text - '0') * digit_ms;
+    }
+    return ms;
+}
+
 static bool read_date(const char *text, struct moment *out)
 {
-    static const char *const forms[] = {
-        "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%dT%H:%M:%S",
-        "%Y-%m-%d %H:%M:%S",  "%Y-%m-%dT%H:%M",  "%Y-%m-%d %H:%M",        "%Y-%m-%d"};
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        struct tm tm = {0};
-        const char *end = strptime(text, forms[i], &tm);
-        if (end != NULL && *end == '\0') {
-            *out = (struct moment){MOMENT_TIME, (int64_t)timegm(&tm) * 1000};
-            return true;
+    struct tm tm = {0};
+    int64_t ahead_ms = 0;
+    int64_t part_ms = 0;
+    const char *at = strptime(text, "%Y-%m-%d", &tm);
+    if (at != NULL && *at != '\0') {
+        const char *minutes = strptime(at, *at == 'T' ? "T%H:%M" : " %H:%M", &tm);
+        const char *seconds = minutes == NULL ? NULL : strptime(minutes, ":%S", &tm);
+        at = seconds == NULL ? minutes : seconds;
+        part_ms = seconds == NULL ? 0 : read_fraction_ms(&at);
+        if (at == NULL || !read_zone(at, &ahead_ms)) {
+            return false;
         }
     }
-    return false;
+    *out = (struct moment){MOMENT_TIME, (int64_t)timegm(&tm) * 1000 + part_ms - ahead_ms};
+    return at != NULL && out->value >= 0;
 }
 
 bool moment_read(const char *option, const char *text, struct moment *out, struct err *e)
