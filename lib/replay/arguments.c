@@ -36,7 +36,7 @@ static bool span_read(const char **text, long *first, long *last)
     return ok;
 }
 
-static bool partitions_check(const char *text, struct err *e)
+bool replay_partitions_check(const char *text, struct err *e)
 {
     const char *at = text;
     long first;
@@ -162,7 +162,7 @@ bool replay_arguments_read(enum replay_verb verb, int argc, char **argv,
     }
     out->rest[out->n_rest++] = argv[0];
     bool ok = words_read(out, argc, argv, e) &&
-              (out->partitions[0] == '\0' || partitions_check(out->partitions, e));
+              (out->partitions[0] == '\0' || replay_partitions_check(out->partitions, e));
     if (!ok) {
         replay_arguments_fini(out);
     }

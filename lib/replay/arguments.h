@@ -35,7 +35,9 @@ bool replay_arguments_read(enum replay_verb verb, int argc, char **argv,
                            struct replay_arguments *out, struct err *e) MUST_CHECK;
 void replay_arguments_fini(struct replay_arguments *a);
 
-/* "0,3-5": is it among them? "" has all. The text was checked by replay_arguments_read. */
+/* "0,3-5": ERR_CONFIG when it is no such list. */
+bool replay_partitions_check(const char *text, struct err *e) MUST_CHECK;
+/* Is it among them? "" has all. The text was checked. */
 bool replay_partition_wanted(const char *partitions, int32_t partition);
 /* The highest one that is named; -1: none. */
 int64_t replay_partition_highest(const char *partitions);

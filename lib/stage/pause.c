@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "run/log.h"
 
-enum { MAX_SHOWN_BYTES = 64 << 10, MAX_WHY_BYTES = 2048 };
+enum { MAX_SHOWN_BYTES = 64 << 10, MAX_RULE_BYTES = 2048 };
 
 bool pause_open(struct stage *s, struct err *e)
 {
@@ -89,16 +89,19 @@ static void halt(struct stage *s, struct owned *p)
     }
     p->halted = r != NULL;
     p->at_end = false; /* what comes to the log meanwhile is not seen */
-    struct buf why;
-    buf_init(&why, MAX_WHY_BYTES);
-    if (r != NULL) {
-        buf_printf(&why, "%.*s by %.*s: %.*s", SLICE_ARG(r->id), SLICE_ARG(r->who), SLICE_ARG(r->reason));
-    }
-    log_line(LOG_WARN, p->halted ? "an operator pauses a partition" : "a partition goes on",
-             LOG_FIELDS(LOG_STR("topic", (const char *)p->pub.topic.ptr), LOG_INT("partition", p->pub.number),
-                        LOG_STR("rule", buf_c_str(&why))));
-    buf_fini(&why);
     assignment_fetch(s, p);
+    const char *topic = (const char *)p->pub.topic.ptr;
+    if (r == NULL) {
+        log_line(LOG_INFO, "a paused partition goes on",
+                 LOG_FIELDS(LOG_STR("topic", topic), LOG_INT("partition", p->pub.number)));
+        return;
+    }
+    struct buf rule;
+    buf_init(&rule, MAX_RULE_BYTES);
+    buf_printf(&rule, "%.*s by %.*s: %.*s", SLICE_ARG(r->id), SLICE_ARG(r->who), SLICE_ARG(r->reason));
+    log_line(LOG_WARN, "an operator pauses a partition",
+             LOG_FIELDS(LOG_STR("topic", topic), LOG_INT("partition", p->pub.number), LOG_STR("rule", buf_c_str(&rule))));
+    buf_fini(&rule);
 }
 
 void pause_turn(struct stage *s, int64_t now_ms)

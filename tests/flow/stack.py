@@ -24,6 +24,7 @@ from tests.flow import group_offsets
 
 READ_TIMEOUT_S = 60
 MAX_MESSAGE_BYTES = 8454144
+CONTROL_TOPIC = "sluice.control"
 
 
 class StackUnderTest:
@@ -36,6 +37,7 @@ class StackUnderTest:
         self.workers = []
         self.at_stop = []  # called first
         self._admin = None
+        self._has_control_topic = False
 
     @property
     def bootstrap(self):
@@ -91,6 +93,8 @@ class StackUnderTest:
     def new_worker(self, kind, name=None, build=None, **keys):
         """The same, not started; worker.start() does."""
         places = self.places
+        if "control_topic" not in keys:
+            self._make_control_topic()
         if build is not None:
             places = type(places)(places.dir, places._ports, ROOT / "build" / build)
         worker = Worker(places, kind, name or f"{kind}-{len(self.workers) + 1}", free_ports(1))
@@ -98,6 +102,12 @@ class StackUnderTest:
         worker.configure(self.bootstrap, {**base, **{k.replace("__", "."): v for k, v in keys.items()}})
         self.workers.append(worker)
         return worker
+
+    def _make_control_topic(self):
+        """Every worker reads it."""
+        if not self._has_control_topic and CONTROL_TOPIC not in self.admin.list_topics(timeout=30).topics:
+            self.create_topic(CONTROL_TOPIC, 1, cleanup_policy="compact")
+        self._has_control_topic = True
 
     # records
 

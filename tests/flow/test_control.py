@@ -234,7 +234,7 @@ def test_a_rule_that_is_over_can_be_revoked_once(control):
 def test_what_is_no_rule_is_named_and_can_be_taken_off(control):
     now = now_ms()
     put(control, rule("k-1", now, now + HOUR_MS, reason="\x1b[2Jgone\u009b", who="b\r\nb"),
-        rule("k-2", now, now + 31 * 24 * HOUR_MS), ("p-1", {"kind": "pause", "group": "amp"}), ("k-4", b"{"),
+        rule("k-2", now, now + 31 * 24 * HOUR_MS), ("p-1", {"kind": "reroute", "group": "amp"}), ("k-4", b"{"),
         rule("k-5", now, now + HOUR_MS, ticket="OPS-1"), ("k-6", b"{"), rule("k-6", now, now + HOUR_MS))
     done = run(control, "list")
     assert done.returncode == 0

@@ -107,7 +107,7 @@ def test_what_would_lose_or_cannot_be_is_refused(stack, tool):
             (["reset", "sluice-amp-c", "--to", "99"], "there is no offset 99: the log is 0 to 10"),
             (["reset", "sluice-amp-d", "--to", "1"], "group sluice-amp-d has committed nothing"),
             (["reset", "sluice-amp-c", "--to", "1", "--topic", "other"], "committed nothing of what --topic"),
-            (["reset", "sluice-amp-c", "--to", "1", "--partitions", "a"], "--partitions a: numbers with commas"),
+            (["reset", "sluice-amp-c", "--to", "1", "--partitions", "a"], "--partitions a: neither a list"),
             (["reset", "custom", "--to", "1"], "say it with --stage"),
             (["reset", "custom", "--to", "1", "--stage", "moon"], "--stage moon is none of"),
             (["reset", "sluice-amp-c"], "reset: --to is needed"), (["reset", "--to", "1"], "of which group?"),

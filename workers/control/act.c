@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "reading.h"
-#include "show.h"
+#include "policy/control_show.h"
 #include "writer.h"
 
 #include <jansson.h>
@@ -202,7 +202,7 @@ static void print_in_force(const struct control_rule *r, const struct control_ru
     struct buf out;
     buf_init(&out, OUT_MAX_BYTES);
     buf_printf(&out, "%.*s is in force: ", SLICE_ARG(r->id));
-    show_rule(&out, r);
+    control_show(&out, r);
     if (replaced != NULL) {
         buf_printf(&out, " (before: %lld, until ", (long long)replaced->value);
         show_time(&out, replaced->expires_ms);
@@ -320,7 +320,7 @@ static void print_revoked(const struct act *a, const struct control_rule *r)
     buf_init(&out, OUT_MAX_BYTES);
     buf_printf(&out, "%.*s is %s: ", SLICE_ARG(r->id),
                r->expires_ms > a->t->now_ms ? "revoked" : "taken off, it was over");
-    show_rule(&out, r);
+    control_show(&out, r);
     buf_printf(&out, "\n");
     (void)fwrite(out.ptr, 1, out.len, stdout);
     buf_fini(&out);

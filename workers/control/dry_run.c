@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "hits.h"
-#include "show.h"
+#include "policy/control_show.h"
 #include "stage/topics.h"
 
 #include <inttypes.h>
@@ -149,7 +149,7 @@ static void print(const struct tool *t, const struct hits *h)
     struct buf out;
     buf_init(&out, 1 << 20);
     buf_printf(&out, "dry run, nothing is written: ");
-    show_rule(&out, &t->command->rule);
+    control_show(&out, &t->command->rule);
     buf_printf(&out, "\n  in the last ");
     show_duration(&out, t->command->window_ms);
     buf_printf(&out, " it would have hit\n  series    %s%" PRIu64, at_least, h->hit.n_series);

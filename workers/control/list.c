@@ -1,7 +1,7 @@
 #include "list.h"
 
 #include "reading.h"
-#include "show.h"
+#include "policy/control_show.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ static void put_line(struct buf *out, const struct control_rule *r, int64_t now_
     buf_printf(out, ", until ");
     show_time(out, r->expires_ms);
     buf_printf(out, "\n  ");
-    show_rule(out, r);
+    control_show(out, r);
     buf_printf(out, "\n  ");
     show_text(out, r->who);
     buf_printf(out, " on ");

@@ -45,7 +45,7 @@ static const struct {
                           0,
                           0},
     [VERB_RESET] = {{"reset"},
-                    MOVES | BIT(GROUP) | BIT(TO) | BIT(TOPIC) | BIT(PARTITIONS) | BIT(STAGE),
+                    MOVES | BIT(GROUP) | BIT(TO) | BIT(TOPIC) | BIT(PARTITIONS) | BIT(STAGE) | BIT(DRAIN),
                     BIT(TO),
                     0,
                     1},
@@ -61,6 +61,12 @@ static const struct {
                     BIT(TOPIC),
                     0,
                     0},
+    [VERB_PAUSE] = {{"pause"},
+                    BIT(TOPIC) | BIT(PARTITIONS) | BIT(FOR) | BIT(REASON) | BIT(WHO) | BIT(JSON),
+                    BIT(FOR) | BIT(REASON),
+                    1,
+                    1},
+    [VERB_RESUME] = {{"resume"}, BIT(TOPIC) | BIT(PARTITIONS) | BIT(REASON) | BIT(WHO) | BIT(JSON), 0, 1, 1},
     [VERB_RESTORE] = {{"restore"}, MOVES | BIT(STAGE), 0, 1, 1},
 };
 

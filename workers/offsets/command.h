@@ -22,6 +22,8 @@ enum verb {
     VERB_PARQUET_SKIP,
     VERB_PARQUET_RESTORE,
     VERB_AUDIT,
+    VERB_PAUSE,
+    VERB_RESUME,
     N_VERBS
 };
 
@@ -46,6 +48,8 @@ enum verb {
     OPTION(FROM_OBJECTS, "--from-objects", false)                                                  \
     OPTION(TABLE, "--table", true)                                                                 \
     OPTION(PARTITIONS, "--partitions", true)                                                       \
+    OPTION(FOR, "--for", true)                                                                     \
+    OPTION(DRAIN, "--drain", false)                                                                \
     OPTION(YES, "--yes", false)                                                                    \
     OPTION(ALL, "--all", false)                                                                    \
     OPTION(DRY_RUN, "--dry-run", false)                                                            \

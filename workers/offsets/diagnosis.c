@@ -1,6 +1,7 @@
 #include "diagnosis.h"
 
 #include "batch/rollup_commit.h"
+#include "run/show.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 const char *const trouble_names[N_TROUBLES] = {
     [TROUBLE_NONE] = "fine",
     [TROUBLE_BEHIND] = "behind",
+    [TROUBLE_PAUSED] = "paused",
     [TROUBLE_NO_MEMBER] = "no_member",
     [TROUBLE_UNASSIGNED] = "unassigned",
     [TROUBLE_REBALANCING] = "rebalancing",
@@ -99,6 +101,25 @@ static void diagnose_open(struct progress *p, const struct tool *t)
             "is",
             p->stable, age_ms / 1000);
     }
+}
+
+/* By an operator's rule. */
+static bool is_paused(struct progress *p, const struct controls *rules)
+{
+    struct buf until;
+    const struct control_rule *r = controls_pauses(rules);
+    while (r != NULL && !control_pauses(r, slice_str(p->group->name), slice_str(p->topic), p->partition)) {
+        r = r->next;
+    }
+    if (r == NULL) {
+        return false;
+    }
+    buf_init(&until, 64);
+    show_time(&until, r->expires_ms);
+    set(p, TROUBLE_PAUSED, "%s by %.*s until %s (%.*s): %.*s", r->leaves ? "drained" : "paused", SLICE_ARG(r->who),
+        buf_c_str(&until), SLICE_ARG(r->id), SLICE_ARG(r->reason));
+    buf_fini(&until);
+    return true;
 }
 
 static void diagnose_member(struct progress *p)
@@ -193,7 +214,7 @@ bool diagnose(const struct tool *t, rd_kafka_t *rk, struct status *s, struct err
 {
     for (size_t i = 0; i < s->n; i++) {
         struct progress *p = &s->partitions[i];
-        if (!has_wrong_offset(p)) {
+        if (!has_wrong_offset(p) && !is_paused(p, &s->rules)) {
             diagnose_member(p);
         }
         if (p->trouble == TROUBLE_NONE) {

@@ -7,5 +7,5 @@
 bool diagnose(const struct tool *t, rd_kafka_t *rk, struct status *s, struct err *e) MUST_CHECK;
 static inline bool trouble_is_stuck(enum trouble t)
 {
-    return t > TROUBLE_BEHIND;
+    return t > TROUBLE_PAUSED;
 }

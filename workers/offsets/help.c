@@ -16,6 +16,7 @@ const char usage[] =
     "  topics tenant create NAME        a tenant's topic, ACLs and policy entry, in one command\n"
     "  reset GROUP --to PLACE           a stopped group goes elsewhere, with what its stage needs "
     "beside the offset\n"
+    "  pause GROUP, resume GROUP        its partitions stand still, its workers stay; they go on\n"
     "  snapshot GROUP, restore FILE     a group's commits into a file, and back\n"
     "  parquet skip|restore GROUP       a parquet group behind what retention has eaten; its lost offsets from objects\n"
     "  audit --topic T                  the objects on S3 against the log: is anything missing, or there twice?\n"
@@ -81,6 +82,7 @@ static const struct {
      "commits\n"
      "Without --all only topics, and the partitions that are not fine. What is not, and what to "
      "do:\n"
+     "  paused            by an operator: by whom, until when and why (help pause)\n"
      "  behind            a record waits longer than stuck_after_ms, but the group moves\n"
      "  no_member         nobody is in the group: start its workers\n"
      "  unassigned        nobody reads this partition: see the workers' `topics`\n"
@@ -95,7 +97,7 @@ static const struct {
      "  open_transaction  one is open longer than open_transaction_ms and hides what lies behind "
      "it\n"
      "  still             a member has it, and it does not move: its /ready and its log say why\n"
-     "All but the first are stuck.\n"
+     "All but the first two are stuck.\n"
      "exit codes: 0 nothing is stuck; 1 something is; 2 usage or configuration; 3 the brokers are "
      "away\n"},
     {"dlq", "sluice-offsets dlq list [--tenant T] [--metric GLOB] [--reason R] [--stage S] [--from "
@@ -199,10 +201,23 @@ static const struct {
      "It reads the log and asks S3 for each object's metadata: bound it with --from and --to.\n"
      "exit codes: 0 all is there, once; 1 something is not, or it failed; 2 usage or "
      "configuration\n"},
+    {"pause",
+     "sluice-offsets pause GROUP --for 15m --reason '…' [--topic T [--partitions 0,3-5]] [--who W] [--json]\n"
+     "sluice-offsets resume GROUP|RULE [--topic T [--partitions 0,3-5]] [--reason '…'] [--who W] [--json]\n"
+     "\n"
+     "pause   the group's workers take nothing more of the partitions; what they have taken goes its way and is\n"
+     "        committed. They stay members of the group, keep their partitions, and pause anew after a restart. Ends by\n"
+     "        itself after --for (s, m, h, d; 30d at most); the same command again sets the time anew.\n"
+     "resume  takes the group's pauses back, or one by its rule, or some partitions of it\n"
+     "Workers obey within two seconds. /ready tells the rules and how many partitions stand still, as does\n"
+     "sluice_partitions_paused{reason=\"operator\"}; status shows \"paused\", by whom and why. Nothing is lost while the\n"
+     "log's retention lasts; mind what the store takes: amp skips what is older than max_sample_age_ms by then.\n"
+     "Each act is told on sluice.audit first. The rules are records of sluice.control: sluice-control list shows them.\n"
+     "exit codes: 0 done; 1 failed; 2 refused, usage or configuration: nothing was changed\n"},
     {"reset",
-     "sluice-offsets reset GROUP --to PLACE [--topic T] [--partitions 0,3] [--stage S] [--dry-run] "
-     "[--yes] [--force]\n"
-     "                     [--out FILE]\n"
+     "sluice-offsets reset GROUP --to PLACE [--topic T] [--partitions 0,3-5] [--stage S] "
+     "[--drain] [--dry-run]\n"
+     "                     [--yes] [--force] [--out FILE]\n"
      "sluice-offsets snapshot GROUP [--out FILE]\n"
      "sluice-offsets restore FILE [--dry-run] [--yes] [--out FILE]\n"
      "\n"
@@ -223,6 +238,9 @@ static const struct {
      "                             hold rows from the new offset on (they would come twice): help "
      "parquet. Needs bucket,\n"
      "                             prefix and the like as sluice-parquet has them\n"
+     "          --drain: a group that runs is taken out of the way: its workers commit and leave it by a rule of\n"
+     "          sluice.control, wait until the offsets are set, and come back by themselves (should this command be\n"
+     "          killed, after 15 minutes, or by resume GROUP).\n"
      "          Forward is refused without --force: what lies between would be read by nobody. The "
      "stage is told by the\n"
      "          group's name or commits, or by --stage.\n"
@@ -240,6 +258,9 @@ bool help_print(const char *topic, struct err *e)
     if (topic != NULL && (strcmp(topic, "plan") == 0 || strcmp(topic, "apply") == 0)) {
         (void)fputs(replay_usage, stdout);
         return true;
+    }
+    if (topic != NULL && strcmp(topic, "resume") == 0) {
+        topic = "pause";
     }
     if (topic == NULL) {
         (void)printf("sluice-offsets: %s", usage);

@@ -4,6 +4,7 @@
 #include "dlq.h"
 #include "help.h"
 #include "parquet_repair.h"
+#include "pause.h"
 #include "redrive.h"
 #include "replay_words.h"
 #include "reset.h"
@@ -50,6 +51,10 @@ static bool act(const struct tool *t, int *code, struct err *e)
         return parquet_restore(t, e);
     case VERB_AUDIT:
         return audit_verb(t, code, e);
+    case VERB_PAUSE:
+        return pause_verb(t, e);
+    case VERB_RESUME:
+        return resume_verb(t, e);
     case VERB_SNAPSHOT:
         return snapshot_verb(t, e);
     case VERB_RESTORE:

@@ -1,9 +1,10 @@
 #include "pause.h"
 
 #include "groups.h"
-#include "moment.h"
-#include "partition_list.h"
 #include "pauses.h"
+#include "policy/control_show.h"
+#include "replay/arguments.h"
+#include "replay/moment.h"
 #include "run/show.h"
 #include "stage/topics.h"
 
@@ -16,21 +17,43 @@ enum { MAX_TEXT = 1 << 16 };
 /* What the command line names. */
 struct place {
     struct slice topic; /* empty: not given */
+    uint32_t n_of_topic;
     int32_t partitions[CONTROL_MAX_PARTITIONS];
     uint32_t n_partitions; /* 0: not given */
 };
 
-static bool place_read(const struct tool *t, struct place *out, struct err *e)
+/* A list is short where it has fewer than all of the topic's. */
+static bool place_find(const struct tool *t, rd_kafka_t *rk, struct place *out, struct err *e)
 {
     const char *topic = t->command->values[OPTION_TOPIC];
     const char *list = t->command->values[OPTION_PARTITIONS];
-    out->topic = topic == NULL ? SLICE_NONE : slice_str(topic);
-    out->n_partitions = 0;
-    if (list != NULL && topic == NULL) {
+    uint8_t id[16];
+    *out = (struct place){.topic = topic == NULL ? SLICE_NONE : slice_str(topic)};
+    if (topic != NULL && !topic_describe(rk, topic, &out->n_of_topic, id, e)) {
+        return false;
+    }
+    if (list != NULL && replay_partition_highest(list) >= (int64_t)out->n_of_topic) {
+        return err_set(e, ERR_CONFIG, "--partitions %.60s: %.80s has 0 to %u", list, topic, out->n_of_topic - 1);
+    }
+    for (uint32_t i = 0; list != NULL && i < out->n_of_topic; i++) {
+        if (!replay_partition_wanted(list, (int32_t)i)) {
+            continue;
+        }
+        if (out->n_partitions == CONTROL_MAX_PARTITIONS) {
+            return err_set(e, ERR_CONFIG, "--partitions: more than %d; a rule holds no more", CONTROL_MAX_PARTITIONS);
+        }
+        out->partitions[out->n_partitions++] = (int32_t)i;
+    }
+    return true;
+}
+
+static bool place_words_check(const struct tool *t, struct err *e)
+{
+    const char *list = t->command->values[OPTION_PARTITIONS];
+    if (list != NULL && t->command->values[OPTION_TOPIC] == NULL) {
         return err_set(e, ERR_CONFIG, "--partitions: of which --topic?");
     }
-    return list == NULL ||
-           partition_list_read(list, out->partitions, CONTROL_MAX_PARTITIONS, &out->n_partitions, e);
+    return list == NULL || replay_partitions_check(list, e);
 }
 
 /* "15m": as -15m is a place in a log. */
@@ -64,12 +87,9 @@ static bool reads_topic(const struct group *g, const char *topic)
 }
 
 /* Is there such a group, and does it read that? A misspelt name would pause nothing, and say nothing. */
-static bool place_check(rd_kafka_t *rk, const char *group, const struct place *p, struct err *e)
+static bool group_check(rd_kafka_t *rk, const char *group, const char *topic, struct err *e)
 {
     struct groups g = {0};
-    uint32_t n = 0;
-    uint8_t id[16];
-    const char *topic = (const char *)p->topic.ptr;
     bool ok = groups_named(&group, 1, &g, e) && groups_describe(rk, &g, e);
     if (ok && g.items[0].n_members == 0 && g.items[0].committed->cnt == 0) {
         ok = err_set(e, ERR_CONFIG, "group %.100s has no member and has committed nothing: is that its name? "
@@ -79,11 +99,6 @@ static bool place_check(rd_kafka_t *rk, const char *group, const struct place *p
                                     "reads", group, topic, group);
     }
     groups_free(&g);
-    ok = ok && (topic == NULL || topic_describe(rk, topic, &n, id, e));
-    for (uint32_t i = 0; ok && i < p->n_partitions; i++) {
-        ok = p->partitions[i] < (int32_t)n ||
-             err_set(e, ERR_CONFIG, "%.100s has partitions 0 to %u, no %d", topic, n - 1, p->partitions[i]);
-    }
     return ok;
 }
 
@@ -102,8 +117,8 @@ static void print_paused(const struct control_rule *r)
 {
     struct buf out;
     buf_init(&out, MAX_TEXT);
-    buf_printf(&out, "%.*s pauses ", SLICE_ARG(r->id));
-    pause_show_place(&out, r);
+    buf_printf(&out, "%.*s ", SLICE_ARG(r->id));
+    control_show(&out, r);
     buf_printf(&out, " until ");
     show_time(&out, r->expires_ms);
     buf_printf(&out, ", for ");
@@ -121,7 +136,12 @@ bool pause_verb(const struct tool *t, struct err *e)
     struct place p;
     rd_kafka_t *rk = NULL;
     int64_t for_ms;
-    if (!place_read(t, &p, e) || !duration_read(t, &for_ms, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
+    if (!place_words_check(t, e) || !duration_read(t, &for_ms, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
+        return false;
+    }
+    bool ok = group_check(rk, group, t->command->values[OPTION_TOPIC], e) && place_find(t, rk, &p, e);
+    tool_disconnect(rk);
+    if (!ok) {
         return false;
     }
     struct control_rule rule = {.group = slice_str(group),
@@ -130,9 +150,7 @@ bool pause_verb(const struct tool *t, struct err *e)
                                 .partitions = p.partitions,
                                 .expires_ms = t->now_ms + for_ms};
     char id[PAUSE_ID_BYTES];
-    bool ok = place_check(rk, group, &p, e) && pause_put(t, "pause", &rule, SLICE_NONE, e);
-    tool_disconnect(rk);
-    if (!ok) {
+    if (!pause_put(t, "pause", &rule, SLICE_NONE, e)) {
         return false;
     }
     pause_id(&rule, id);
@@ -157,21 +175,16 @@ static bool is_among(int32_t partition, const int32_t *list, uint32_t n)
 }
 
 /* What of the rule stays paused; its partitions are in *left. All of it goes: n_partitions 0. */
-static bool rest_of(rd_kafka_t *rk, const struct control_rule *r, const struct place *p, struct control_rule *rest,
+static bool rest_of(const struct control_rule *r, const struct place *p, struct control_rule *rest,
                     int32_t left[CONTROL_MAX_PARTITIONS], struct err *e)
 {
-    uint32_t n_all = 0;
-    uint8_t id[16];
     *rest = *r;
     rest->n_partitions = 0;
     rest->partitions = left;
     if (p->n_partitions == 0) {
         return true;
     }
-    if (r->n_partitions == 0 && !topic_describe(rk, (const char *)p->topic.ptr, &n_all, id, e)) {
-        return false;
-    }
-    uint32_t n = r->n_partitions > 0 ? r->n_partitions : n_all;
+    uint32_t n = r->n_partitions > 0 ? r->n_partitions : p->n_of_topic;
     for (uint32_t i = 0; i < n; i++) {
         int32_t partition = r->n_partitions > 0 ? r->partitions[i] : (int32_t)i;
         if (is_among(partition, p->partitions, p->n_partitions)) {
@@ -198,7 +211,7 @@ static bool touches(const struct control_rule *r, const struct place *p)
     return slice_eq(r->topic, p->topic) && has_one;
 }
 
-static bool resume_one(const struct tool *t, rd_kafka_t *rk, const struct control_rule *r, const struct place *p,
+static bool resume_one(const struct tool *t, const struct control_rule *r, const struct place *p,
                        struct err *e)
 {
     struct control_rule rest;
@@ -207,7 +220,7 @@ static bool resume_one(const struct tool *t, rd_kafka_t *rk, const struct contro
         return err_set(e, ERR_CONFIG, "%.*s pauses all that group %.*s reads: resume it whole, and pause by name what is "
                                       "to stand still", SLICE_ARG(r->id), SLICE_ARG(r->group));
     }
-    if (!rest_of(rk, r, p, &rest, left, e) ||
+    if (!rest_of(r, p, &rest, left, e) ||
         !pause_put(t, "resume", rest.n_partitions > 0 ? &rest : NULL, r->id, e)) {
         return false;
     }
@@ -217,12 +230,12 @@ static bool resume_one(const struct tool *t, rd_kafka_t *rk, const struct contro
     struct buf out;
     buf_init(&out, MAX_TEXT);
     buf_printf(&out, "%.*s is taken back: ", SLICE_ARG(r->id));
-    pause_show_place(&out, r);
+    control_show(&out, r);
     if (rest.n_partitions > 0) {
         char id[PAUSE_ID_BYTES];
         pause_id(&rest, id);
-        buf_printf(&out, "; %s still pauses ", id);
-        pause_show_place(&out, &rest);
+        buf_printf(&out, "; left: %s ", id);
+        control_show(&out, &rest);
     }
     (void)printf("%s\n", buf_c_str(&out));
     buf_fini(&out);
@@ -255,12 +268,13 @@ bool resume_verb(const struct tool *t, struct err *e)
     rd_kafka_t *rk = NULL;
     const struct control_rule **chosen = NULL;
     size_t n = 0;
-    if (!place_read(t, &p, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
+    if (!place_words_check(t, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
         return false;
     }
-    bool ok = pauses_read(t, &c, &draw, e) && choose(t, &c, &p, &chosen, &n, e);
+    controls_init(&c, &draw);
+    bool ok = place_find(t, rk, &p, e) && pauses_read(t, &c, e) && choose(t, &c, &p, &chosen, &n, e);
     for (size_t i = 0; ok && i < n; i++) {
-        ok = resume_one(t, rk, chosen[i], &p, e);
+        ok = resume_one(t, chosen[i], &p, e);
     }
     free(chosen);
     controls_fini(&c);

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "record_writer.h"
-#include "run/show.h"
 #include "stage/follow.h"
 
 #include <inttypes.h>
@@ -21,11 +20,10 @@ static bool take(void *controls, size_t topic, const struct record *r, struct er
     return true; /* what is no rule is none of ours: sluice-control list tells */
 }
 
-bool pauses_read(const struct tool *t, struct controls *out, uint64_t *draw, struct err *e)
+bool pauses_read(const struct tool *t, struct controls *out, struct err *e)
 {
     const char *topic = config_str(t->config, "control_topic");
     struct follower *f = NULL;
-    controls_init(out, draw);
     bool ok = follower_open(&t->kafka, &topic, 1, &f, e);
     int64_t deadline = clock_mono_ms() + READ_MS;
     while (ok && !follower_caught_up(f)) {
@@ -50,12 +48,6 @@ void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES])
     buf_fini(&what);
 }
 
-const char *pause_reason(const struct tool *t)
-{
-    const char *reason = t->command->values[OPTION_REASON];
-    return reason == NULL ? "no reason given" : reason;
-}
-
 bool pause_put(const struct tool *t, const char *act, struct control_rule *rule, struct slice dropped_id, struct err *e)
 {
     char id[PAUSE_ID_BYTES] = "";
@@ -69,8 +61,11 @@ bool pause_put(const struct tool *t, const char *act, struct control_rule *rule,
         pause_id(rule, id);
         rule->kind = CONTROL_PAUSE;
         rule->id = slice_str(id);
-        rule->who = slice_str(act_who(t));
-        rule->reason = slice_str(pause_reason(t));
+        if (rule->who.len == 0) {
+            const char *reason = t->command->values[OPTION_REASON];
+            rule->who = slice_str(act_who(t));
+            rule->reason = slice_str(reason == NULL ? "no reason given" : reason);
+        }
         rule->created_ms = t->now_ms;
         ok = control_write(rule, &json, e);
         keys[n] = rule->id;
@@ -87,18 +82,4 @@ bool pause_put(const struct tool *t, const char *act, struct control_rule *rule,
          records_write(t, config_str(t->config, "control_topic"), keys, values, n, e);
     buf_fini(&json);
     return ok;
-}
-
-void pause_show_place(struct buf *out, const struct control_rule *r)
-{
-    if (r->topic.len > 0) {
-        show_text(out, r->topic);
-        for (uint32_t i = 0; i < r->n_partitions; i++) {
-            buf_printf(out, "%s%d", i == 0 ? "[" : ",", r->partitions[i]);
-        }
-        buf_printf(out, "%s of group ", r->n_partitions > 0 ? "]" : "");
-    } else {
-        buf_printf(out, "all of group ");
-    }
-    show_text(out, r->group);
 }

@@ -63,7 +63,7 @@ bool records_write(const struct tool *t, const char *topic, const struct slice *
     return ok;
 }
 
-static const char *who(const struct tool *t)
+const char *act_who(const struct tool *t)
 {
     const char *names[3] = {t->command->values[OPTION_WHO], getenv("SUDO_USER"), getenv("USER")};
     for (int i = 0; i < 3; i++) {
@@ -84,7 +84,7 @@ bool act_note(const struct tool *t, const char *act, const char *id, const char 
     }
     json_t *record =
         json_pack("{s:I, s:s, s:s, s:s, s:s?, s:o, s:s}", "at_ms", (json_int_t)clock_now_ms(),
-                  "who", who(t), "act", act, "id", id, "reason", reason, "detail",
+                  "who", act_who(t), "act", act, "id", id, "reason", reason, "detail",
                   json_loads(detail, 0, NULL), "tool", "sluice-offsets " SLUICE_VERSION);
     char *text = json_dumps(record, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(record);

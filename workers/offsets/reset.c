@@ -1,6 +1,8 @@
 #include "reset.h"
 
+#include "drain.h"
 #include "parquet_guard.h"
+#include "replay/arguments.h"
 #include "rollup_place.h"
 
 #include <inttypes.h>
@@ -19,29 +21,12 @@ struct reset {
     struct moves moves;
 };
 
-/* Is the partition in --partitions "0,3,7" (all without it)? */
 static bool is_asked(const struct tool *t, const char *topic, int32_t partition)
 {
     const char *only = t->command->values[OPTION_TOPIC];
-    const char *at = t->command->values[OPTION_PARTITIONS];
-    if (only != NULL && strcmp(only, topic) != 0) {
-        return false;
-    }
-    for (const char *next = at; next != NULL && *next != '\0';) {
-        char *end;
-        if (strtol(next, &end, 10) == partition && end != next) {
-            return true;
-        }
-        next = *end == ',' ? end + 1 : "";
-    }
-    return at == NULL;
-}
-
-static bool partitions_check(const char *text, struct err *e)
-{
-    size_t n = text == NULL ? 0 : strspn(text, "0123456789,");
-    return text == NULL || (n > 0 && text[n] == '\0') ||
-           err_set(e, ERR_CONFIG, "--partitions %.60s: numbers with commas between them", text);
+    const char *list = t->command->values[OPTION_PARTITIONS];
+    return (only == NULL || strcmp(only, topic) == 0) &&
+           (list == NULL || replay_partition_wanted(list, partition));
 }
 
 /* What has no metadata: by the log's own offsets and times. */
@@ -103,7 +88,9 @@ static bool find_moves(struct reset *r, struct err *e)
 
 static bool run(struct reset *r, struct err *e)
 {
-    if (!group_is_stopped(r->rk, r->group, e) ||
+    const char *const *given = r->tool->command->values;
+    bool only_shows = given[OPTION_DRAIN] != NULL && given[OPTION_DRY_RUN] != NULL;
+    if ((!only_shows && !group_is_stopped(r->rk, r->group, e)) ||
         !group_committed(r->rk, r->group, &r->committed, e) ||
         !group_kind(r->tool, r->group, r->committed, &r->kind, e) || !find_moves(r, e) ||
         !moves_check_forward(r->tool, &r->moves, e) ||
@@ -124,16 +111,27 @@ static bool group_name(const struct tool *t, const char **out, struct err *e)
            err_set(e, ERR_CONFIG, "reset: of which group? reset GROUP --to PLACE");
 }
 
+static bool run_drained(struct reset *r, struct err *e)
+{
+    const char *const *given = r->tool->command->values;
+    if (given[OPTION_DRAIN] == NULL || given[OPTION_DRY_RUN] != NULL) {
+        return run(r, e);
+    }
+    struct drain d;
+    bool ok = drain_begin(r->tool, r->rk, r->group, &d, e) && run(r, e);
+    return drain_end(r->tool, &d, ok, e);
+}
+
 bool reset_verb(const struct tool *t, struct err *e)
 {
     struct reset r = {.tool = t};
+    const char *list = t->command->values[OPTION_PARTITIONS];
     if (!group_name(t, &r.group, e) ||
         !moment_read("--to", t->command->values[OPTION_TO], &r.to, e) ||
-        !partitions_check(t->command->values[OPTION_PARTITIONS], e) ||
-        !tool_connect(t, KAFKA_READER, &r.rk, e)) {
+        (list != NULL && !replay_partitions_check(list, e)) || !tool_connect(t, KAFKA_READER, &r.rk, e)) {
         return false;
     }
-    bool ok = run(&r, e);
+    bool ok = run_drained(&r, e);
     moves_free(&r.moves);
     if (r.committed != NULL) {
         rd_kafka_topic_partition_list_destroy(r.committed);

@@ -2,6 +2,7 @@
 
 #include "batch/rollup_commit.h"
 #include "diagnosis.h"
+#include "pauses.h"
 #include "places.h"
 #include "stage/topics.h"
 #include "status_print.h"
@@ -293,6 +294,17 @@ static bool find_groups(const struct tool *t, rd_kafka_t *rk, struct groups *out
                  : groups_list(rk, config_str(t->config, "group_prefix"), out, e);
 }
 
+/* Without the topic, or before its end could be read, there are none to be told. */
+static bool read_rules(const struct tool *t, rd_kafka_t *rk, struct status *s, struct err *e)
+{
+    struct err why = ERR_INIT;
+    uint32_t n_partitions;
+    uint8_t id[16];
+    bool ok = topic_describe(rk, config_str(t->config, "control_topic"), &n_partitions, id, &why) &&
+              pauses_read(t, &s->rules, &why);
+    return ok || why.kind == ERR_CONFIG || why.kind == ERR_RETRY || err_set(e, why.kind, "%s", why.text);
+}
+
 static bool read_with(const struct tool *t, rd_kafka_t *rk, struct status *s, struct err *e)
 {
     struct cluster c = {0};
@@ -307,6 +319,7 @@ static bool read_with(const struct tool *t, rd_kafka_t *rk, struct status *s, st
     for (size_t i = 0; ok && i < s->n; i++) {
         take_cluster(&s->partitions[i], &c);
     }
+    ok = ok && read_rules(t, rk, s, e);
     ok = ok && read_all_ages(t, rk, s, e) && read_open(t, s, e) && diagnose(t, rk, s, e);
     cluster_free(&c);
     return ok;
@@ -316,6 +329,7 @@ bool status_read(const struct tool *t, struct status *out, struct err *e)
 {
     rd_kafka_t *rk = NULL;
     *out = (struct status){0};
+    controls_init(&out->rules, &out->draw);
     bool ok = tool_connect(t, KAFKA_READER, &rk, e);
     ok = ok && read_with(t, rk, out, e);
     tool_disconnect(rk);
@@ -325,6 +339,7 @@ bool status_read(const struct tool *t, struct status *out, struct err *e)
 void status_free(struct status *s)
 {
     free(s->partitions);
+    controls_fini(&s->rules);
     groups_free(&s->groups);
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "groups.h"
+#include "policy/controls.h"
 #include "tool.h"
 
 enum trouble {
     TROUBLE_NONE,
     TROUBLE_BEHIND, /* old, but it moves */
+    TROUBLE_PAUSED, /* by an operator */
     /* Stuck, all from here on. */
     TROUBLE_NO_MEMBER,
     TROUBLE_UNASSIGNED,
@@ -46,6 +48,8 @@ struct status {
     struct groups groups;
     struct progress *partitions; /* owned; by group, topic, partition */
     size_t n;
+    struct controls rules; /* the operators', as far as they could be read */
+    uint64_t draw;
 };
 
 bool status_read(const struct tool *t, struct status *out, struct err *e) MUST_CHECK;

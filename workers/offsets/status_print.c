@@ -68,7 +68,7 @@ struct table_out {
 
 static const char *colour_of(enum trouble t)
 {
-    return trouble_is_stuck(t) ? "\033[31m" : t == TROUBLE_BEHIND ? "\033[33m" : "\033[32m";
+    return trouble_is_stuck(t) ? "\033[31m" : t != TROUBLE_NONE ? "\033[33m" : "\033[32m";
 }
 
 static void put_state(struct table_out *out, enum trouble t)

@@ -21,6 +21,10 @@
     KEY("shared_topic", STRING, "metrics.ingest", 0, 0,                                            \
         "dlq show, redrive: the topic that the gateway writes")                                    \
     KEY("valid_topic", STRING, "metrics.valid", 0, 0, "dlq redrive: where points go in again")     \
+    KEY("control_topic", STRING, "sluice.control", 0, 0,                                           \
+        "pause, resume, reset --drain, status: the operators' rules that workers obey")            \
+    KEY("drain_timeout_ms", INT, "60000", 1000, 600000,                                            \
+        "reset --drain: the group's members have left it within this, ms")                         \
     KEY("replay_topic", STRING, "sluice.replay", 0, 0,                                             \
         "dlq redrive: marks of the letters that were redriven")                                    \
     KEY("tenant_schemas", LIST, "", 0, 0, "dlq redrive: as sluice-validate has it")                \

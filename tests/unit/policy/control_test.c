@@ -9,6 +9,7 @@
     "flood\",\"created_ms\":1000,\"expires_ms\":8200"
 #define KILL "{\"kind\":\"kill\"," COMMON ",\"tenant\":\"studio-a\""
 #define LIMIT "{\"kind\":\"limit\"," COMMON ",\"tenant\":\"studio-a\""
+#define PAUSE "{\"kind\":\"pause\"," COMMON
 #define SHED "{\"kind\":\"shed\"," COMMON
 #define TEXT_16 "0123456789abcdef"
 #define TEXT_128 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16
@@ -113,6 +114,19 @@ static const struct bad_row bad_rows[] = {
     {"shed critical", "k-1", SHED ",\"class\":\"critical\"}",
      "class: must be one of standard, verbose"},
     {"shed without class", "k-1", SHED "}", "class: is missing"},
+    {"pause of no group", "k-1", PAUSE "}", "group: is missing"},
+    {"pause of a group too long", "k-1", PAUSE ",\"group\":\"" TEXT_512 "\"}", "group: must be a string of 1 to 249"},
+    {"partitions of no topic", "k-1", PAUSE ",\"group\":\"g\",\"partitions\":[0]}",
+     "partitions: goes with a topic only"},
+    {"no partitions", "k-1", PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"partitions\":[]}",
+     "partitions: must be an array of 1 to 512"},
+    {"a partition that is none", "k-1", PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"partitions\":[-1]}",
+     "partitions: must be numbers from 0 on"},
+    {"a partition that is text", "k-1", PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"partitions\":[\"1\"]}",
+     "partitions: must be numbers from 0 on"},
+    {"leaves, as a number", "k-1", PAUSE ",\"group\":\"g\",\"leaves\":1}", "leaves: must be true or false"},
+    {"leaves one topic", "k-1", PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"leaves\":true}",
+     "leaves: goes with the whole group only"},
 };
 
 START_TEST(a_bad_record_is_refused_and_its_field_named)
@@ -139,6 +153,10 @@ static const char *const good_rows[] = {
     LIMIT ",\"budget\":\"samples_per_second\",\"value\":1000000000}",
     SHED ",\"class\":\"verbose\"}",
     SHED ",\"tenant\":\"t\",\"class\":\"standard\"}",
+    PAUSE ",\"group\":\"sluice-amp\"}",
+    PAUSE ",\"group\":\"sluice-amp\",\"leaves\":true}",
+    PAUSE ",\"group\":\"sluice-amp\",\"topic\":\"metrics.admitted\"}",
+    PAUSE ",\"group\":\"sluice-amp\",\"topic\":\"metrics.admitted\",\"partitions\":[0,23,2147483647]}",
 };
 
 START_TEST(a_good_record_is_written_and_read_as_the_same)
@@ -158,6 +176,31 @@ START_TEST(a_good_record_is_written_and_read_as_the_same)
     control_free(r);
     buf_fini(&out);
     buf_fini(&again);
+}
+END_TEST
+
+static const struct {
+    const char *rule, *group, *topic;
+    int32_t partition;
+    bool pauses;
+} pause_rows[] = {
+    {PAUSE ",\"group\":\"g\"}", "g", "t", 0, true},
+    {PAUSE ",\"group\":\"g\"}", "g2", "t", 0, false},
+    {PAUSE ",\"group\":\"g\",\"leaves\":true}", "g", "t", 7, true},
+    {PAUSE ",\"group\":\"g\",\"topic\":\"t\"}", "g", "t", 3, true},
+    {PAUSE ",\"group\":\"g\",\"topic\":\"t\"}", "g", "t2", 3, false},
+    {PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"partitions\":[0,3]}", "g", "t", 3, true},
+    {PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"partitions\":[0,3]}", "g", "t", 1, false},
+    {PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"partitions\":[0,3]}", "g", "t2", 3, false},
+    {SHED ",\"class\":\"verbose\"}", "", "", 0, false},
+};
+
+START_TEST(a_pause_is_of_a_group_and_maybe_of_some_partitions)
+{
+    struct control_rule *r = rule(pause_rows[_i].rule);
+    ck_assert(control_pauses(r, slice_str(pause_rows[_i].group), slice_str(pause_rows[_i].topic),
+                             pause_rows[_i].partition) == pause_rows[_i].pauses);
+    control_free(r);
 }
 END_TEST
 
@@ -196,6 +239,10 @@ START_TEST(fields_go_where_they_belong)
     r = rule(SHED ",\"class\":\"verbose\"}");
     ck_assert(r->kind == CONTROL_SHED && r->class == CLASS_VERBOSE && r->tenant.len == 0);
     control_free(r);
+    r = rule(PAUSE ",\"group\":\"g\",\"topic\":\"t\",\"partitions\":[3,5]}");
+    ck_assert(r->kind == CONTROL_PAUSE && slice_eq_str(r->group, "g") && slice_eq_str(r->topic, "t") && !r->leaves);
+    ck_assert(r->n_partitions == 2 && r->partitions[0] == 3 && r->partitions[1] == 5 && r->tenant.len == 0);
+    control_free(r);
 }
 END_TEST
 
@@ -205,7 +252,7 @@ START_TEST(what_a_newer_tool_wrote_is_left_out_and_counted)
     struct control_rule *r = NULL;
     uint32_t n_unknown = 99;
     ck_assert(
-        parse("k-1", "{\"kind\":\"pause\"," COMMON ",\"group\":\"amp\"}", &r, &n_unknown, &e));
+        parse("k-1", "{\"kind\":\"reroute\"," COMMON ",\"group\":\"amp\"}", &r, &n_unknown, &e));
     ck_assert_ptr_null(r);
     ck_assert(parse("k-1", SHED ",\"class\":\"verbose\",\"ticket\":1,\"labels\":{\"a\":[]}}", &r,
                     &n_unknown, &e));
@@ -333,6 +380,8 @@ int main(void)
                         sizeof bad_rows / sizeof bad_rows[0]);
     tcase_add_loop_test(tc, a_good_record_is_written_and_read_as_the_same, 0,
                         sizeof good_rows / sizeof good_rows[0]);
+    tcase_add_loop_test(tc, a_pause_is_of_a_group_and_maybe_of_some_partitions, 0,
+                        sizeof pause_rows / sizeof pause_rows[0]);
     tcase_add_loop_test(tc, every_prefix_is_bad_input, 0, sizeof good_rows / sizeof good_rows[0]);
     tcase_add_test(tc, fields_go_where_they_belong);
     tcase_add_test(tc, what_a_newer_tool_wrote_is_left_out_and_counted);

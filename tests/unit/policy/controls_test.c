@@ -172,7 +172,7 @@ END_TEST
 
 START_TEST(a_bad_or_unknown_record_replaces_its_rule)
 {
-    static const char *const values[] = {"{", "{\"kind\":\"pause\"}", ""};
+    static const char *const values[] = {"{", "{\"kind\":\"reroute\"}", ""};
     struct controls c;
     struct err e = ERR_INIT;
     setup(&c);

@@ -1,4 +1,4 @@
-#include "show.h"
+#include "policy/control_show.h"
 
 #include <inttypes.h>
 
@@ -38,7 +38,23 @@ static void show_limit(struct buf *out, const struct control_rule *r)
     buf_printf(out, " to %" PRId64 " %s", r->value, what[r->budget]);
 }
 
-void show_rule(struct buf *out, const struct control_rule *r)
+static void show_pause(struct buf *out, const struct control_rule *r)
+{
+    buf_printf(out, r->leaves ? "takes out of its group all of " : "pauses ");
+    if (r->topic.len > 0) {
+        show_text(out, r->topic);
+        for (uint32_t i = 0; i < r->n_partitions; i++) {
+            buf_printf(out, "%s%d", i == 0 ? "[" : ",", r->partitions[i]);
+        }
+        buf_printf(out, "%s of ", r->n_partitions > 0 ? "]" : "");
+    } else if (!r->leaves) {
+        buf_printf(out, "all that is read by ");
+    }
+    buf_printf(out, "group ");
+    show_text(out, r->group);
+}
+
+void control_show(struct buf *out, const struct control_rule *r)
 {
     switch (r->kind) {
     case CONTROL_KILL:
@@ -46,6 +62,9 @@ void show_rule(struct buf *out, const struct control_rule *r)
         break;
     case CONTROL_LIMIT:
         show_limit(out, r);
+        break;
+    case CONTROL_PAUSE:
+        show_pause(out, r);
         break;
     default:
         buf_printf(out, "sheds %s of ",

@@ -5,4 +5,4 @@
 #include "run/show.h"
 
 /* "drops studio-a, metric debug_*, queue=ranked*" */
-void show_rule(struct buf *out, const struct control_rule *r);
+void control_show(struct buf *out, const struct control_rule *r);

@@ -1,0 +1,16 @@
+/* reset --drain: a group's workers finish what they have, commit and leave it, as a rule of the control topic tells them
+ * to, and come back when it is taken back. */
+#pragma once
+
+#include "groups.h"
+#include "pauses.h"
+
+struct drain {
+    char id[PAUSE_ID_BYTES]; /* empty: there was nobody to drain */
+};
+
+/* Waits until the group has no member. drain_end is due, also on failure. ERR_RETRY: some are still there after
+ * drain_timeout_ms. */
+bool drain_begin(const struct tool *t, rd_kafka_t *rk, const char *group, struct drain *out, struct err *e) MUST_CHECK;
+/* Lets them come back. ok: what was done in between; it is returned when this succeeds, and e tells what failed first. */
+bool drain_end(const struct tool *t, const struct drain *d, bool ok, struct err *e) MUST_CHECK;
