@@ -29,6 +29,7 @@ class Chaos:
             self._join()
         self.supervisor = threading.Thread(target=self._supervise, daemon=True)
         self.supervisor.start()
+        stack.at_stop.append(self.finish)  # of a test that fails, too: nobody is restarted behind its end
 
     def _join(self):
         self.n_started += 1
