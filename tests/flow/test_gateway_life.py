@@ -9,12 +9,14 @@ import threading
 import time
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from deploy.local.places import HOST, ROOT, free_ports
 from deploy.local.process import Process
 from tests.flow import otlp, prometheus
 from tests.flow.gateway import Gateway, exchange, now_ms
 from tests.flow.stack import StackUnderTest, wait_for
+from tests.receiver import client as wire
 
 CONTROL = f"{os.environ.get('SLUICE_BIN', ROOT / 'build/bin')}/sluice-control"
 TENANTS = {"demo": {}, "scraped": {"mode": "open"}}
@@ -129,6 +131,49 @@ def test_a_kill_switch_is_obeyed_and_named(gateway, say):
              what="the rule that hits all")
     control(gateway, "revoke", rule, "--reason", "test")
     wait_for(lambda: gateway.post(scrape()).status == 200, what="the end of it")
+
+
+def test_a_limit_of_the_operators_is_obeyed_and_named(gateway, say):
+    """Of one tenant, and of the samples only; until it is taken back."""
+    for _ in range(3):
+        assert gateway.post(scrape()).status == 200
+    control(gateway, "limit", "set", "--tenant", "demo", "--budget", "samples_per_second", "--value", "1", "--ttl", "1h",
+            "--reason", "a flood")
+    began = time.monotonic()
+    [rule] = rule_ids(gateway)
+    # What a tenant has saved up (burst_seconds) still passes.
+    late = wait_for(lambda: (a := gateway.post(scrape())).status == 429 and a, what="the limit")
+    say(f"a limit is obeyed {time.monotonic() - began:.1f} s after the command")
+    assert late.reason == "over_quota" and int(late.headers["Retry-After"]) >= 1, late
+    assert rule in late.text and "samples_per_second" in late.text and "a flood" in late.text, late
+    assert gateway.post(scrape(), tenant="scraped").status == 200
+    control(gateway, "limit", "clear", "--tenant", "demo", "--budget", "samples_per_second", "--reason", "over")
+    wait_for(lambda: gateway.post(scrape()).status == 200, what="the old rate")
+
+
+def test_a_class_that_the_operators_shed_is_left_out_and_the_rest_stored(gateway):
+    gateway.policy["classes"] = {"rules": [{"metrics": ["game_debug_*"], "class": "verbose"}]}
+    gateway.write_policy()
+    control(gateway, "shed", "--class", "verbose", "--tenant", "demo", "--ttl", "1h", "--reason", "too much")
+    [rule] = rule_ids(gateway)
+    told = wait_for(lambda: (a := gateway.post(scrape("game_debug_y"))).reason == "shed" and a, what="the rule")
+    partial = ExportMetricsServiceResponse.FromString(told.body).partial_success
+    assert told.status == 200 and partial.rejected_data_points == 1 and rule in partial.error_message, told
+    before = gateway.metric("sluice_samples_shed_total", tenant="demo", reason="operator", **{"class": "verbose"})
+    assert before >= 1
+    starts = gateway.stack.ends("metrics.ingest")
+    series = [wire.series({"__name__": name, "shard_id": "gs-shed"}, [(now_ms(), 1.0)])
+              for name in ("game_debug_z_total", "game_fine_total")]
+    # Not 429: the sender would bring it again and again, and what is important behind it would wait.
+    refused = gateway.write(wire.snappy_block(wire.request(*series)))
+    assert refused.status == 400 and refused.reason == "shed" and rule in refused.text, refused
+    assert gateway.metric("sluice_samples_shed_total", tenant="demo", reason="operator") == before + 1
+    [record] = gateway.stack.read_committed("metrics.ingest", starts)
+    assert b"game_fine" in record.value() and b"game_debug" not in record.value()
+    control(gateway, "revoke", rule, "--reason", "test")
+    wait_for(lambda: gateway.write(wire.snappy_block(wire.request(*series))).status == 204, what="the revocation")
+    counts = [gateway.metric(f"sluice_samples_{k}_total", tenant="demo") for k in ("in", "out", "rejected", "shed")]
+    assert counts[0] == sum(counts[1:]), counts
 
 
 def test_brokers_away_are_said_and_waited_for(gateway):

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "batch/batch.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 enum { SHED_WAIT_MS = 2000, AWAY_WAIT_MS = 2000 };
@@ -55,17 +57,24 @@ static void pass_put(struct request *r, const struct judged *judged)
 
 /* --- bodies that were judged --- */
 
-
 /* Which batches are shed is decided once, before the first is put: the load grows by them. */
-static uint32_t shed_look(struct request *r, const struct edge_answer *edge, bool sheds[N_CLASSES])
+struct shedding {
+    struct shed_orders rules;
+    bool by_load[N_CLASSES];
+};
+
+static uint32_t shed_look(struct request *r, const struct edge_answer *edge, struct shedding *s)
 {
     uint32_t n_kept = 0;
+    directory_sheds(r->service->directory, r->tenant, &s->rules);
     for (int i = 0; i < N_CLASSES; i++) {
-        sheds[i] = load_sheds(&r->service->load, (enum batch_class)i);
+        s->by_load[i] = load_sheds(&r->service->load, (enum batch_class)i);
     }
     for (uint32_t i = 0; i < edge->n_batches; i++) {
         const struct edge_batch *b = &edge->batches[i];
-        if (sheds[b->class]) {
+        if (s->rules.sheds[b->class]) {
+            r->outcome.n_shed_by_rule[b->class] += b->n_samples;
+        } else if (s->by_load[b->class]) {
             r->outcome.n_shed[b->class] += b->n_samples;
         } else {
             r->outcome.n_out += b->n_samples;
@@ -75,11 +84,11 @@ static uint32_t shed_look(struct request *r, const struct edge_answer *edge, boo
     return n_kept;
 }
 
-static uint64_t n_shed(const struct request *r)
+static uint64_t sum_of(const uint64_t n_by_class[N_CLASSES])
 {
     uint64_t n = 0;
     for (int i = 0; i < N_CLASSES; i++) {
-        n += r->outcome.n_shed[i];
+        n += n_by_class[i];
     }
     return n;
 }
@@ -98,41 +107,64 @@ static void count_judged(struct request *r, const struct edge_answer *edge)
     directory_charge(d, r->tenant, QUOTA_SAMPLES, edge->n_in);
 }
 
+/* One clause more. */
+static void say(struct answer *a, enum reason reason, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void say(struct answer *a, enum reason reason, const char *fmt, ...)
+{
+    size_t used = strlen(a->text);
+    va_list args;
+    a->reason = a->reason == REASON_NONE ? reason : a->reason;
+    used += used == 0 ? 0 : (size_t)snprintf(a->text + used, sizeof a->text - used, "; ");
+    va_start(args, fmt);
+    if (used < sizeof a->text) {
+        (void)vsnprintf(a->text + used, sizeof a->text - used, fmt, args);
+    }
+    va_end(args);
+}
+
 /* What is answered when the records that are kept have been acknowledged.
  *
  * Remote write has no way to say that a part was shed but a status, and resends all at 429; OTLP
- * says it in a 200, unless all of it was. */
-static void judged_answer(struct request *r, const struct edge_answer *edge, uint32_t n_kept)
+ * says it in a 200, unless all of it was. What the operators shed is as good as refused: it would be
+ * shed again for as long as the rule lives, and at 429 hold up what is more important behind it. */
+static void judged_answer(struct request *r, const struct edge_answer *edge, const struct shedding *s,
+                          uint32_t n_kept)
 {
     struct answer *a = &r->answer;
     bool is_otlp = r->routed.route == ROUTE_OTLP;
-    uint64_t shed = n_shed(r);
-    bool all_shed = shed > 0 && n_kept == 0 && edge->n_rejected == 0;
+    uint64_t shed = sum_of(r->outcome.n_shed);
+    uint64_t shed_by_rule = sum_of(r->outcome.n_shed_by_rule);
+    uint64_t refused = edge->n_rejected + shed_by_rule;
+    bool all_shed = shed > 0 && n_kept == 0 && refused == 0;
     *a = (struct answer){.status = is_otlp ? 200 : 204, .reason = edge->first_reason};
     a->says_written = r->routed.format == EDGE_REMOTE_WRITE_2;
     a->n_scalars = edge->n_scalars;
     a->n_histograms = edge->n_histograms;
-    a->n_rejected = edge->n_rejected + shed;
+    a->n_rejected = refused + shed;
     (void)snprintf(a->text, sizeof a->text, "%s", edge->text);
-    if (edge->n_rejected > 0 && !is_otlp) {
+    if (refused > 0 && !is_otlp) {
         a->status = 400;
     }
+    if (shed_by_rule > 0) {
+        say(a, REASON_SHED, "%" PRIu64 " samples of less important classes are shed for a while by the operators' rule %s",
+            shed_by_rule, s->rules.rule_id);
+    }
     if (shed > 0) {
-        size_t used = strlen(a->text);
-        a->reason = a->reason == REASON_NONE ? REASON_OVERLOADED : a->reason;
-        (void)snprintf(a->text + used, sizeof a->text - used,
-                       "%s%llu samples of less important classes were shed, since the gateway is overloaded",
-                       used == 0 ? "" : "; ", (unsigned long long)shed);
+        say(a, REASON_OVERLOADED, "%" PRIu64 " samples of less important classes were shed, since the gateway is overloaded",
+            shed);
+    }
+    if (shed + shed_by_rule > 0) {
         a->says_written = false; /* which of them were scalars is not known */
     }
-    if (all_shed || (shed > 0 && !is_otlp && edge->n_rejected == 0)) {
+    if (all_shed || (shed > 0 && !is_otlp && refused == 0)) {
         a->status = 429;
         a->n_rejected = 0;
         a->retry_after_s = directory_retry_after(r->service->directory, SHED_WAIT_MS);
     }
 }
 
-static void judged_put(struct request *r, const struct edge_answer *edge, const bool sheds[N_CLASSES])
+static void judged_put(struct request *r, const struct edge_answer *edge, const struct shedding *s)
 {
     int32_t n_partitions = (int32_t)publisher_n_partitions(r->service->publisher);
     for (uint32_t i = 0; i < edge->n_batches; i++) {
@@ -144,7 +176,7 @@ static void judged_put(struct request *r, const struct edge_answer *edge, const 
             .value = b->value,
             .token = &r->flight,
         };
-        if (!sheds[b->class]) {
+        if (!s->rules.sheds[b->class] && !s->by_load[b->class]) {
             put(r, &p);
         }
     }
@@ -152,12 +184,12 @@ static void judged_put(struct request *r, const struct edge_answer *edge, const 
 
 /* --- both --- */
 
-static bool is_wanted(struct request *r, const struct judged *judged, bool sheds[N_CLASSES])
+static bool is_wanted(struct request *r, const struct judged *judged, struct shedding *s)
 {
     if (!r->service->passes) {
         count_judged(r, &judged->edge);
-        uint32_t n_kept = shed_look(r, &judged->edge, sheds);
-        judged_answer(r, &judged->edge, n_kept);
+        uint32_t n_kept = shed_look(r, &judged->edge, s);
+        judged_answer(r, &judged->edge, s, n_kept);
         return n_kept > 0;
     }
     bool ok = pass_look(r, judged);
@@ -174,7 +206,7 @@ bool publish_request(struct request *r)
     struct service *s = r->service;
     struct judge *judge = &s->judges[r->lane->number];
     struct judged judged;
-    bool sheds[N_CLASSES] = {false};
+    struct shedding shedding = {0};
     struct slice body = buf_slice(&r->body);
     if (!judge_body(judge, r->tenant->name, &r->routed, body, clock_now_ms(), &judged, &r->answer)) {
         directory_charge(s->directory, r->tenant, QUOTA_BYTES, body.len);
@@ -182,14 +214,14 @@ bool publish_request(struct request *r)
     }
     r->outcome.n_unpacked_bytes = judged.unpacked.len;
     directory_charge(s->directory, r->tenant, QUOTA_BYTES, judged.unpacked.len);
-    bool flies = is_wanted(r, &judged, sheds);
+    bool flies = is_wanted(r, &judged, &shedding);
     if (flies) {
         r->state = REQUEST_FLIES;
         flights_begin(&s->flights, &r->flight, r->connection, clock_mono_ms() + s->ack_timeout_ms);
         if (s->passes) {
             pass_put(r, &judged);
         } else {
-            judged_put(r, &judged.edge, sheds);
+            judged_put(r, &judged.edge, &shedding);
         }
     }
     judge_let_go(judge);
