@@ -9,6 +9,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -113,6 +114,35 @@ def test_what_goes_on_is_judged_by_validate(passing, shared):
         return {("gs-rw", "game_wins_total"), ("gs-json", "game_json_total"), ("gs-otlp", "game_hits_0_total")} <= found
 
     wait_for(arrived, what="all three formats in metrics.valid")
+
+
+def test_what_goes_on_keeps_each_sources_order(passing):
+    """Whoever brings it, and among whatever else: a source's records come on its own partition. What does not say whose it
+    is, and remote write, keeps to its client's."""
+    servers = [f"gs-{i}" for i in range(5)]
+    with New(passing) as new:
+        for turn in range(12):
+            message = metrics_pb2.MetricsData()
+            for name in servers[turn % 5:] + servers[:turn % 5]:  # a collector's batches, each in another order
+                r = otlp.resource(name)
+                otlp.counter(r, "game_turns", float(turn), now_ms())
+                message.resource_metrics.append(r)
+            assert passing.post(message.SerializeToString()).status == 200
+    turns = {name: [] for name in servers}
+    for record in new.records:  # in order per partition
+        for r in metrics_pb2.MetricsData.FromString(record.value()).resource_metrics:
+            name = r.resource.attributes[1].value.string_value
+            assert record.partition() == batches.partition_of(name, 12), name
+            turns[name].append(int(r.scope_metrics[0].metrics[0].sum.data_points[0].as_double))
+    assert turns == {name: list(range(12)) for name in servers}
+    with New(passing) as new:
+        for turn in range(12):
+            nobody = metrics_pb2.ResourceMetrics()
+            nobody.scope_metrics.add().scope.name = f"turn-{turn}"
+            assert passing.post(otlp.message(nobody)).status == 200
+            series = wire.series({"__name__": "game_wins_total", "shard_id": f"gs-{turn}"}, [(now_ms(), float(turn))])
+            assert passing.write(wire.snappy_block(wire.request(series))).status == 204
+    assert len({record.partition() for record in new.records}) == 1 and len(new.records) == 24
 
 
 # Bodies that are judged here

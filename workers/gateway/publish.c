@@ -34,7 +34,7 @@ static bool pass_look(struct request *r, const struct judged *judged)
     return judged->unpacked.len > 0; /* an empty one is a message without points */
 }
 
-static void pass_put(struct request *r, const struct judged *judged)
+static void pass_put_one(struct request *r, int32_t partition, struct slice value)
 {
     static const char *const types[] = {
         [EDGE_OTLP] = "application/x-protobuf",
@@ -44,15 +44,36 @@ static void pass_put(struct request *r, const struct judged *judged)
     };
     bool is_snappy = r->routed.route == ROUTE_REMOTE_WRITE;
     struct publication p = {
-        .partition = PUBLISH_ANY_PARTITION,
+        .partition = partition,
         .n_headers = is_snappy ? 3 : 2,
         .headers = {{SLICE_LITERAL("sluice-tenant"), r->tenant->name},
                     {SLICE_LITERAL("content-type"), slice_str(types[r->routed.format])},
                     {SLICE_LITERAL("content-encoding"), SLICE_LITERAL("snappy")}},
-        .value = is_snappy ? buf_slice(&r->body) : judged->unpacked,
+        .value = value,
         .token = &r->flight,
     };
     put(r, &p);
+}
+
+/* Of OTLP each source's part goes to the source's partition. A remote write is one record, and so are
+ * resources that do not say whose they are: those go to their client's partition, by its address. */
+static void pass_put(struct request *r, const struct judged *judged)
+{
+    const struct edge_way way = {
+        .other_source = source_id(r->tenant->name, slice_of(r->peer->address, sizeof r->peer->address)),
+        .n_partitions = (int32_t)publisher_n_partitions(r->service->publisher),
+    };
+    struct edge_parts parts = {0};
+    struct err e = ERR_INIT;
+    if (r->routed.route == ROUTE_REMOTE_WRITE) {
+        pass_put_one(r, batch_partition(way.other_source, way.n_partitions), buf_slice(&r->body));
+    } else if (!judge_split(&r->service->judges[r->lane->number], r->tenant->name, judged->unpacked, &way, &parts, &e)) {
+        flight_expect(&r->flight, 0);
+        flight_land(&r->flight, &e);
+    }
+    for (uint32_t i = 0; i < parts.n; i++) {
+        pass_put_one(r, parts.items[i].partition, parts.items[i].value);
+    }
 }
 
 /* --- bodies that were judged --- */
