@@ -1,8 +1,7 @@
-"""The gateway beside the others: a Prometheus that sends to it, kill switches, brokers that are away, an orderly end."""
+"""The gateway beside the others: the operators' rules, brokers that are away, an orderly end."""
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -11,16 +10,14 @@ import time
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from deploy.local.places import HOST, ROOT, free_ports
-from deploy.local.process import Process
-from tests.flow import otlp, prometheus
+from deploy.local.places import HOST, ROOT
+from tests.flow import otlp
 from tests.flow.gateway import Gateway, exchange, now_ms
-from tests.flow.go_client import built
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.receiver import client as wire
 
 CONTROL = f"{os.environ.get('SLUICE_BIN', ROOT / 'build/bin')}/sluice-control"
-TENANTS = {"demo": {}, "scraped": {"mode": "open"}}
+TENANTS = {"demo": {}, "other": {}}
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +27,6 @@ def gateway(tmp_path_factory):
     stack.create_all_topics()
     yield Gateway(stack, tmp_path_factory.mktemp("gateway"), TENANTS, ack_timeout_ms=2000).start()
     stack.stop()
-
-
-@pytest.fixture(scope="module")
-def stored(gateway):
-    """The store behind it, and the workers on the way."""
-    gateway.stack.worker("validate", policy=str(gateway.policy_path))
-    gateway.stack.worker("amp", topics=["metrics.valid"], url=gateway.stack.prometheus.write_url)
-    return gateway.stack.prometheus.url
 
 
 def scrape(name="game_hits", instance="gs-1"):
@@ -75,85 +64,6 @@ def test_a_wrong_configuration_is_named(gateway, keys, said):
     assert done.returncode == (2 if said else 0) and said in done.stderr, done
 
 
-def test_a_prometheus_publishes_by_remote_write(gateway, stored, tmp_path):
-    """Prometheus scrapes itself → remote write → gateway → validate → amp → the store: the same samples at both ends."""
-    stack, port = gateway.stack, free_ports(1)
-    config = tmp_path / "prometheus.yml"
-    config.write_text(f"""
-global: {{scrape_interval: 1s, external_labels: {{shard_id: prom-1}}}}
-scrape_configs: [{{job_name: self, static_configs: [{{targets: ['{HOST}:{port}']}}]}}]
-remote_write:
-- url: http://{HOST}:{gateway.port}/api/v1/write
-  authorization: {{credentials: {gateway.tokens['scraped']}}}
-  queue_config: {{batch_send_deadline: 1s}}
-""")
-    sender = Process("sender", stack.places.run, stack.places.logs / "sender.log")
-    stack.at_stop.append(sender.kill)
-    sender.start([shutil.which("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
-                  f"--web.listen-address={HOST}:{port}"], True)
-    url = f"http://{HOST}:{port}"
-    selector = '{job="self",__name__=~"prometheus_http_requests_total|go_goroutines|up"}'
-
-    def both():
-        ends = []
-        for at in (url, stored):
-            try:
-                rows = prometheus.series(at, selector, time.time())
-            except OSError:
-                return None
-            ends.append({frozenset(k for k in labels if k[0] != "shard_id"): points for labels, points in rows.items()})
-        return ends
-
-    def arrived():
-        ends = both()
-        return ends and len(ends[1]) > 3 and min(len(points) for points in ends[1].values()) >= 4 and ends
-
-    sent, found = wait_for(arrived, 60, "samples in the store")
-    assert set(found) <= set(sent)
-    for labels, points in found.items():
-        assert set(points) <= set(sent[labels]), labels
-        # Nothing is left out between the first and the last.
-        assert points == [p for p in sent[labels] if points[0][0] <= p[0] <= points[-1][0]], labels
-    sender.kill()
-    assert gateway.metric("sluice_gateway_requests_total", tenant="scraped", code="204") > 0
-
-
-def test_prometheus_client_library_publishes_by_remote_write_2(gateway, stored):
-    """client_golang's sender: it holds our answer against the specification, and the store has what it sent, to the bucket."""
-    t_ms = now_ms() - 5000
-
-    def row(name, type_, unit="", **points):
-        return {"labels": {"__name__": name, "shard_id": "go-1", "job": "go"}, "type": type_, "unit": unit, "help": "x", **points}
-
-    def write(tenant, rows):
-        token = gateway.tokens.get(tenant, "slt_x")
-        done = subprocess.run([built("write_v2_sender"), f"http://{HOST}:{gateway.port}", token],
-                              input=json.dumps(rows), capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    rows = [row("go_wins_total", "counter", samples=[[t_ms, 3], [t_ms + 1000, 5.5]]),
-            row("go_players", "gauge", unit="players", samples=[[t_ms, -17.25]]),
-            row("go_lag", "histogram", unit="seconds", histograms=[
-                {"TMs": t_ms, "Count": 11, "Sum": 40.5, "Schema": 3, "ZeroCount": 1, "Offset": -2, "Deltas": [4, -1, 0]}])]
-    assert write("scraped", rows) == {"samples": 3, "histograms": 1, "exemplars": 0}
-    found = wait_for(lambda: (f := {dict(k)["__name__"]: v for k, v in prometheus.series(stored, '{job="go"}', time.time()).items()})
-                     and len(f) == 3 and f, 60, "all series in the store")
-    assert found["go_wins_total"] == [(t_ms, 3.0), (t_ms + 1000, 5.5)] and found["go_players"] == [(t_ms, -17.25)]
-    [(at, lag)] = found["go_lag"]
-    root = 2 ** (1 / 8)
-    assert at == t_ms and float(lag["count"]) == 11 and float(lag["sum"]) == 40.5
-    assert prometheus.same_buckets(prometheus.buckets(lag), {
-        (-1e-128, 1e-128): 1, (root ** -3, root ** -2): 4, (root ** -2, root ** -1): 3, (root ** -1, 1): 3})
-    # Partly refused: the client is told what was written, does not send it again, and hears why.
-    rows = [row("go_more_total", "counter", samples=[[t_ms, 1]]), row("go_gauge", "gauge", samples=[[t_ms, 1]])]
-    for r in rows:
-        del r["labels"]["job"]
-    part = write("demo", rows)
-    assert part["samples"] == 1 and "400" in part["error"] and "go_gauge" in part["error"], part
-    assert "401" in write("nobody", rows)["error"]
-
-
 def test_a_kill_switch_is_obeyed_and_named(gateway, say):
     assert gateway.post(scrape("game_debug_x")).body == b""
     control(gateway, "kill", "--tenant", "demo", "--metric", "game_debug_*", "--drop", "--ttl", "1h", "--reason", "test")
@@ -189,7 +99,7 @@ def test_a_limit_of_the_operators_is_obeyed_and_named(gateway, say):
     say(f"a limit is obeyed {time.monotonic() - began:.1f} s after the command")
     assert late.reason == "over_quota" and int(late.headers["Retry-After"]) >= 1, late
     assert rule in late.text and "samples_per_second" in late.text and "a flood" in late.text, late
-    assert gateway.post(scrape(), tenant="scraped").status == 200
+    assert gateway.post(scrape(), tenant="other").status == 200
     control(gateway, "limit", "clear", "--tenant", "demo", "--budget", "samples_per_second", "--reason", "over")
     wait_for(lambda: gateway.post(scrape()).status == 200, what="the old rate")
 
