@@ -41,6 +41,7 @@ bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw
 {
     struct verdict verdict = {.reason = reason};
     struct culprit culprit = {0};
+    struct culprit_label more[VERDICT_MAX_MORE];
     if (reason == REASON_NONE &&
         !policy_judge(p->tenant->rules, p->tenant->name, raw, p->judge_arena, &verdict, e)) {
         return pass_no_room(e);
@@ -52,5 +53,13 @@ bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw
     culprit.detail = verdict.detail;
     culprit.is_masked =
         verdict.value.len > 0 && mask_value(p->mask_key, verdict.value, culprit.mask);
+    culprit.n_more = verdict.n_more;
+    culprit.more = more;
+    for (uint32_t i = 0; i < verdict.n_more; i++) {
+        const struct refused_label *other = &verdict.more[i];
+        more[i] = (struct culprit_label){.label = other->label, .reason = other->reason};
+        more[i].is_masked =
+            other->value.len > 0 && mask_value(p->mask_key, other->value, more[i].mask);
+    }
     return series_cache_learn(p->series, key, p->tenant->name, &verdict, &culprit, out, e);
 }
