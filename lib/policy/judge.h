@@ -77,9 +77,9 @@ struct verdict {
     struct rule_place rule; /* refused: what decided, if it is the policy; accepted: the class's */
     const char *detail;     /* refused: a static text that says more than the reason, or NULL */
     /* Refused for a label: others of its labels that are refused, too, in their order, so that a
-     * tenant need not find them one by one. No more than fit. */
+     * tenant need not find them one by one. VERDICT_MAX_MORE at most. */
     uint32_t n_more;
-    struct refused_label more[VERDICT_MAX_MORE];
+    const struct refused_label *more;
 };
 
 /* A resource's attributes once for all its series: which become labels, sorted, and what is wrong

@@ -312,26 +312,31 @@ static bool attributes_judged(struct judgement *j, struct judged_attributes *out
 
 /* --- what else is refused --- */
 
-static bool is_noted(const struct verdict *v, struct slice label)
+struct notes {
+    struct slice first; /* the label that decided */
+    uint32_t n;
+    struct refused_label *items; /* room for VERDICT_MAX_MORE */
+};
+
+static bool is_noted(const struct notes *notes, struct slice label)
 {
-    bool found = slice_eq(v->label, label);
-    for (uint32_t i = 0; i < v->n_more; i++) {
-        found = found || slice_eq(v->more[i].label, label);
+    bool found = slice_eq(notes->first, label);
+    for (uint32_t i = 0; i < notes->n; i++) {
+        found = found || slice_eq(notes->items[i].label, label);
     }
     return found;
 }
 
-static void note(struct verdict *first, const struct verdict *other)
+static void note(struct notes *notes, const struct verdict *v)
 {
-    if (other->label.len > 0 && first->n_more < VERDICT_MAX_MORE && !is_noted(first, other->label)) {
-        first->more[first->n_more++] =
-            (struct refused_label){other->label, other->value, other->reason};
+    if (v->label.len > 0 && !is_noted(notes, v->label)) {
+        notes->items[notes->n++] = (struct refused_label){v->label, v->value, v->reason};
     }
 }
 
-static bool may_look_on(const struct judgement *j, const struct verdict *first)
+static bool may_look_on(const struct judgement *j, const struct notes *notes)
 {
-    return first->n_more < VERDICT_MAX_MORE && j->n_labels <= (uint32_t)j->rules->max_labels &&
+    return notes->n < VERDICT_MAX_MORE && j->n_labels <= (uint32_t)j->rules->max_labels &&
            !j->no_memory;
 }
 
@@ -341,27 +346,31 @@ static bool look_on(struct judgement *j, uint32_t label, uint32_t attribute)
 {
     const struct raw_labels *labels = &j->raw->labels;
     struct verdict first = *j->out;
+    struct notes notes = {.first = first.label};
     struct judged_attributes judged;
-    if (j->no_memory) {
+    notes.items = j->no_memory ? NULL : ARENA_ARRAY(j->a, struct refused_label, VERDICT_MAX_MORE);
+    if (notes.items == NULL) {
         return false;
     }
-    for (; label < labels->n && may_look_on(j, &first); label++) {
+    for (; label < labels->n && may_look_on(j, &notes); label++) {
         *j->out = (struct verdict){.reason = REASON_NONE};
         if (!judge_own_label(j, &labels->items[label])) {
-            note(&first, j->out);
+            note(&notes, j->out);
         }
     }
     if (attribute == 0) {
         j->n_own = j->n_labels;
     }
     for (bool ok = attributes_judged(j, &judged);
-         ok && attribute < judged.n && may_look_on(j, &first); attribute++) {
+         ok && attribute < judged.n && may_look_on(j, &notes); attribute++) {
         *j->out = (struct verdict){.reason = REASON_NONE};
         if (!attribute_apply(j, &judged.items[attribute])) {
-            note(&first, j->out);
+            note(&notes, j->out);
         }
     }
     *j->out = first;
+    j->out->n_more = notes.n;
+    j->out->more = notes.items;
     j->no_memory = false; /* then it is not noted */
     return false;
 }
