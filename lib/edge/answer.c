@@ -55,7 +55,13 @@ bool answer_batch_put(void *ctx, const struct batch *batch, uint32_t n_samples,
     if (!room(b, e)) {
         return false;
     }
-    b->items[b->n++] = (struct edge_batch){batch->source, copy, n_samples, batch->class};
+    b->items[b->n++] = (struct edge_batch){
+        .source = batch->source,
+        .value = copy,
+        .n_samples = n_samples,
+        .n_histograms = n_samples - n_scalars,
+        .class = batch->class,
+    };
     b->n_scalars += n_scalars;
     b->n_histograms += n_samples - n_scalars;
     return true;

@@ -27,7 +27,8 @@ struct edge_options {
 struct edge_batch {
     uint64_t source;    /* its partition: batch_partition(source) */
     struct slice value; /* the encoded batch */
-    uint64_t n_samples;
+    uint64_t n_samples; /* histograms included */
+    uint64_t n_histograms;
     enum batch_class class;
 };
 

@@ -12,8 +12,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from deploy.local.places import HOST, ROOT
 from tests.flow import otlp
-from tests.flow.gateway import Gateway, exchange, now_ms
+from tests.flow.gateway import WRITE_V2, Gateway, exchange, now_ms
 from tests.flow.stack import StackUnderTest, wait_for
+from tests.flow.test_gateway import write_v2
 from tests.receiver import client as wire
 
 CONTROL = f"{os.environ.get('SLUICE_BIN', ROOT / 'build/bin')}/sluice-control"
@@ -123,6 +124,9 @@ def test_a_class_that_the_operators_shed_is_left_out_and_the_rest_stored(gateway
     assert gateway.metric("sluice_samples_shed_total", tenant="demo", reason="operator") == before + 1
     [record] = gateway.stack.read_committed("metrics.ingest", starts)
     assert b"game_fine" in record.value() and b"game_debug" not in record.value()
+    part = gateway.write(write_v2(["game_debug_z_total", "game_fine_total"]), content_type=WRITE_V2)
+    assert part.status == 400 and part.headers["X-Prometheus-Remote-Write-Samples-Written"] == "1", part
+    assert gateway.metric("sluice_control_rules", kind="shed") == 1
     control(gateway, "revoke", rule, "--reason", "test")
     wait_for(lambda: gateway.write(wire.snappy_block(wire.request(*series))).status == 204, what="the revocation")
     counts = [gateway.metric(f"sluice_samples_{k}_total", tenant="demo") for k in ("in", "out", "rejected", "shed")]

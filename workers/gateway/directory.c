@@ -192,8 +192,13 @@ const char *directory_policy_version(struct directory *d)
 /* The rules may have changed: the tenants point to none that is gone. */
 static void controls_apply(struct directory *d)
 {
-    if (d->applied_controls != d->controls.version) {
-        quotas_apply(d, d->policy);
+    if (d->applied_controls == d->controls.version) {
+        return;
+    }
+    quotas_apply(d, d->policy);
+    for (int i = 0; i < N_CONTROL_KINDS; i++) {
+        const struct slice kind = slice_str(control_kind_name((enum control_kind)i));
+        cell_set(metrics_cell(d->o.metrics, M_CONTROL_RULES, &kind), d->controls.n_by_kind[i]);
     }
 }
 

@@ -82,11 +82,13 @@ static void pass_put(struct request *r, const struct judged *judged)
 struct shedding {
     struct shed_orders rules;
     bool by_load[N_CLASSES];
+    uint32_t n_kept; /* batches */
+    uint64_t n_scalars; /* in them */
+    uint64_t n_histograms;
 };
 
-static uint32_t shed_look(struct request *r, const struct edge_answer *edge, struct shedding *s)
+static void shed_look(struct request *r, const struct edge_answer *edge, struct shedding *s)
 {
-    uint32_t n_kept = 0;
     directory_sheds(r->service->directory, r->tenant, &s->rules);
     for (int i = 0; i < N_CLASSES; i++) {
         s->by_load[i] = load_sheds(&r->service->load, (enum batch_class)i);
@@ -99,10 +101,11 @@ static uint32_t shed_look(struct request *r, const struct edge_answer *edge, str
             r->outcome.n_shed[b->class] += b->n_samples;
         } else {
             r->outcome.n_out += b->n_samples;
-            n_kept++;
+            s->n_scalars += b->n_samples - b->n_histograms;
+            s->n_histograms += b->n_histograms;
+            s->n_kept++;
         }
     }
-    return n_kept;
 }
 
 static uint64_t sum_of(const uint64_t n_by_class[N_CLASSES])
@@ -149,19 +152,18 @@ static void say(struct answer *a, enum reason reason, const char *fmt, ...)
  * Remote write has no way to say that a part was shed but a status, and resends all at 429; OTLP
  * says it in a 200, unless all of it was. What the operators shed is as good as refused: it would be
  * shed again for as long as the rule lives, and at 429 hold up what is more important behind it. */
-static void judged_answer(struct request *r, const struct edge_answer *edge, const struct shedding *s,
-                          uint32_t n_kept)
+static void judged_answer(struct request *r, const struct edge_answer *edge, const struct shedding *s)
 {
     struct answer *a = &r->answer;
     bool is_otlp = r->routed.route == ROUTE_OTLP;
     uint64_t shed = sum_of(r->outcome.n_shed);
     uint64_t shed_by_rule = sum_of(r->outcome.n_shed_by_rule);
     uint64_t refused = edge->n_rejected + shed_by_rule;
-    bool all_shed = shed > 0 && n_kept == 0 && refused == 0;
+    bool all_shed = shed > 0 && s->n_kept == 0 && refused == 0;
     *a = (struct answer){.status = is_otlp ? 200 : 204, .reason = edge->first_reason};
     a->says_written = r->routed.format == EDGE_REMOTE_WRITE_2;
-    a->n_scalars = edge->n_scalars;
-    a->n_histograms = edge->n_histograms;
+    a->n_scalars = s->n_scalars;
+    a->n_histograms = s->n_histograms;
     a->n_rejected = refused + shed;
     (void)snprintf(a->text, sizeof a->text, "%s", edge->text);
     if (refused > 0 && !is_otlp) {
@@ -174,9 +176,6 @@ static void judged_answer(struct request *r, const struct edge_answer *edge, con
     if (shed > 0) {
         say(a, REASON_OVERLOADED, "%" PRIu64 " samples of less important classes were shed, since the gateway is overloaded",
             shed);
-    }
-    if (shed + shed_by_rule > 0) {
-        a->says_written = false; /* which of them were scalars is not known */
     }
     if (all_shed || (shed > 0 && !is_otlp && refused == 0)) {
         a->status = 429;
@@ -209,9 +208,9 @@ static bool is_wanted(struct request *r, const struct judged *judged, struct she
 {
     if (!r->service->passes) {
         count_judged(r, &judged->edge);
-        uint32_t n_kept = shed_look(r, &judged->edge, s);
-        judged_answer(r, &judged->edge, s, n_kept);
-        return n_kept > 0;
+        shed_look(r, &judged->edge, s);
+        judged_answer(r, &judged->edge, s);
+        return s->n_kept > 0;
     }
     bool ok = pass_look(r, judged);
     if (ok && load_sheds(&r->service->load, CLASS_STANDARD)) {
