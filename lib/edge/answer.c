@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_BATCHES = 16 };
+enum { FIRST_BATCHES = 16, MORE_BYTES = 200 };
 
 void answer_batches_init(struct answer_batches *b, size_t max_bytes)
 {
@@ -55,7 +55,13 @@ bool answer_batch_put(void *ctx, const struct batch *batch, uint32_t n_samples,
     if (!room(b, e)) {
         return false;
     }
-    b->items[b->n++] = (struct edge_batch){batch->source, copy, n_samples, batch->class};
+    b->items[b->n++] = (struct edge_batch){
+        .source = batch->source,
+        .value = copy,
+        .n_samples = n_samples,
+        .n_histograms = n_samples - n_scalars,
+        .class = batch->class,
+    };
     b->n_scalars += n_scalars;
     b->n_histograms += n_samples - n_scalars;
     return true;
@@ -89,6 +95,20 @@ static void place_put(struct text *t, const struct point_place *place, enum edge
     }
 }
 
+/* As many as are read in a line: who mends the one should know of the others. */
+static void more_put(struct text *t, const struct reject *r)
+{
+    size_t left = MORE_BYTES;
+    uint32_t i = 0;
+    for (; i < r->n_more && r->more[i].label.len < left; i++) {
+        text_put(t, "%s\"%.*s\"", i == 0 ? " (and " : ", ", SLICE_ARG(r->more[i].label));
+        left -= r->more[i].label.len;
+    }
+    if (r->n_more > 0) {
+        text_put(t, "%s", i == 0 ? " (and others)" : i < r->n_more ? ", …)" : ")");
+    }
+}
+
 static void reject_put(struct text *t, const struct reject *r, enum edge_format format)
 {
     const char *help = reason_info(r->reason)->help;
@@ -98,6 +118,7 @@ static void reject_put(struct text *t, const struct reject *r, enum edge_format 
     text_put(t, "metric \"%.*s\"", SLICE_ARG(r->metric));
     if (r->culprit != NULL && r->culprit->label.len > 0) {
         text_put(t, ", label \"%.*s\"", SLICE_ARG(r->culprit->label));
+        more_put(t, r);
     }
     text_put(t, ": %s: ", reason_name(r->reason));
     if (!slice_eq_str(r->what, help)) {

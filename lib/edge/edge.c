@@ -13,6 +13,7 @@ enum {
     WALK_BYTES = 32 << 20,
     JUDGE_BYTES = 16 << 20,
     MESSAGE_BYTES = 64 << 20,
+    KEPT_PART_BYTES = 4 << 20,
     REJECT_POINTS = 1 /* of those listed for a dead letter, none is read here */
 };
 
@@ -29,6 +30,7 @@ struct edge {
     struct rejects rejects;
     struct kills kills;
     struct answer_batches batches;
+    struct parts parts;
     struct buf translated; /* from JSON */
     struct arena walk_arena;
     struct arena judge_arena;
@@ -49,6 +51,7 @@ bool edge_new(const struct edge_options *o, struct edge **out, struct err *e)
     rejects_init(&edge->rejects, MESSAGE_BYTES, REJECT_POINTS);
     kills_init(&edge->kills);
     answer_batches_init(&edge->batches, MESSAGE_BYTES);
+    parts_init(&edge->parts);
     buf_init(&edge->translated, otlp_json_default_caps.max_message_bytes);
     arena_init(&edge->walk_arena, WALK_BYTES);
     arena_init(&edge->judge_arena, JUDGE_BYTES);
@@ -74,6 +77,7 @@ void edge_free(struct edge *edge)
     rejects_fini(&edge->rejects);
     kills_fini(&edge->kills);
     answer_batches_fini(&edge->batches);
+    parts_fini(&edge->parts);
     buf_fini(&edge->translated);
     arena_fini(&edge->walk_arena);
     arena_fini(&edge->judge_arena);
@@ -214,4 +218,21 @@ bool edge_judge(struct edge *edge, struct slice tenant_name, enum edge_format fo
     const struct answer_parts parts = {&edge->batches, &edge->rejects, &edge->kills,
                                        &edge->groups.arena, format};
     return answer_fill(&parts, out, e);
+}
+
+bool edge_split(struct edge *edge, struct slice tenant_name, struct slice otlp, const struct edge_way *way,
+                struct edge_parts *out, struct err *e)
+{
+    static const struct text_list none = {0};
+    const struct tenant *tenant = tenants_find(&edge->tenants, tenant_name);
+    const struct parts_route route = {.tenant = tenant_name,
+                                      .attributes = tenant == NULL ? &none : &tenant->rules->source.attributes,
+                                      .other_source = way->other_source,
+                                      .n_partitions = way->n_partitions};
+    if (edge->parts.bytes.cap > KEPT_PART_BYTES) {
+        buf_fini(&edge->parts.bytes); /* what one large message took */
+    }
+    bool ok = parts_split(&edge->parts, &route, otlp, e);
+    *out = (struct edge_parts){edge->parts.n, edge->parts.items};
+    return ok;
 }

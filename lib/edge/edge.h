@@ -7,6 +7,7 @@
 #pragma once
 
 #include "batch/series.h"
+#include "edge/parts.h"
 #include "policy/controls.h"
 #include "policy/policy_file.h"
 #include "policy/reason.h"
@@ -26,7 +27,8 @@ struct edge_options {
 struct edge_batch {
     uint64_t source;    /* its partition: batch_partition(source) */
     struct slice value; /* the encoded batch */
-    uint64_t n_samples;
+    uint64_t n_samples; /* histograms included */
+    uint64_t n_histograms;
     enum batch_class class;
 };
 
@@ -55,6 +57,16 @@ struct edge_answer {
     char text[EDGE_TEXT_BYTES];
 };
 
+struct edge_way {
+    uint64_t other_source;
+    int32_t n_partitions;
+};
+
+struct edge_parts {
+    uint32_t n;
+    const struct message_part *items;
+};
+
 /* ERR_CONFIG when the policy is refused. */
 bool edge_new(const struct edge_options *o, struct edge **out, struct err *e) MUST_CHECK;
 void edge_free(struct edge *edge);
@@ -65,6 +77,11 @@ void edge_free(struct edge *edge);
  * are not the message's fault. */
 bool edge_judge(struct edge *edge, struct slice tenant, enum edge_format format, struct slice body,
                 int64_t now_ms, struct edge_answer *out, struct err *e) MUST_CHECK;
+
+/* A message that goes on unjudged, in parts by source (edge/parts.h). other_source: see there. What
+ * *out points to lives as long as body and until the edge's next call. */
+bool edge_split(struct edge *edge, struct slice tenant, struct slice otlp, const struct edge_way *way,
+                struct edge_parts *out, struct err *e) MUST_CHECK;
 
 /* Reads the policy again if its file has changed. POLICY_REFUSED: e says why, the old one stays. */
 enum policy_change edge_reload(struct edge *edge, struct err *e);

@@ -36,6 +36,22 @@ bool pass_reject(struct pass *p, const struct pass_point *point, const struct en
     return reject_add(p->rejects, &rejected, e);
 }
 
+/* Refused, and other labels of it would be, too: learned with them. Not inline, for the series that are well. */
+static __attribute__((noinline)) bool learn_with_more(struct pass *p, struct hash128 key, const struct verdict *v,
+                                                      struct culprit *culprit, struct entry **out, struct err *e)
+{
+    struct culprit_label more[VERDICT_MAX_MORE];
+    for (uint32_t i = 0; i < v->n_more; i++) {
+        const struct refused_label *other = &v->more[i];
+        more[i] = (struct culprit_label){.label = other->label, .reason = other->reason};
+        more[i].is_masked =
+            other->value.len > 0 && mask_value(p->mask_key, other->value, more[i].mask);
+    }
+    culprit->n_more = v->n_more;
+    culprit->more = more;
+    return series_cache_learn(p->series, key, p->tenant->name, v, culprit, out, e);
+}
+
 bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw,
                 enum reason reason, struct entry **out, struct err *e)
 {
@@ -52,5 +68,8 @@ bool pass_learn(struct pass *p, struct hash128 key, const struct raw_series *raw
     culprit.detail = verdict.detail;
     culprit.is_masked =
         verdict.value.len > 0 && mask_value(p->mask_key, verdict.value, culprit.mask);
+    if (verdict.n_more > 0) {
+        return learn_with_more(p, key, &verdict, &culprit, out, e);
+    }
     return series_cache_learn(p->series, key, p->tenant->name, &verdict, &culprit, out, e);
 }

@@ -64,6 +64,45 @@ static struct slice what_of(struct arena *a, const struct rejected_point *p)
     return arena_copy(a, slice_str(said ? text : p->detail != NULL ? p->detail : help));
 }
 
+static bool has_label(const struct reject *reject, struct slice name)
+{
+    struct slice cut = slice_of(name.ptr, utf8_fit(name, MAX_NAME_BYTES));
+    for (uint32_t i = 0; i < reject->n_more; i++) {
+        if (slice_eq(reject->more[i].label, cut)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The other labels of a series that joins the reject. */
+static bool gather(struct rejects *r, struct reject *reject, const struct culprit *from)
+{
+    if (from == NULL || from->n_more == 0 || from == reject->gathered) {
+        return true;
+    }
+    if (reject->more == NULL) {
+        reject->more = arena_alloc(&r->arena, VERDICT_MAX_MORE * sizeof *reject->more);
+        if (reject->more == NULL) {
+            return false;
+        }
+    }
+    reject->gathered = from;
+    for (uint32_t i = 0; i < from->n_more && reject->n_more < VERDICT_MAX_MORE; i++) {
+        if (has_label(reject, from->more[i].label)) {
+            continue;
+        }
+        struct culprit_label *label = &reject->more[reject->n_more];
+        *label = from->more[i];
+        label->label = printable_name(&r->arena, from->more[i].label);
+        if (label->label.ptr == NULL) {
+            return false;
+        }
+        reject->n_more++;
+    }
+    return true;
+}
+
 static struct reject *reject_new(struct rejects *r, const struct rejected_point *p)
 {
     struct reject *reject = arena_calloc(&r->arena, 1, sizeof *reject);
@@ -134,7 +173,7 @@ static bool point_room(struct rejects *r, struct reject *reject)
 bool reject_add(struct rejects *r, const struct rejected_point *p, struct err *e)
 {
     struct reject *reject = reject_of(r, p);
-    if (reject == NULL) {
+    if (reject == NULL || !gather(r, reject, p->culprit)) {
         return too_large(e);
     }
     reject->n_samples++;

@@ -37,6 +37,9 @@ struct reject {
     struct point_place place;      /* its place */
     bool has_place;
     const struct culprit *culprit; /* NULL = no label is to blame */
+    uint32_t n_more;
+    struct culprit_label *more; /* its series' other labels that are refused, all together; as many as fit */
+    const struct culprit *gathered; /* whose are among them: the last one's */
     uint64_t n_samples;
     uint32_t n_points; /* listed */
     uint32_t cap;

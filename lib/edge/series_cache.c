@@ -188,6 +188,18 @@ static const struct culprit *culprit_new(struct series_cache *c, const struct cu
         return NULL;
     }
     *culprit = *from;
+    struct culprit_label *more =
+        from->n_more == 0 ? NULL : arena_alloc(&c->arena, from->n_more * sizeof *more);
+    if (from->n_more > 0 && more == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < from->n_more; i++) {
+        more[i] = from->more[i];
+        if (!interned(c, from->more[i].label, &more[i].label)) {
+            return NULL;
+        }
+    }
+    culprit->more = more;
     return interned(c, from->label, &culprit->label) ? culprit : NULL;
 }
 

@@ -37,12 +37,22 @@ struct known_series {
     bool delta;
 };
 
+/* One more label of a refused series that is refused, too. */
+struct culprit_label {
+    struct slice label;
+    enum reason reason;
+    uint8_t mask[MASK_BYTES];
+    bool is_masked;
+};
+
 /* What a refused series' dead letters say. */
 struct culprit {
     struct slice label; /* empty = no label is to blame */
     const char *detail; /* a static text that says more than the reason, or NULL */
     uint8_t mask[MASK_BYTES];
     bool is_masked;
+    uint32_t n_more; /* VERDICT_MAX_MORE at most */
+    const struct culprit_label *more;
 };
 
 struct entry {

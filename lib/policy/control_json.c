@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 enum {
-    MAX_ID_BYTES = 64,
     MAX_TENANT_BYTES = 128,
     MAX_TEXT_BYTES = 512,
     MAX_LABEL_BYTES = 1024,
@@ -233,7 +232,7 @@ static void read_pause(struct reader *in, struct control_rule *r, int32_t *out)
 static void read_common(struct reader *in, struct slice id, struct control_rule *r)
 {
     (void)field(in, "kind");
-    r->id = text(in, "id", true, MAX_ID_BYTES);
+    r->id = text(in, "id", true, CONTROL_MAX_ID_BYTES);
     if (!slice_eq(r->id, id)) {
         fail(in, "id", "is not the record's key");
     }
@@ -306,9 +305,9 @@ bool control_parse(struct slice id, struct slice json, struct control_rule **out
 {
     *out = NULL;
     *n_unknown_fields = 0;
-    if (!is_name(id, MAX_ID_BYTES)) {
+    if (!is_name(id, CONTROL_MAX_ID_BYTES)) {
         return err_set(e, ERR_BAD_INPUT, "key: must be 1 to %d letters, digits, _ or -",
-                       MAX_ID_BYTES);
+                       CONTROL_MAX_ID_BYTES);
     }
     if (json.len > CONTROL_MAX_BYTES) {
         return err_set(e, ERR_BAD_INPUT, "%.*s: has %zu bytes, %d are the most", SLICE_ARG(id),

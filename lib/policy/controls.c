@@ -77,6 +77,7 @@ static void remove_rule(struct controls *c, struct control_rule *r)
 {
     unlink_rule(c, r);
     (void)table_remove(&c->by_id, hash128(r->id));
+    c->n_by_kind[r->kind]--;
     struct control_rule *last = c->rules[--c->n_rules];
     last->index = r->index;
     c->rules[r->index] = last;
@@ -120,6 +121,7 @@ static bool add_rule(struct controls *c, struct control_rule *r, struct err *e)
     }
     r->index = c->n_rules;
     c->rules[c->n_rules++] = r;
+    c->n_by_kind[r->kind]++;
     c->version = ++*c->draw;
     if (r->expires_ms < c->next_expiry_ms) {
         c->next_expiry_ms = r->expires_ms;

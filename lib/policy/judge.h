@@ -58,6 +58,14 @@ struct raw_series {
     uint32_t n_bounds;
 };
 
+enum { VERDICT_MAX_MORE = 7 };
+
+struct refused_label {
+    struct slice label; /* as the tenant named it */
+    struct slice value; /* never to be shown in clear; empty = it is no text */
+    enum reason reason;
+};
+
 struct verdict {
     enum reason reason;   /* REASON_NONE: accepted, and then: */
     struct series series; /* with its id */
@@ -68,6 +76,10 @@ struct verdict {
     struct slice value;     /* its value: never to be shown in clear */
     struct rule_place rule; /* refused: what decided, if it is the policy; accepted: the class's */
     const char *detail;     /* refused: a static text that says more than the reason, or NULL */
+    /* Refused for a label: others of its labels that are refused, too, in their order, so that a
+     * tenant need not find them one by one. VERDICT_MAX_MORE at most. */
+    uint32_t n_more;
+    const struct refused_label *more;
 };
 
 /* A resource's attributes once for all its series: which become labels, sorted, and what is wrong

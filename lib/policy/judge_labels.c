@@ -297,19 +297,93 @@ static bool attribute_apply(struct judgement *j, const struct judged_attribute *
     return false;
 }
 
+static bool attributes_judged(struct judgement *j, struct judged_attributes *out)
+{
+    struct err e = ERR_INIT;
+    *out = (struct judged_attributes){0};
+    if (j->raw->judged != NULL) {
+        *out = *j->raw->judged;
+    } else if (j->raw->attributes.n > 0 &&
+               !policy_judge_attributes(j->rules, j->raw, j->a, out, &e)) {
+        return judge_no_memory(j);
+    }
+    return true;
+}
+
+/* --- what else is refused --- */
+
+struct notes {
+    struct slice first; /* the label that decided */
+    uint32_t n;
+    struct refused_label *items; /* room for VERDICT_MAX_MORE */
+};
+
+static bool is_noted(const struct notes *notes, struct slice label)
+{
+    bool found = slice_eq(notes->first, label);
+    for (uint32_t i = 0; i < notes->n; i++) {
+        found = found || slice_eq(notes->items[i].label, label);
+    }
+    return found;
+}
+
+static void note(struct notes *notes, const struct verdict *v)
+{
+    if (v->label.len > 0 && !is_noted(notes, v->label)) {
+        notes->items[notes->n++] = (struct refused_label){v->label, v->value, v->reason};
+    }
+}
+
+static bool may_look_on(const struct judgement *j, const struct notes *notes)
+{
+    return notes->n < VERDICT_MAX_MORE && j->n_labels <= (uint32_t)j->rules->max_labels &&
+           !j->no_memory;
+}
+
+/* The series is refused for a label; the verdict stays, what follows is only noted: the point's
+ * labels from this one on, then the resource's attributes. Always false. */
+static bool look_on(struct judgement *j, uint32_t label, uint32_t attribute)
+{
+    const struct raw_labels *labels = &j->raw->labels;
+    struct verdict first = *j->out;
+    struct notes notes = {.first = first.label};
+    struct judged_attributes judged;
+    notes.items = j->no_memory ? NULL : ARENA_ARRAY(j->a, struct refused_label, VERDICT_MAX_MORE);
+    if (notes.items == NULL) {
+        return false;
+    }
+    for (; label < labels->n && may_look_on(j, &notes); label++) {
+        *j->out = (struct verdict){.reason = REASON_NONE};
+        if (!judge_own_label(j, &labels->items[label])) {
+            note(&notes, j->out);
+        }
+    }
+    if (attribute == 0) {
+        j->n_own = j->n_labels;
+    }
+    for (bool ok = attributes_judged(j, &judged);
+         ok && attribute < judged.n && may_look_on(j, &notes); attribute++) {
+        *j->out = (struct verdict){.reason = REASON_NONE};
+        if (!attribute_apply(j, &judged.items[attribute])) {
+            note(&notes, j->out);
+        }
+    }
+    *j->out = first;
+    j->out->n_more = notes.n;
+    j->out->more = notes.items;
+    j->no_memory = false; /* then it is not noted */
+    return false;
+}
+
 static bool attributes_apply(struct judgement *j)
 {
-    struct judged_attributes judged = {0};
-    struct err e = ERR_INIT;
-    if (j->raw->judged != NULL) {
-        judged = *j->raw->judged;
-    } else if (j->raw->attributes.n > 0 &&
-               !policy_judge_attributes(j->rules, j->raw, j->a, &judged, &e)) {
-        return judge_no_memory(j);
+    struct judged_attributes judged;
+    if (!attributes_judged(j, &judged)) {
+        return false;
     }
     for (uint32_t i = 0; i < judged.n; i++) {
         if (!attribute_apply(j, &judged.items[i])) {
-            return false;
+            return look_on(j, j->raw->labels.n, i + 1);
         }
     }
     return true;
@@ -341,7 +415,7 @@ bool judge_labels(struct judgement *j)
             return too_many(j);
         }
         if (!judge_own_label(j, &raw->labels.items[i])) {
-            return false;
+            return look_on(j, i + 1, 0);
         }
     }
     j->n_own = j->n_labels;

@@ -62,5 +62,6 @@ REASON(REASON_UNAUTHENTICATED, "unauthenticated", RECORD, TOLD, "Neither a token
 REASON(REASON_OTHER_TENANT, "other_tenant", RECORD, TOLD, "The request names another tenant than its token or certificate. Leave sluice-tenant and X-Scope-OrgID out.")
 REASON(REASON_TOO_SLOW, "too_slow", RECORD, TOLD, "The body did not come in time. Send it faster or smaller.")
 REASON(REASON_OVER_QUOTA, "over_quota", RECORD, TOLD, "The tenant sends more than its quota; the text says of what. Wait for Retry-After seconds; send less, or ask for more.")
+REASON(REASON_SHED, "shed", SERIES, TOLD, "The operators shed this class of metrics for a while; the rest is stored. Don't send it again; ask the operators until when (sluice-control list).")
 REASON(REASON_OVERLOADED, "overloaded", RECORD, TOLD, "The gateway has more under way than it may hold. Wait for Retry-After seconds and send again.")
 REASON(REASON_UNAVAILABLE, "unavailable", RECORD, TOLD, "The brokers did not acknowledge in time; what was sent may be stored or not. Wait for Retry-After seconds and send again.")

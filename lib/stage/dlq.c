@@ -2,11 +2,12 @@
 
 #include "base/utf8.h"
 #include "dlq_1_avsc.h"
+#include "dlq_2_avsc.h"
 #include "dlq_avsc.h"
 
 enum { MAX_NAME_BYTES = 256, HEAD_BYTES = 10, TOPIC_ID_BYTES = 16 };
 
-static const struct schema_version former[] = {{DLQ_1_FINGERPRINT, dlq_1_avsc}};
+static const struct schema_version former[] = {{DLQ_1_FINGERPRINT, dlq_1_avsc}, {DLQ_2_FINGERPRINT, dlq_2_avsc}};
 const struct schema_versions dead_letter_versions = {
     .name = "dead letter",
     .head = DLQ_HEAD,
@@ -37,6 +38,19 @@ static void points_put(const struct dead_letter *l, struct buf *out)
     buf_zigzag(out, 0);
 }
 
+static void more_put(const struct dead_letter *l, struct buf *out)
+{
+    if (l->n_more > 0) {
+        buf_zigzag(out, l->n_more);
+    }
+    for (uint32_t i = 0; i < l->n_more; i++) {
+        name_put(l->more[i].label, out);
+        buf_zigzag_bytes(out, slice_str(l->more[i].reason));
+        buf_zigzag_bytes(out, l->more[i].masked_value);
+    }
+    buf_zigzag(out, 0);
+}
+
 void dead_letter_encode(const struct dead_letter *l, struct buf *out)
 {
     buf_put(out, DLQ_HEAD, HEAD_BYTES);
@@ -58,4 +72,5 @@ void dead_letter_encode(const struct dead_letter *l, struct buf *out)
     buf_zigzag_bytes(out, l->mask_key);
     buf_zigzag_bytes(out, l->policy_version);
     buf_zigzag(out, (int64_t)l->n_suppressed);
+    more_put(l, out);
 }

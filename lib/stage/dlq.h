@@ -14,6 +14,12 @@ struct dead_letter_point {
     int64_t time_ms;
 };
 
+struct dead_letter_label {
+    struct slice label; /* cut at 256 bytes */
+    const char *reason;
+    struct slice masked_value;
+};
+
 struct dead_letter {
     struct slice tenant; /* empty = not known */
     const char *stage;
@@ -34,6 +40,8 @@ struct dead_letter {
     struct slice mask_key;       /* id of the key that masked the value */
     struct slice policy_version; /* empty = no policy had a part in it */
     uint64_t n_suppressed;       /* refused before, without a letter of their own */
+    uint32_t n_more;
+    const struct dead_letter_label *more; /* other labels that are refused, too */
 };
 
 /* For whoever reads letters: the schema, and its former versions. */

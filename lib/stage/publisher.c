@@ -126,7 +126,7 @@ bool publisher_put(struct publisher *p, const struct publication *r, struct err 
     const rd_kafka_vu_t record[] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = p->topic},
         {.vtype = RD_KAFKA_VTYPE_PARTITION,
-         .u.i32 = r->partition < 0 ? RD_KAFKA_PARTITION_UA : r->partition},
+         .u.i32 = r->partition},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
         {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)r->value.ptr, r->value.len}},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},

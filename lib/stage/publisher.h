@@ -11,7 +11,7 @@
 
 struct publisher;
 
-enum { PUBLISH_MAX_HEADERS = 4, PUBLISH_ANY_PARTITION = -1 };
+enum { PUBLISH_MAX_HEADERS = 4 };
 
 struct publisher_options {
     const struct kafka_settings *kafka;
@@ -24,7 +24,7 @@ struct publisher_options {
 };
 
 struct publication {
-    int32_t partition; /* PUBLISH_ANY_PARTITION: wherever */
+    int32_t partition;
     uint32_t n_headers;
     struct record_header headers[PUBLISH_MAX_HEADERS]; /* names end in NUL */
     struct slice value;

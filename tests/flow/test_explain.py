@@ -100,6 +100,17 @@ def test_each_series_has_its_verdict_and_the_rule_that_decided(explain):
     assert "4711-secret" not in json.dumps(said) and "203.0.113.7" not in json.dumps(said)
 
 
+def test_all_labels_that_are_refused_are_told_at_once(explain, tmp_path):
+    r = otlp.resource()
+    otlp.counter(r, "m", 1.0, NOW_MS, player_id="4711-secret", raw_ip="203.0.113.7", colour="red")
+    one = explain(otlp.message(r), {"tenants": {"t": {}}})[1]["series"][0]
+    assert (one["reason"], one["label"]) == ("label_forbidden", "player_id") and one["more_labels"] == [
+        {"label": "raw_ip", "reason": "label_forbidden"}, {"label": "colour", "reason": "label_not_allowed"}]
+    (tmp_path / "m").write_bytes(otlp.message(r))
+    text = run("--explain", "--set", f"policy={EXAMPLE}", "--tenant", "studio-a", "--at", NOW_MS, tmp_path / "m").stdout
+    assert "also raw_ip (label_forbidden), colour (label_not_allowed)" in text and "secret" not in text and "203" not in text
+
+
 def test_a_tenants_own_rule_is_named_as_such(explain):
     policy = {"labels": {"forbid": ["a"]}, "tenants": {"t": {"labels": {"forbid": ["x", "queue"]}}, "u": {}}}
     r = otlp.resource()

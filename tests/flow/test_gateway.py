@@ -7,11 +7,8 @@ import time
 import cramjam
 import pytest
 from google.rpc.status_pb2 import Status
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from tests.fault.formats import decode
 from tests.flow import batches, otlp
@@ -113,6 +110,35 @@ def test_what_goes_on_is_judged_by_validate(passing, shared):
         return {("gs-rw", "game_wins_total"), ("gs-json", "game_json_total"), ("gs-otlp", "game_hits_0_total")} <= found
 
     wait_for(arrived, what="all three formats in metrics.valid")
+
+
+def test_what_goes_on_keeps_each_sources_order(passing):
+    """Whoever brings it, and among whatever else: a source's records come on its own partition. What does not say whose it
+    is, and remote write, keeps to its client's."""
+    servers = [f"gs-{i}" for i in range(5)]
+    with New(passing) as new:
+        for turn in range(12):
+            message = metrics_pb2.MetricsData()
+            for name in servers[turn % 5:] + servers[:turn % 5]:  # a collector's batches, each in another order
+                r = otlp.resource(name)
+                otlp.counter(r, "game_turns", float(turn), now_ms())
+                message.resource_metrics.append(r)
+            assert passing.post(message.SerializeToString()).status == 200
+    turns = {name: [] for name in servers}
+    for record in new.records:  # in order per partition
+        for r in metrics_pb2.MetricsData.FromString(record.value()).resource_metrics:
+            name = r.resource.attributes[1].value.string_value
+            assert record.partition() == batches.partition_of(name, 12), name
+            turns[name].append(int(r.scope_metrics[0].metrics[0].sum.data_points[0].as_double))
+    assert turns == {name: list(range(12)) for name in servers}
+    with New(passing) as new:
+        for turn in range(12):
+            nobody = metrics_pb2.ResourceMetrics()
+            nobody.scope_metrics.add().scope.name = f"turn-{turn}"
+            assert passing.post(otlp.message(nobody)).status == 200
+            series = wire.series({"__name__": "game_wins_total", "shard_id": f"gs-{turn}"}, [(now_ms(), float(turn))])
+            assert passing.write(wire.snappy_block(wire.request(series))).status == 204
+    assert len({record.partition() for record in new.records}) == 1 and len(new.records) == 24
 
 
 # Bodies that are judged here
@@ -309,21 +335,30 @@ def test_quotas_are_held_and_said(judging):
     assert judging.post(scrape(), tenant="heavy").status == 200
 
 
-# Real clients
+def test_what_is_refused_is_in_no_topic(judging, shared):
+    """Byte for byte: neither the ingest topic nor those behind it, the dead letters included, hold what was refused."""
+    r = otlp.resource("gs-clear")
+    otlp.counter(r, "game_good", 5.0, now_ms(), queue="clearly-there")
+    otlp.counter(r, "game_bad", 6.0, now_ms(), player_id="secret-otlp")
+    assert judging.post(otlp.message(r)).reason == "label_forbidden"
+    labels = {"__name__": "rw_total", "shard_id": "gs-clear"}
+    good, bad = (wire.series({**labels, **more}, [(now_ms(), 1.0)]) for more in ({}, {"session_id": "secret-write"}))
+    assert judging.write(wire.snappy_block(wire.request(good, bad))).status == 400
+    point = {"asInt": 7, "timeUnixNano": str(now_ms() * 1_000_000), "attributes": [
+        {"key": "raw_ip", "value": {"stringValue": "secret-json"}}]}
+    assert judging.post(json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "a", "sum": {
+        "isMonotonic": True, "aggregationTemporality": 2, "dataPoints": [point]}}]}]}]}), content_type=JSON).reason
 
+    def everything():
+        found = b""
+        for topic in shared.admin.list_topics(timeout=10).topics:
+            for record in shared.read_committed(topic) if not topic.startswith("__") else []:
+                found += b"".join((record.key() or b"", record.value() or b"", repr(record.headers()).encode(), b"|"))
+        return found
 
-def test_the_opentelemetry_sdk_publishes(judging):
-    exporter = OTLPMetricExporter(f"http://127.0.0.1:{judging.port}/v1/metrics", compression=None,
-                                  headers={"Authorization": f"Bearer {judging.tokens['demo']}"})
-    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
-    provider = MeterProvider([reader], Resource({"service.instance.id": "gs-sdk", "shard_id": "gs-sdk"}))
-    meter = provider.get_meter("test")
-    meter.create_counter("sdk.logins", unit="{login}").add(5, {"region": "eu"})
-    meter.create_gauge("sdk.players").set(17)
-    with New(judging) as new:
-        assert provider.force_flush()
-    provider.shutdown()
-    assert new.metrics() == {"sdk_logins_total": 1, "sdk_players": 1}
+    # The good ones are found in both, so the search finds what is there.
+    text = wait_for(lambda: (t := everything()).count(b"clearly-there") >= 2 and t, what="the good ones behind validate")
+    assert b"secret" not in text and b"alice-4711" not in text
 
 
 def test_the_books_close(judging):

@@ -1,23 +1,24 @@
-"""The gateway beside the others: a Prometheus that sends to it, kill switches, brokers that are away, an orderly end."""
+"""The gateway beside the others: the operators' rules, brokers that are away, an orderly end."""
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
 import time
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
-from deploy.local.places import HOST, ROOT, free_ports
-from deploy.local.process import Process
-from tests.flow import otlp, prometheus
-from tests.flow.gateway import Gateway, exchange, now_ms
+from deploy.local.places import HOST, ROOT
+from tests.flow import otlp
+from tests.flow.gateway import WRITE_V2, Gateway, exchange, now_ms
 from tests.flow.stack import StackUnderTest, wait_for
+from tests.flow.test_gateway import write_v2
+from tests.receiver import client as wire
 
 CONTROL = f"{os.environ.get('SLUICE_BIN', ROOT / 'build/bin')}/sluice-control"
-TENANTS = {"demo": {}, "scraped": {"mode": "open"}}
+TENANTS = {"demo": {}, "other": {}}
 
 
 @pytest.fixture(scope="module")
@@ -64,51 +65,6 @@ def test_a_wrong_configuration_is_named(gateway, keys, said):
     assert done.returncode == (2 if said else 0) and said in done.stderr, done
 
 
-def test_a_prometheus_publishes_by_remote_write(gateway, tmp_path):
-    """Prometheus scrapes itself → remote write → gateway → validate → amp → the store: the same samples at both ends."""
-    stack, port = gateway.stack, free_ports(1)
-    config = tmp_path / "prometheus.yml"
-    config.write_text(f"""
-global: {{scrape_interval: 1s, external_labels: {{shard_id: prom-1}}}}
-scrape_configs: [{{job_name: self, static_configs: [{{targets: ['{HOST}:{port}']}}]}}]
-remote_write:
-- url: http://{HOST}:{gateway.port}/api/v1/write
-  authorization: {{credentials: {gateway.tokens['scraped']}}}
-  queue_config: {{batch_send_deadline: 1s}}
-""")
-    sender = Process("sender", stack.places.run, stack.places.logs / "sender.log")
-    stack.at_stop.append(sender.kill)
-    stack.worker("validate", policy=str(gateway.policy_path))
-    stack.worker("amp", topics=["metrics.valid"], url=stack.prometheus.write_url)
-    sender.start([shutil.which("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
-                  f"--web.listen-address={HOST}:{port}"], True)
-    url = f"http://{HOST}:{port}"
-    selector = '{job="self",__name__=~"prometheus_http_requests_total|go_goroutines|up"}'
-
-    def both():
-        ends = []
-        for at in (url, stack.prometheus.url):
-            try:
-                rows = prometheus.series(at, selector, time.time())
-            except OSError:
-                return None
-            ends.append({frozenset(k for k in labels if k[0] != "shard_id"): points for labels, points in rows.items()})
-        return ends
-
-    def arrived():
-        ends = both()
-        return ends and len(ends[1]) > 3 and min(len(points) for points in ends[1].values()) >= 4 and ends
-
-    sent, stored = wait_for(arrived, 60, "samples in the store")
-    assert set(stored) <= set(sent)
-    for labels, points in stored.items():
-        assert set(points) <= set(sent[labels]), labels
-        # Nothing is left out between the first and the last.
-        assert points == [p for p in sent[labels] if points[0][0] <= p[0] <= points[-1][0]], labels
-    sender.kill()
-    assert gateway.metric("sluice_gateway_requests_total", tenant="scraped", code="204") > 0
-
-
 def test_a_kill_switch_is_obeyed_and_named(gateway, say):
     assert gateway.post(scrape("game_debug_x")).body == b""
     control(gateway, "kill", "--tenant", "demo", "--metric", "game_debug_*", "--drop", "--ttl", "1h", "--reason", "test")
@@ -129,6 +85,52 @@ def test_a_kill_switch_is_obeyed_and_named(gateway, say):
              what="the rule that hits all")
     control(gateway, "revoke", rule, "--reason", "test")
     wait_for(lambda: gateway.post(scrape()).status == 200, what="the end of it")
+
+
+def test_a_limit_of_the_operators_is_obeyed_and_named(gateway, say):
+    """Of one tenant, and of the samples only; until it is taken back."""
+    for _ in range(3):
+        assert gateway.post(scrape()).status == 200
+    control(gateway, "limit", "set", "--tenant", "demo", "--budget", "samples_per_second", "--value", "1", "--ttl", "1h",
+            "--reason", "a flood")
+    began = time.monotonic()
+    [rule] = rule_ids(gateway)
+    # What a tenant has saved up (burst_seconds) still passes.
+    late = wait_for(lambda: (a := gateway.post(scrape())).status == 429 and a, what="the limit")
+    say(f"a limit is obeyed {time.monotonic() - began:.1f} s after the command")
+    assert late.reason == "over_quota" and int(late.headers["Retry-After"]) >= 1, late
+    assert rule in late.text and "samples_per_second" in late.text and "a flood" in late.text, late
+    assert gateway.post(scrape(), tenant="other").status == 200
+    control(gateway, "limit", "clear", "--tenant", "demo", "--budget", "samples_per_second", "--reason", "over")
+    wait_for(lambda: gateway.post(scrape()).status == 200, what="the old rate")
+
+
+def test_a_class_that_the_operators_shed_is_left_out_and_the_rest_stored(gateway):
+    gateway.policy["classes"] = {"rules": [{"metrics": ["game_debug_*"], "class": "verbose"}]}
+    gateway.write_policy()
+    control(gateway, "shed", "--class", "verbose", "--tenant", "demo", "--ttl", "1h", "--reason", "too much")
+    [rule] = rule_ids(gateway)
+    told = wait_for(lambda: (a := gateway.post(scrape("game_debug_y"))).reason == "shed" and a, what="the rule")
+    partial = ExportMetricsServiceResponse.FromString(told.body).partial_success
+    assert told.status == 200 and partial.rejected_data_points == 1 and rule in partial.error_message, told
+    before = gateway.metric("sluice_samples_shed_total", tenant="demo", reason="operator", **{"class": "verbose"})
+    assert before >= 1
+    starts = gateway.stack.ends("metrics.ingest")
+    series = [wire.series({"__name__": name, "shard_id": "gs-shed"}, [(now_ms(), 1.0)])
+              for name in ("game_debug_z_total", "game_fine_total")]
+    # Not 429: the sender would bring it again and again, and what is important behind it would wait.
+    refused = gateway.write(wire.snappy_block(wire.request(*series)))
+    assert refused.status == 400 and refused.reason == "shed" and rule in refused.text, refused
+    assert gateway.metric("sluice_samples_shed_total", tenant="demo", reason="operator") == before + 1
+    [record] = gateway.stack.read_committed("metrics.ingest", starts)
+    assert b"game_fine" in record.value() and b"game_debug" not in record.value()
+    part = gateway.write(write_v2(["game_debug_z_total", "game_fine_total"]), content_type=WRITE_V2)
+    assert part.status == 400 and part.headers["X-Prometheus-Remote-Write-Samples-Written"] == "1", part
+    assert gateway.metric("sluice_control_rules", kind="shed") == 1
+    control(gateway, "revoke", rule, "--reason", "test")
+    wait_for(lambda: gateway.write(wire.snappy_block(wire.request(*series))).status == 204, what="the revocation")
+    counts = [gateway.metric(f"sluice_samples_{k}_total", tenant="demo") for k in ("in", "out", "rejected", "shed")]
+    assert counts[0] == sum(counts[1:]), counts
 
 
 def test_brokers_away_are_said_and_waited_for(gateway):

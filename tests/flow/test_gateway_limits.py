@@ -2,7 +2,9 @@
 small, and the next good request works. And whoever is slow or many harms nobody else."""
 import gzip
 import http.client
+import json
 import socket
+import struct
 import threading
 import time
 
@@ -12,14 +14,17 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from deploy.local.places import HOST
 from tests.flow import otlp
-from tests.flow.gateway import Gateway, exchange, now_ms, read_all
+from tests.flow.gateway import JSON, Gateway, exchange, now_ms, read_all
 from tests.flow.stack import StackUnderTest, wait_for
+from tests.flow.test_bad_input import CASES, n_samples
+from tests.fault.formats import decode
 from tests.receiver import client as wire
 
 MIB = 1 << 20
 CEILING = 220 * MIB  # the caps below and what a process takes anyway
 KEYS = {"max_body_bytes": MIB, "max_unpacked_bytes": 8 * MIB, "header_timeout_ms": 1500, "body_timeout_ms": 2000,
         "idle_timeout_ms": 4000, "max_connections_per_address": 60, "in_flight_mb": 32, "cache_mb": 16}
+FLOOD_QUOTA = 5  # requests/s
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +32,9 @@ def gateway(tmp_path_factory):
     stack = StackUnderTest(tmp_path_factory.mktemp("stack"))
     stack.kafka.start()
     stack.create_all_topics()
-    tenants = {"demo": {"mode": "open"}, "flood": {"quota": {"requests_per_second": 20, "burst_seconds": 1}}, "calm": {}}
+    kinds = {"kinds": {"allow": ["counter", "gauge", "exponential_histogram", "classic_histogram"]}}
+    tenants = {"demo": {"mode": "open"}, "strict": kinds, "calm": {},
+               "flood": {"quota": {"requests_per_second": FLOOD_QUOTA, "burst_seconds": 1}}}
     yield Gateway(stack, tmp_path_factory.mktemp("gateway"), tenants, **KEYS).start()
     stack.stop()
 
@@ -103,6 +110,73 @@ def test_3_to_7_what_is_no_message(gateway, row, body):
 def test_7_a_value_nested_deep_is_passed_over(gateway):
     """Nothing goes down into it: a list can be no label."""
     assert gateway.post(nested(10000)).status == 200
+
+
+# What can be read, and is wrong inside: what the Kafka test sends to validate (test_bad_input.py), sent here.
+INSIDE = [c for c in CASES if 8 <= c.row <= 16]
+
+
+def rejected_of(answer):
+    return ExportMetricsServiceResponse.FromString(answer.body).partial_success.rejected_data_points
+
+
+@pytest.mark.parametrize("case", INSIDE, ids=[f"row {c.row}: {c.name}" for c in INSIDE])
+def test_8_to_16_what_is_wrong_inside(gateway, case):
+    is_write, is_whole = bool(case.headers), "malformed" in case.want
+
+    def counts():
+        rejected = {reason: gateway.metric("sluice_samples_rejected_total", tenant="strict", reason=reason)
+                    for reason in [*case.want, *case.counted] if not is_whole}
+        return {**rejected, "out": gateway.metric("sluice_samples_out_total", tenant="strict"),
+                "whole": gateway.metric("sluice_gateway_refused_requests_total", tenant="strict", reason="malformed")}
+
+    more = {"out": case.accepted, "whole": len(case.values) if is_whole else 0,
+            **({} if is_whole else {**case.want, **{reason: 1 for reason in case.counted}})}
+    expected = {name: n + more[name] for name, n in counts().items()}
+    starts = gateway.stack.ends("metrics.ingest")
+    answers = [(gateway.write if is_write else gateway.post)(value, tenant="strict") for value in case.values]
+    good = 204 if is_write else 200
+    assert {a.status for a in answers} == {400 if is_whole or (is_write and case.want) else good}, answers
+    assert {a.reason for a in answers} == (set(case.want) or {None}), answers
+    if not is_write and not is_whole:
+        assert sum(map(rejected_of, answers)) == sum(case.want.values())
+    wait_for(lambda: counts() == expected, what=f"the counters {expected}")  # they move when the answer is gone
+    stored = [decode("batch", r.value()) for r in gateway.stack.read_committed("metrics.ingest", starts)]
+    assert sum(map(n_samples, stored)) == case.accepted
+    values = b"".join(b["values"] for b in stored)
+    assert not case.bits or tuple(sorted(values[i:i + 8].hex() for i in range(0, len(values), 8))) == case.bits
+
+
+def json_body(value, **point):
+    attributes = [{"key": k, "value": {"stringValue": "gs-json"}} for k in ("service.instance.id", "shard_id")]
+    data = {"isMonotonic": True, "aggregationTemporality": 2,
+            "dataPoints": [{"timeUnixNano": str(now_ms() * 1_000_000), **value, **point}]}
+    return json.dumps({"resourceMetrics": [{"resource": {"attributes": attributes}, "scopeMetrics": [
+        {"metrics": [{"name": "a", "sum": data}]}]}]}).encode()
+
+
+@pytest.mark.parametrize("row, status, body", [
+    ("integers as text", 200, json_body({"asInt": "7"})),
+    ("integers as numbers", 200, json_body({"asInt": 7}, timeUnixNano=now_ms() * 1_000_000)),
+    ("trace ids in hex, of an exemplar", 200, json_body({"asInt": 7}, exemplars=[{"traceId": "5b8efff798038103d269b633813fc60c"}])),
+    ("NaN as text", 200, json_body({"asDouble": "NaN"})),
+    ("NaN bare", 400, json_body({"asDouble": 1}).replace(b'"asDouble": 1', b'"asDouble": NaN')),
+    ("a number beyond 64 bits", 400, json_body({"asInt": str(2**64)})),
+    ("a key twice", 400, json_body({"asInt": 7}).replace(b'"asInt": 7', b'"asInt": 7, "asInt": 8')),
+    ("a mark of the byte order", 200, b"\xef\xbb\xbf" + json_body({"asInt": 7})),
+    ("100,000 brackets", 400, b'{"resourceMetrics":' + b"[" * 100_000),
+    ("100,000 brackets of an unknown key", 400, b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+    ("cut off", 400, json_body({"asInt": 7})[:-3]),
+    ("not UTF-8", 400, json_body({"asInt": 7}).replace(b"gs-json", b"gs-\xff\xfe")),
+])
+def test_26_json(gateway, row, status, body):
+    starts = gateway.stack.ends("metrics.ingest")
+    answer = gateway.post(body, tenant="strict", content_type=JSON)
+    assert answer.status == status and answer.reason == (None if status == 200 else "malformed"), (row, answer)
+    stored = [decode("batch", r.value()) for r in gateway.stack.read_committed("metrics.ingest", starts)]
+    assert sum(map(n_samples, stored)) == (status == 200)
+    if row == "NaN as text":
+        assert struct.unpack("<d", stored[0]["values"])[0] != struct.unpack("<d", stored[0]["values"])[0]
 
 
 def test_17_very_many_points(gateway):
@@ -266,13 +340,13 @@ def test_connections_of_one_address_are_bounded(gateway):
 
 
 def test_a_flood_and_slow_senders_leave_the_others_alone(gateway, say):
-    """flood: far over its quota, and 200 connections that hardly send."""
+    """flood: twenty times its quota, and 200 connections that hardly send."""
     slow = []
     for i in range(200):
         s = gateway.connect(source=f"127.0.1.{i % 10 + 1}")
         s.sendall(head(gateway, 100000, tenant="flood") if i % 2 else b"POST /v1/met")
         slow.append(s)
-    stop, refused = threading.Event(), []
+    stop, refused, began = threading.Event(), [], time.monotonic()
 
     def flood(number):
         connection = http.client.HTTPConnection(HOST, gateway.port, timeout=30, source_address=(f"127.0.2.{number}", 0))
@@ -287,23 +361,24 @@ def test_a_flood_and_slow_senders_leave_the_others_alone(gateway, say):
     threads = [threading.Thread(target=flood, args=(i + 1,)) for i in range(3)]
     for t in threads:
         t.start()
-    times, statuses = [], []
+    times, statuses, n_calm = [], [], 100
     connection = http.client.HTTPConnection(HOST, gateway.port, timeout=30)
     try:
-        wait_for(lambda: len(refused) > 20, what="the flood")
-        for _ in range(100):
+        wait_for(lambda: len(refused) > 20 * FLOOD_QUOTA, what="the flood")
+        while len(times) < n_calm or len(refused) < 20 * FLOOD_QUOTA * (time.monotonic() - began):
             t0 = time.monotonic()
             statuses.append(exchange(connection, "POST", "/v1/metrics", scrape(30), gateway.headers("calm")).status)
             times.append(time.monotonic() - t0)
     finally:
+        flood_x = len(refused) / (time.monotonic() - began) / FLOOD_QUOTA
         stop.set()
         for t in threads:
             t.join()
         for s in slow:
             s.close()
     times.sort()
-    say(f"calm beside a flood ({len(refused)} refused) and 200 slow connections: "
-        f"p50 {times[50] * 1000:.0f} ms, p99 {times[98] * 1000:.0f} ms")
+    say(f"{len(times)} requests of calm beside a flood of {flood_x:.0f} times its quota and 200 slow connections: "
+        f"p50 {times[len(times) // 2] * 1000:.0f} ms, p99 {times[len(times) * 99 // 100] * 1000:.0f} ms")
     assert set(statuses) == {200}
     assert gateway.metric("sluice_gateway_refused_requests_total", tenant="calm") == 0
     assert gateway.metric("sluice_gateway_refused_requests_total", tenant="flood", reason="over_quota") > 20

@@ -3,6 +3,7 @@ import hashlib
 import hmac
 import io
 import json
+import re
 
 import confluent_kafka
 import fastavro
@@ -35,7 +36,7 @@ def stack(tmp_path_factory):
         server = otlp.resource("gs-1", region="eu")
         otlp.counter(server, "hits_total", 5, stack.t0, queue="ranked")
         otlp.counter(server, "hits_total", 7, stack.t0 + 1, player_id="ana-1")
-        otlp.counter(server, "kills_total", 3, stack.t0, player_id="bob-2")
+        otlp.counter(server, "kills_total", 3, stack.t0, player_id="bob-2", raw_ip="joe-5")
         produce(stack, "metrics.ingest.demo", [otlp.message(server)], partition=3)
         produce(stack, "metrics.ingest.studio-a",
                 [tenant_avro([{"metric": "fps_total", "kind": "COUNTER", "unit": "", "labels": {"player_id": "eve-3"},
@@ -78,7 +79,7 @@ def test_letters_are_found_by_each_filter(stack):
 def shown(stack, letter, code=0, **options):
     done = run(stack, "dlq", "show", place(letter), "--json", **options)
     assert done.returncode == code, done.stderr
-    for secret in ("ana-1", "bob-2", "eve-3", "mia-4", "ranked", "gs-1"):
+    for secret in ("ana-1", "bob-2", "eve-3", "mia-4", "joe-5", "ranked", "gs-1"):
         assert secret not in done.stdout and secret not in run(stack, "dlq", "show", place(letter), **options).stdout
     return json.loads(done.stdout)
 
@@ -105,6 +106,10 @@ def test_with_the_key_a_value_that_one_knows_is_found(stack):
     point, = shown(stack, letter, **SECRET)["origin"]["points"]
     assert point["labels"]["player_id"] == masked("bob-2")
     assert letter["value"]["masked_value"] == masked("bob-2").removeprefix("hmac:")
+    other, = letter["value"]["more_labels"]
+    assert other == {"label": "raw_ip", "reason": "label_forbidden", "masked_value": masked("joe-5").removeprefix("hmac:")}
+    text = run(stack, "dlq", "show", place(letter)).stdout
+    assert re.search(rf"^and label +raw_ip +label_forbidden +{other['masked_value']}$", text, re.M), text
     done = run(stack, "dlq", "show", place(letter), mask_key="secret")
     assert done.returncode == 2 and "mask_key" in done.stderr  # not from the command line
 

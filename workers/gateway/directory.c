@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct directory {
     struct file_stamp tokens_seen;
     struct tokens tokens;
     struct controls controls;
+    uint64_t applied_controls; /* the controls' version that the quotas show */
     uint64_t draw;
     uint64_t random;
     struct table tenants; /* by name; owned */
@@ -58,22 +60,40 @@ static struct tenant *tenant_get(struct directory *d, struct slice name)
     return t;
 }
 
+/* A live record replaces the policy's rate, to less or to more, as it does in limit. */
+static void quota_apply(struct directory *d, struct tenant *t, const struct quota *policy)
+{
+    struct quota q = *policy;
+    t->rate_rule = controls_limit(&d->controls, t->name, CONTROL_SAMPLES_PER_SECOND, SLICE_NONE);
+    if (t->rate_rule != NULL) {
+        q.samples_per_second = t->rate_rule->value;
+    }
+    quota_set(&t->quota, &q, d->o.n_replicas, clock_mono_ms());
+}
+
+static void quotas_apply(struct directory *d, struct policy *policy)
+{
+    size_t at = 0;
+    for (struct tenant *t; (t = table_next(&d->tenants, &at)) != NULL;) {
+        const struct policy_tenant *in = policy_tenant(policy, t->name);
+        t->is_known = in != NULL;
+        t->rate_rule = NULL;
+        if (in != NULL) {
+            quota_apply(d, t, &in->rules.quota);
+        }
+    }
+    d->applied_controls = d->controls.version;
+}
+
 /* The policy becomes the directory's. */
 static bool policy_apply(struct directory *d, struct policy *policy, struct err *e)
 {
-    size_t at = 0;
     for (uint32_t i = 0; i < policy->n_tenants; i++) {
         if (tenant_get(d, policy->tenants[i].name) == NULL) {
             return err_set(e, ERR_FATAL, "out of memory");
         }
     }
-    for (struct tenant *t; (t = table_next(&d->tenants, &at)) != NULL;) {
-        const struct policy_tenant *in = policy_tenant(policy, t->name);
-        t->is_known = in != NULL;
-        if (in != NULL) {
-            quota_set(&t->quota, &in->rules.quota, d->o.n_replicas, clock_mono_ms());
-        }
-    }
+    quotas_apply(d, policy);
     policy_free(d->policy);
     d->policy = policy;
     return true;
@@ -169,10 +189,24 @@ const char *directory_policy_version(struct directory *d)
     return d->policy->version; /* by the thread that reloads */
 }
 
+/* The rules may have changed: the tenants point to none that is gone. */
+static void controls_apply(struct directory *d)
+{
+    if (d->applied_controls == d->controls.version) {
+        return;
+    }
+    quotas_apply(d, d->policy);
+    for (int i = 0; i < N_CONTROL_KINDS; i++) {
+        const struct slice kind = slice_str(control_kind_name((enum control_kind)i));
+        cell_set(metrics_cell(d->o.metrics, M_CONTROL_RULES, &kind), d->controls.n_by_kind[i]);
+    }
+}
+
 bool directory_control(struct directory *d, struct slice id, struct slice value, int64_t now_ms, struct err *e)
 {
     (void)pthread_mutex_lock(&d->lock);
     bool ok = controls_take(&d->controls, id, value, now_ms, e);
+    controls_apply(d);
     (void)pthread_mutex_unlock(&d->lock);
     return ok;
 }
@@ -181,6 +215,7 @@ void directory_expire(struct directory *d, int64_t now_ms)
 {
     (void)pthread_mutex_lock(&d->lock);
     (void)controls_expire(&d->controls, now_ms);
+    controls_apply(d);
     (void)pthread_mutex_unlock(&d->lock);
 }
 
@@ -322,6 +357,21 @@ static bool is_killed(const struct directory *d, const struct tenant *t, struct 
     return false;
 }
 
+static void refuse_over_quota(const struct tenant *t, enum quota_kind which, struct answer *refusal)
+{
+    const struct control_rule *r = which == QUOTA_SAMPLES ? t->rate_rule : NULL;
+    if (r == NULL) {
+        answer_refuse(refusal, 429, REASON_OVER_QUOTA,
+                      "tenant %.*s has used up its quota %s; send less, or ask the operators for more",
+                      SLICE_ARG(t->name), quota_name(which));
+        return;
+    }
+    answer_refuse(refusal, 429, REASON_OVER_QUOTA,
+                  "tenant %.*s has used up its quota %s, which the operators' limit %.*s has set to %" PRId64
+                  " for a while: %.*s; send less, or ask the operators for more",
+                  SLICE_ARG(t->name), quota_name(which), SLICE_ARG(r->id), r->value, SLICE_ARG(r->reason));
+}
+
 bool directory_admit(struct directory *d, struct tenant *t, int64_t mono_ms, struct answer *refusal)
 {
     enum quota_kind which;
@@ -330,9 +380,7 @@ bool directory_admit(struct directory *d, struct tenant *t, int64_t mono_ms, str
     bool ok = !is_killed(d, t, refusal);
     if (ok && !quota_admit(&t->quota, mono_ms, &which, &wait_ms)) {
         ok = false;
-        answer_refuse(refusal, 429, REASON_OVER_QUOTA,
-                      "tenant %.*s has used up its quota %s; send less, or ask the operators for more",
-                      SLICE_ARG(t->name), quota_name(which));
+        refuse_over_quota(t, which, refusal);
         refusal->retry_after_s = retry_after(d, wait_ms);
     }
     (void)pthread_mutex_unlock(&d->lock);
@@ -346,59 +394,33 @@ void directory_charge(struct directory *d, struct tenant *t, enum quota_kind whi
     (void)pthread_mutex_unlock(&d->lock);
 }
 
-/* --- what became of it --- */
-
-static void count(struct directory *d, enum metric_id id, struct slice tenant, struct slice what, uint64_t n)
+void directory_sheds(struct directory *d, const struct tenant *t, struct shed_orders *out)
 {
-    const struct slice values[] = {tenant, what};
-    if (n > 0) {
-        cell_add(metrics_cell(d->o.metrics, id, values), (double)n);
-    }
-}
-
-static void count_samples(struct directory *d, const struct outcome *o)
-{
-    static const char *const classes[] = {
-        [CLASS_CRITICAL] = "critical", [CLASS_STANDARD] = "standard", [CLASS_VERBOSE] = "verbose"};
-    struct slice tenant = o->tenant->name;
-    if (o->n_in > 0) {
-        cell_add(metrics_cell(d->o.metrics, M_SAMPLES_IN, &tenant), (double)o->n_in);
-        cell_add(metrics_cell(d->o.metrics, M_SAMPLES_OUT, &tenant), (double)o->n_out);
-    }
-    for (int i = 0; o->n_in > 0 && i < N_REASONS; i++) {
-        count(d, M_SAMPLES_REJECTED, tenant, slice_str(reason_name((enum reason)i)), o->n_by_reason[i]);
-    }
-    for (size_t i = 0; i < 3; i++) {
-        const struct slice values[] = {tenant, slice_str(classes[i]), slice_str(reason_name(REASON_OVERLOADED))};
-        if (o->n_shed[i] > 0) {
-            cell_add(metrics_cell(d->o.metrics, M_SAMPLES_SHED, values), (double)o->n_shed[i]);
+    *out = (struct shed_orders){0};
+    (void)pthread_mutex_lock(&d->lock);
+    for (int i = 0; i < N_CLASSES; i++) {
+        const struct control_rule *r = controls_shed(&d->controls, (enum batch_class)i, t->name);
+        if (r != NULL) {
+            out->sheds[i] = true;
+            (void)snprintf(out->rule_id, sizeof out->rule_id, "%.*s", SLICE_ARG(r->id));
         }
     }
+    (void)pthread_mutex_unlock(&d->lock);
 }
+
+/* --- what became of it --- */
 
 void directory_count(struct directory *d, const struct outcome *o)
 {
-    char code[16];
-    (void)snprintf(code, sizeof code, "%u", o->status);
-    struct slice tenant = o->tenant->name;
-    const struct slice values[] = {tenant, slice_str(route_name(o->route)), slice_str(code)};
     (void)pthread_mutex_lock(&d->lock);
-    cell_add(metrics_cell(d->o.metrics, M_GATEWAY_REQUESTS, values), 1);
-    if (o->refused != REASON_NONE) {
-        count(d, M_GATEWAY_REFUSED, tenant, slice_str(reason_name(o->refused)), 1);
-    }
-    count(d, M_GATEWAY_BYTES, tenant, SLICE_LITERAL("received"), o->n_received_bytes);
-    count(d, M_GATEWAY_BYTES, tenant, SLICE_LITERAL("unpacked"), o->n_unpacked_bytes);
-    count_samples(d, o);
-    if (o->answer_ns > 0) {
-        histogram_observe(metrics_histogram(d->o.metrics, M_GATEWAY_SECONDS, NULL), (double)o->answer_ns / 1e9, 1);
-    }
+    outcome_count(o, d->o.metrics);
     (void)pthread_mutex_unlock(&d->lock);
 }
 
 void directory_count_kill(struct directory *d, const struct tenant *t, struct slice rule, uint64_t n_samples)
 {
+    const struct slice values[] = {t->name, rule};
     (void)pthread_mutex_lock(&d->lock);
-    count(d, M_KILLED, t->name, rule, n_samples);
+    cell_add(metrics_cell(d->o.metrics, M_KILLED, values), (double)n_samples);
     (void)pthread_mutex_unlock(&d->lock);
 }

@@ -5,11 +5,10 @@
 
 #include "answer.h"
 #include "certificate.h"
+#include "outcome.h"
 #include "policy/controls.h"
 #include "policy/policy_file.h"
 #include "quota.h"
-#include "route.h"
-#include "run/metrics.h"
 #include "tokens.h"
 
 #include <stdatomic.h>
@@ -18,6 +17,7 @@ struct tenant {
     struct slice name; /* owned; "unknown" for nobody, whose metrics need a name too */
     bool is_known;     /* the policy has it, now */
     struct quota_meter quota;
+    const struct control_rule *rate_rule; /* the directory's: what sets the samples' rate for now; NULL = the policy */
     _Atomic(size_t) n_bytes_in_flight;
     _Atomic(int) n_requests_in_flight;
 };
@@ -38,19 +38,10 @@ struct credentials {
     const struct certificate *certificate; /* NULL = not TLS */
 };
 
-/* What became of a request. */
-struct outcome {
-    const struct tenant *tenant;
-    enum route route;
-    unsigned status;
-    enum reason refused; /* as a whole; REASON_NONE = it was not */
-    uint64_t n_received_bytes;
-    uint64_t n_unpacked_bytes;
-    uint64_t n_in; /* samples: n_out, n_shed and n_by_reason together */
-    uint64_t n_out;
-    uint64_t n_shed[3]; /* by class */
-    uint64_t n_by_reason[N_REASONS];
-    int64_t answer_ns; /* 0 = there was no answer */
+/* Classes that the operators' rules shed. */
+struct shed_orders {
+    bool sheds[N_CLASSES];
+    char rule_id[CONTROL_MAX_ID_BYTES + 1]; /* of one of the rules; empty = none sheds anything */
 };
 
 bool directory_open(const struct directory_options *o, struct directory **out, struct err *e) MUST_CHECK;
@@ -75,6 +66,7 @@ bool directory_identify(struct directory *d, const struct credentials *c, int64_
 bool directory_admit(struct directory *d, struct tenant *t, int64_t mono_ms, struct answer *refusal);
 /* What the request turned out to hold. */
 void directory_charge(struct directory *d, struct tenant *t, enum quota_kind which, uint64_t n);
+void directory_sheds(struct directory *d, const struct tenant *t, struct shed_orders *out);
 /* Seconds for Retry-After: not before wait_ms, and not all at once. */
 int64_t directory_retry_after(struct directory *d, int64_t wait_ms);
 void directory_count(struct directory *d, const struct outcome *o);

@@ -14,9 +14,6 @@ bool judge_init(struct judge *j, const struct judge_options *o, struct err *e)
     if (pthread_mutex_init(&j->lock, NULL) != 0) {
         return err_set(e, ERR_FATAL, "judge: no mutex");
     }
-    if (o->passes) {
-        return true;
-    }
     const struct edge_options options = {.policy_path = o->policy_path, .cache_bytes = o->cache_bytes};
     if (!edge_new(&options, &j->edge, e)) {
         return false;
@@ -108,10 +105,10 @@ bool judge_body(struct judge *j, struct slice tenant, const struct routed *route
     *out = (struct judged){0};
     (void)pthread_mutex_lock(&j->lock);
     bool ok = unpack(j, routed, body, &out->unpacked, refusal);
-    if (ok && j->edge == NULL && routed->format == EDGE_OTLP_JSON) {
+    if (ok && j->o.passes && routed->format == EDGE_OTLP_JSON) {
         ok = convert(j, &out->unpacked, refusal);
     }
-    if (ok && j->edge != NULL &&
+    if (ok && !j->o.passes &&
         !edge_judge(j->edge, tenant, routed->format, out->unpacked, now_ms, &out->edge, &e)) {
         refuse_by(&e, refusal);
         ok = false;
@@ -120,6 +117,12 @@ bool judge_body(struct judge *j, struct slice tenant, const struct routed *route
         judge_let_go(j);
     }
     return ok;
+}
+
+bool judge_split(struct judge *j, struct slice tenant, struct slice otlp, const struct edge_way *way,
+                 struct edge_parts *out, struct err *e)
+{
+    return edge_split(j->edge, tenant, otlp, way, out, e);
 }
 
 void judge_let_go(struct judge *j)
@@ -132,9 +135,6 @@ void judge_let_go(struct judge *j)
 
 enum policy_change judge_reload(struct judge *j, struct err *e)
 {
-    if (j->edge == NULL) {
-        return POLICY_SAME;
-    }
     (void)pthread_mutex_lock(&j->lock);
     enum policy_change change = edge_reload(j->edge, e);
     (void)pthread_mutex_unlock(&j->lock);

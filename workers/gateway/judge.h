@@ -10,7 +10,7 @@
 struct judge_options {
     const char *policy_path;
     size_t cache_bytes;
-    bool passes; /* edge: pass; nothing is judged here */
+    bool passes; /* edge: pass; nothing is judged here, but whose it is */
     size_t max_unpacked_bytes;
     int64_t max_ratio; /* unpacked to packed, for what is over a MiB */
 };
@@ -18,7 +18,7 @@ struct judge_options {
 struct judge {
     pthread_mutex_t lock;
     struct judge_options o;
-    struct edge *edge; /* NULL when it passes */
+    struct edge *edge;
     struct controls controls;
     uint64_t draw;
     struct buf unpacked;
@@ -37,6 +37,9 @@ void judge_fini(struct judge *j);
  * refusal is 400, 413, 415, 403 or 500, and the judge is free again. */
 bool judge_body(struct judge *j, struct slice tenant, const struct routed *routed, struct slice body,
                 int64_t now_ms, struct judged *out, struct answer *refusal);
+/* Passes: an unpacked OTLP message in parts, one for each partition; they live as what judge_body found. */
+bool judge_split(struct judge *j, struct slice tenant, struct slice otlp, const struct edge_way *way,
+                 struct edge_parts *out, struct err *e) MUST_CHECK;
 void judge_let_go(struct judge *j);
 /* From any thread. */
 enum policy_change judge_reload(struct judge *j, struct err *e);

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "batch/batch.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 enum { SHED_WAIT_MS = 2000, AWAY_WAIT_MS = 2000 };
@@ -32,7 +34,7 @@ static bool pass_look(struct request *r, const struct judged *judged)
     return judged->unpacked.len > 0; /* an empty one is a message without points */
 }
 
-static void pass_put(struct request *r, const struct judged *judged)
+static void pass_put_one(struct request *r, int32_t partition, struct slice value)
 {
     static const char *const types[] = {
         [EDGE_OTLP] = "application/x-protobuf",
@@ -42,44 +44,75 @@ static void pass_put(struct request *r, const struct judged *judged)
     };
     bool is_snappy = r->routed.route == ROUTE_REMOTE_WRITE;
     struct publication p = {
-        .partition = PUBLISH_ANY_PARTITION,
+        .partition = partition,
         .n_headers = is_snappy ? 3 : 2,
         .headers = {{SLICE_LITERAL("sluice-tenant"), r->tenant->name},
                     {SLICE_LITERAL("content-type"), slice_str(types[r->routed.format])},
                     {SLICE_LITERAL("content-encoding"), SLICE_LITERAL("snappy")}},
-        .value = is_snappy ? buf_slice(&r->body) : judged->unpacked,
+        .value = value,
         .token = &r->flight,
     };
     put(r, &p);
 }
 
+/* Of OTLP each source's part goes to the source's partition. A remote write is one record, and so are
+ * resources that do not say whose they are: those go to their client's partition, by its address. */
+static void pass_put(struct request *r, const struct judged *judged)
+{
+    const struct edge_way way = {
+        .other_source = source_id(r->tenant->name, slice_of(r->peer->address, sizeof r->peer->address)),
+        .n_partitions = (int32_t)publisher_n_partitions(r->service->publisher),
+    };
+    struct edge_parts parts = {0};
+    struct err e = ERR_INIT;
+    if (r->routed.route == ROUTE_REMOTE_WRITE) {
+        pass_put_one(r, batch_partition(way.other_source, way.n_partitions), buf_slice(&r->body));
+    } else if (!judge_split(&r->service->judges[r->lane->number], r->tenant->name, judged->unpacked, &way, &parts, &e)) {
+        flight_expect(&r->flight, 0);
+        flight_land(&r->flight, &e);
+    }
+    for (uint32_t i = 0; i < parts.n; i++) {
+        pass_put_one(r, parts.items[i].partition, parts.items[i].value);
+    }
+}
+
 /* --- bodies that were judged --- */
 
-
 /* Which batches are shed is decided once, before the first is put: the load grows by them. */
-static uint32_t shed_look(struct request *r, const struct edge_answer *edge, bool sheds[N_CLASSES])
+struct shedding {
+    struct shed_orders rules;
+    bool by_load[N_CLASSES];
+    uint32_t n_kept; /* batches */
+    uint64_t n_scalars; /* in them */
+    uint64_t n_histograms;
+};
+
+static void shed_look(struct request *r, const struct edge_answer *edge, struct shedding *s)
 {
-    uint32_t n_kept = 0;
+    directory_sheds(r->service->directory, r->tenant, &s->rules);
     for (int i = 0; i < N_CLASSES; i++) {
-        sheds[i] = load_sheds(&r->service->load, (enum batch_class)i);
+        s->by_load[i] = load_sheds(&r->service->load, (enum batch_class)i);
     }
     for (uint32_t i = 0; i < edge->n_batches; i++) {
         const struct edge_batch *b = &edge->batches[i];
-        if (sheds[b->class]) {
+        if (s->rules.sheds[b->class]) {
+            r->outcome.n_shed_by_rule[b->class] += b->n_samples;
+        } else if (s->by_load[b->class]) {
             r->outcome.n_shed[b->class] += b->n_samples;
         } else {
             r->outcome.n_out += b->n_samples;
-            n_kept++;
+            s->n_scalars += b->n_samples - b->n_histograms;
+            s->n_histograms += b->n_histograms;
+            s->n_kept++;
         }
     }
-    return n_kept;
 }
 
-static uint64_t n_shed(const struct request *r)
+static uint64_t sum_of(const uint64_t n_by_class[N_CLASSES])
 {
     uint64_t n = 0;
     for (int i = 0; i < N_CLASSES; i++) {
-        n += r->outcome.n_shed[i];
+        n += n_by_class[i];
     }
     return n;
 }
@@ -98,41 +131,60 @@ static void count_judged(struct request *r, const struct edge_answer *edge)
     directory_charge(d, r->tenant, QUOTA_SAMPLES, edge->n_in);
 }
 
+/* One clause more. */
+static void say(struct answer *a, enum reason reason, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void say(struct answer *a, enum reason reason, const char *fmt, ...)
+{
+    size_t used = strlen(a->text);
+    va_list args;
+    a->reason = a->reason == REASON_NONE ? reason : a->reason;
+    used += used == 0 ? 0 : (size_t)snprintf(a->text + used, sizeof a->text - used, "; ");
+    va_start(args, fmt);
+    if (used < sizeof a->text) {
+        (void)vsnprintf(a->text + used, sizeof a->text - used, fmt, args);
+    }
+    va_end(args);
+}
+
 /* What is answered when the records that are kept have been acknowledged.
  *
  * Remote write has no way to say that a part was shed but a status, and resends all at 429; OTLP
- * says it in a 200, unless all of it was. */
-static void judged_answer(struct request *r, const struct edge_answer *edge, uint32_t n_kept)
+ * says it in a 200, unless all of it was. What the operators shed is as good as refused: it would be
+ * shed again for as long as the rule lives, and at 429 hold up what is more important behind it. */
+static void judged_answer(struct request *r, const struct edge_answer *edge, const struct shedding *s)
 {
     struct answer *a = &r->answer;
     bool is_otlp = r->routed.route == ROUTE_OTLP;
-    uint64_t shed = n_shed(r);
-    bool all_shed = shed > 0 && n_kept == 0 && edge->n_rejected == 0;
+    uint64_t shed = sum_of(r->outcome.n_shed);
+    uint64_t shed_by_rule = sum_of(r->outcome.n_shed_by_rule);
+    uint64_t refused = edge->n_rejected + shed_by_rule;
+    bool all_shed = shed > 0 && s->n_kept == 0 && refused == 0;
     *a = (struct answer){.status = is_otlp ? 200 : 204, .reason = edge->first_reason};
     a->says_written = r->routed.format == EDGE_REMOTE_WRITE_2;
-    a->n_scalars = edge->n_scalars;
-    a->n_histograms = edge->n_histograms;
-    a->n_rejected = edge->n_rejected + shed;
+    a->n_scalars = s->n_scalars;
+    a->n_histograms = s->n_histograms;
+    a->n_rejected = refused + shed;
     (void)snprintf(a->text, sizeof a->text, "%s", edge->text);
-    if (edge->n_rejected > 0 && !is_otlp) {
+    if (refused > 0 && !is_otlp) {
         a->status = 400;
     }
-    if (shed > 0) {
-        size_t used = strlen(a->text);
-        a->reason = a->reason == REASON_NONE ? REASON_OVERLOADED : a->reason;
-        (void)snprintf(a->text + used, sizeof a->text - used,
-                       "%s%llu samples of less important classes were shed, since the gateway is overloaded",
-                       used == 0 ? "" : "; ", (unsigned long long)shed);
-        a->says_written = false; /* which of them were scalars is not known */
+    if (shed_by_rule > 0) {
+        say(a, REASON_SHED, "%" PRIu64 " samples of less important classes are shed for a while by the operators' rule %s",
+            shed_by_rule, s->rules.rule_id);
     }
-    if (all_shed || (shed > 0 && !is_otlp && edge->n_rejected == 0)) {
+    if (shed > 0) {
+        say(a, REASON_OVERLOADED, "%" PRIu64 " samples of less important classes were shed, since the gateway is overloaded",
+            shed);
+    }
+    if (all_shed || (shed > 0 && !is_otlp && refused == 0)) {
         a->status = 429;
         a->n_rejected = 0;
         a->retry_after_s = directory_retry_after(r->service->directory, SHED_WAIT_MS);
     }
 }
 
-static void judged_put(struct request *r, const struct edge_answer *edge, const bool sheds[N_CLASSES])
+static void judged_put(struct request *r, const struct edge_answer *edge, const struct shedding *s)
 {
     int32_t n_partitions = (int32_t)publisher_n_partitions(r->service->publisher);
     for (uint32_t i = 0; i < edge->n_batches; i++) {
@@ -144,7 +196,7 @@ static void judged_put(struct request *r, const struct edge_answer *edge, const 
             .value = b->value,
             .token = &r->flight,
         };
-        if (!sheds[b->class]) {
+        if (!s->rules.sheds[b->class] && !s->by_load[b->class]) {
             put(r, &p);
         }
     }
@@ -152,13 +204,13 @@ static void judged_put(struct request *r, const struct edge_answer *edge, const 
 
 /* --- both --- */
 
-static bool is_wanted(struct request *r, const struct judged *judged, bool sheds[N_CLASSES])
+static bool is_wanted(struct request *r, const struct judged *judged, struct shedding *s)
 {
     if (!r->service->passes) {
         count_judged(r, &judged->edge);
-        uint32_t n_kept = shed_look(r, &judged->edge, sheds);
-        judged_answer(r, &judged->edge, n_kept);
-        return n_kept > 0;
+        shed_look(r, &judged->edge, s);
+        judged_answer(r, &judged->edge, s);
+        return s->n_kept > 0;
     }
     bool ok = pass_look(r, judged);
     if (ok && load_sheds(&r->service->load, CLASS_STANDARD)) {
@@ -174,7 +226,7 @@ bool publish_request(struct request *r)
     struct service *s = r->service;
     struct judge *judge = &s->judges[r->lane->number];
     struct judged judged;
-    bool sheds[N_CLASSES] = {false};
+    struct shedding shedding = {0};
     struct slice body = buf_slice(&r->body);
     if (!judge_body(judge, r->tenant->name, &r->routed, body, clock_now_ms(), &judged, &r->answer)) {
         directory_charge(s->directory, r->tenant, QUOTA_BYTES, body.len);
@@ -182,14 +234,14 @@ bool publish_request(struct request *r)
     }
     r->outcome.n_unpacked_bytes = judged.unpacked.len;
     directory_charge(s->directory, r->tenant, QUOTA_BYTES, judged.unpacked.len);
-    bool flies = is_wanted(r, &judged, sheds);
+    bool flies = is_wanted(r, &judged, &shedding);
     if (flies) {
         r->state = REQUEST_FLIES;
         flights_begin(&s->flights, &r->flight, r->connection, clock_mono_ms() + s->ack_timeout_ms);
         if (s->passes) {
             pass_put(r, &judged);
         } else {
-            judged_put(r, &judged.edge, sheds);
+            judged_put(r, &judged.edge, &shedding);
         }
     }
     judge_let_go(judge);

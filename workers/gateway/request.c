@@ -100,7 +100,7 @@ static bool identify(struct request *r)
         .certificate = certificate_of(r),
     };
     bool ok = directory_identify(r->service->directory, &who, clock_now_ms(), &r->tenant, &r->answer);
-    r->outcome.tenant = r->tenant;
+    r->outcome.tenant = r->tenant->name;
     return ok;
 }
 
@@ -165,7 +165,7 @@ static enum MHD_Result begin(struct lane *lane, struct MHD_Connection *c, const 
     r->connection = c;
     r->peer = info->socket_context;
     r->tenant = directory_nobody(r->service->directory);
-    r->outcome.tenant = r->tenant;
+    r->outcome.tenant = r->tenant->name;
     buf_init(&r->body, r->service->max_body_bytes);
     *state = r;
     if (!peers_enter(r->service->peers, r->peer, PEER_BODY, clock_mono_ms())) {

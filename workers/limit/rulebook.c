@@ -8,13 +8,9 @@ static void version_show(struct rulebook *r, double on)
 
 static void controls_show(struct rulebook *r)
 {
-    double n[N_CONTROL_KINDS] = {0};
-    for (uint32_t i = 0; i < r->controls.n_rules; i++) {
-        n[r->controls.rules[i]->kind]++;
-    }
     for (int i = 0; i < N_CONTROL_KINDS; i++) {
         struct slice kind = slice_str(control_kind_name((enum control_kind)i));
-        cell_set(metrics_cell(r->metrics, M_CONTROL_RULES, &kind), n[i]);
+        cell_set(metrics_cell(r->metrics, M_CONTROL_RULES, &kind), r->controls.n_by_kind[i]);
     }
 }
 

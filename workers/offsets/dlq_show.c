@@ -226,6 +226,22 @@ static void put_text(struct buf *out, const char *name, const json_t *object, co
     }
 }
 
+/* Other labels that were refused, too; masked as the first. */
+static void put_more(struct buf *out, const json_t *labels)
+{
+    for (size_t i = 0; i < json_array_size(labels); i++) {
+        const json_t *label = json_array_get(labels, i);
+        const char *masked = json_string_value(json_object_get(label, "masked_value"));
+        buf_printf(out, "%-10s ", "and label");
+        show_text(out, slice_str(json_string_value(json_object_get(label, "label"))));
+        buf_printf(out, "  ");
+        show_text(out, slice_str(json_string_value(json_object_get(label, "reason"))));
+        buf_printf(out, "  ");
+        show_text(out, slice_str(masked == NULL ? "" : masked));
+        buf_u8(out, '\n');
+    }
+}
+
 static void put_points(struct buf *out, const json_t *points)
 {
     for (size_t i = 0; i < json_array_size(points); i++) {
@@ -246,6 +262,7 @@ static void put_all(struct buf *out, const struct showing *s)
     put_text(out, "metric", value, "metric");
     put_text(out, "label", value, "label");
     put_text(out, "masked", value, "masked_value");
+    put_more(out, json_object_get(value, "more_labels"));
     buf_printf(out, "samples    %" JSON_INTEGER_FORMAT "\nreceived   ",
                json_integer_value(json_object_get(value, "samples")));
     show_time(out, json_integer_value(json_object_get(value, "received_ms")));

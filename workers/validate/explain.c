@@ -136,6 +136,17 @@ static struct slice rule_of(struct explain *x, const struct verdict *v)
     return keep_text(x);
 }
 
+static const struct refused_label *more_of(struct explain *x, const struct verdict *v)
+{
+    struct refused_label *more = ARENA_ARRAY(&x->kept, struct refused_label, v->n_more);
+    x->no_memory |= more == NULL;
+    for (uint32_t i = 0; more != NULL && i < v->n_more; i++) {
+        more[i] = (struct refused_label){.label = printable(x, v->more[i].label),
+                                         .reason = v->more[i].reason};
+    }
+    return more;
+}
+
 static void describe(struct explain *x, const struct raw_series *raw, const struct verdict *v,
                      struct explained *out)
 {
@@ -147,6 +158,8 @@ static void describe(struct explain *x, const struct raw_series *raw, const stru
     out->unit = printable(x, ok ? v->series.unit : raw->unit);
     if (!ok) {
         out->label = printable(x, v->label);
+        out->more = more_of(x, v);
+        out->n_more = out->more == NULL ? 0 : v->n_more;
         out->what = what_of(x, v);
         return;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "edge/rejects.h"
+#include "policy/judge.h"
 #include "policy/policy.h"
 
 enum explain_format {
@@ -22,6 +23,8 @@ struct explained {
     struct slice source;
     struct slice class;
     struct slice label; /* the one to blame, or nothing */
+    uint32_t n_more;    /* others that are refused, too */
+    const struct refused_label *more; /* without their values */
     struct slice rule;  /* its place in the policy; empty: it is no rule of the policy */
     struct slice what;  /* refused: what is wrong, and what to change */
     struct slice help;  /* the dictionary's */

@@ -32,6 +32,10 @@ static void series_print(const struct explained *s, FILE *out)
     field(out, "reason", ok ? SLICE_NONE : slice_str(reason_name(s->reason)));
     field(out, "label", s->label);
     field(out, "by", s->rule);
+    for (uint32_t i = 0; i < s->n_more; i++) {
+        (void)fprintf(out, "%s%.*s (%s)", i == 0 ? "  also " : ", ", SLICE_ARG(s->more[i].label),
+                      reason_name(s->more[i].reason));
+    }
     (void)fprintf(out, "%s\n", s->is_stripped ? "  labels left out" : "");
     if (s->what.len > 0) {
         (void)fprintf(out, "          %.*s\n", SLICE_ARG(s->what));
@@ -82,6 +86,20 @@ static void text_put(json_t *object, const char *key, struct slice s)
     }
 }
 
+static void more_put(json_t *object, const struct explained *s)
+{
+    json_t *list = s->n_more == 0 ? NULL : json_array();
+    for (uint32_t i = 0; i < s->n_more; i++) {
+        json_t *label = json_object();
+        text_put(label, "label", s->more[i].label);
+        text_put(label, "reason", slice_str(reason_name(s->more[i].reason)));
+        (void)json_array_append_new(list, label);
+    }
+    if (list != NULL) {
+        (void)json_object_set_new(object, "more_labels", list);
+    }
+}
+
 static json_t *series_json(const struct explained *s)
 {
     json_t *o = json_object();
@@ -95,6 +113,7 @@ static json_t *series_json(const struct explained *s)
     text_put(o, "class", s->class);
     text_put(o, "reason", ok ? SLICE_NONE : slice_str(reason_name(s->reason)));
     text_put(o, "label", s->label);
+    more_put(o, s);
     text_put(o, "rule", s->rule);
     text_put(o, "what", s->what);
     text_put(o, "help", s->help);

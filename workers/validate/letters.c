@@ -19,13 +19,34 @@ struct letter {
     uint64_t n_points;
     uint64_t n_suppressed;
     const struct dead_letter_point *points;
+    uint32_t n_more;
+    const struct culprit_label *more;
 };
+
+/* The letter's other labels, in the caller's room; how many. */
+static uint32_t more_of(const struct letter *l, struct dead_letter_label out[VERDICT_MAX_MORE])
+{
+    for (uint32_t i = 0; i < l->n_more; i++) {
+        const struct culprit_label *label = &l->more[i];
+        out[i] = (struct dead_letter_label){
+            .label = label->label,
+            .reason = reason_name(label->reason),
+            .masked_value = label->is_masked ? slice_of(label->mask, MASK_BYTES) : SLICE_NONE};
+    }
+    return l->n_more;
+}
 
 static void letter_encode(const struct letter_origin *o, const struct letter *l,
                           const struct letter_target *t, struct buf *b)
 {
     const struct culprit *culprit = l->culprit;
     bool is_masked = culprit != NULL && culprit->is_masked;
+    bool has_key = is_masked;
+    struct dead_letter_label more[VERDICT_MAX_MORE];
+    uint32_t n_more = more_of(l, more);
+    for (uint32_t i = 0; i < n_more; i++) {
+        has_key = has_key || l->more[i].is_masked;
+    }
     const struct dead_letter letter = {
         .tenant = o->tenant_name,
         .stage = "validate",
@@ -43,9 +64,11 @@ static void letter_encode(const struct letter_origin *o, const struct letter *l,
         .label = culprit == NULL ? SLICE_NONE : culprit->label,
         .masked_value = is_masked ? slice_of(culprit->mask, MASK_BYTES) : SLICE_NONE,
         .text = l->text,
-        .mask_key = is_masked ? t->mask_key : SLICE_NONE,
+        .mask_key = has_key ? t->mask_key : SLICE_NONE,
         .policy_version = t->policy_version,
         .n_suppressed = l->n_suppressed,
+        .n_more = n_more,
+        .more = more,
     };
     dead_letter_encode(&letter, b);
 }
@@ -133,6 +156,8 @@ static bool reject_put(struct arena *a, const struct reject *reject, const struc
         .n_samples = reject->n_samples,
         .n_points = grant.n < reject->n_points ? grant.n : reject->n_points,
         .n_suppressed = grant.n_suppressed,
+        .n_more = reject->n_more,
+        .more = reject->more,
     };
     l.points = points_of(a, reject, l.n_points);
     if (l.points == NULL) {

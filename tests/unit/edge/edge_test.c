@@ -135,6 +135,30 @@ START_TEST(batches_are_the_very_ones_of_validate)
 }
 END_TEST
 
+START_TEST(a_person_is_told_of_all_labels_at_once)
+{
+    struct message_point points[] = {
+        {.metric = "hits", .labels = "player_id=secret-1,raw_ip=secret-2", .value = 1, NOW},
+        {.metric = "hits", .labels = "player_id=secret-3,email=secret-4,raw_ip=secret-5", .value = 1, NOW}};
+    char many[2048] = "player_id=1";
+    struct door d;
+    door_open(&d, NULL, 0);
+    door_judge_points(&d, RES, points, 2);
+    ck_assert_msg(strstr(d.answer.text, "metric \"hits\", label \"player_id\" (and \"raw_ip\", \"email\"): label_forbidden") !=
+                      NULL, "%s", d.answer.text);
+    ck_assert_ptr_null(strstr(d.answer.text, "secret"));
+    for (int i = 0; i < 7; i++) { /* the help still fits */
+        size_t n = strlen(many);
+        (void)snprintf(many + n, sizeof many - n, ",%c%0120d=1", 'a' + i, 0);
+    }
+    points[0].labels = many;
+    door_judge_points(&d, RES, points, 1);
+    ck_assert_ptr_nonnull(strstr(d.answer.text, "\", …): label_forbidden"));
+    ck_assert_ptr_nonnull(strstr(d.answer.text, reason_info(REASON_LABEL_FORBIDDEN)->help));
+    door_close(&d);
+}
+END_TEST
+
 START_TEST(a_person_is_told_what_to_change)
 {
     const struct message_point points[] = {{.metric = "fine", .value = 1, NOW},
@@ -331,6 +355,7 @@ int main(void)
     TCase *t = tcase_create("edge");
     tcase_add_loop_test(t, batches_are_the_very_ones_of_validate, 0, sizeof same_rows / sizeof same_rows[0]);
     tcase_add_test(t, a_person_is_told_what_to_change);
+    tcase_add_test(t, a_person_is_told_of_all_labels_at_once);
     tcase_add_test(t, same_samples_alone_are_no_error);
     tcase_add_loop_test(t, remote_write_of_both_versions, 0, 2);
     tcase_add_test(t, nothing_is_left_of_a_message_that_is_cut_off);

@@ -109,6 +109,7 @@ static struct letter letter_read(const struct outgoing *o)
     ck_assert_uint_eq(cursor_zigzag_bytes(&c).len, 0);      /* nothing is masked */
     ck_assert_uint_ge(cursor_zigzag_bytes(&c).len, 16); /* the policy's version */
     l.n_suppressed = cursor_zigzag(&c);
+    ck_assert_int_eq(cursor_zigzag(&c), 0); /* no further labels */
     ck_assert(cursor_ok(&c) && cursor_left(&c) == 0);
     ck_assert(slice_eq(l.tenant, o->key));
     return l;

@@ -69,6 +69,7 @@ START_TEST(rules_come_and_go_by_id)
     ck_assert_str_eq(id_of(controls_kills(&c, SLICE_LITERAL("a"))), "k-2"); /* the newest first */
     put(&c, "k-2", 2000, 5000, DROP("b")); /* replaced: now another tenant's */
     ck_assert_uint_eq(c.n_rules, 3);
+    ck_assert_uint_eq(c.n_by_kind[CONTROL_KILL], 3);
     ck_assert_uint_eq(n_kills(&c, "a"), 1);
     ck_assert_uint_eq(n_kills(&c, "b"), 2);
     revoke(&c, "k-1");
@@ -78,6 +79,7 @@ START_TEST(rules_come_and_go_by_id)
     revoke(&c, "k-2");
     ck_assert_uint_eq(c.n_rules, 0);
     ck_assert_uint_eq(c.by_tenant.n, 0);
+    ck_assert_uint_eq(c.n_by_kind[CONTROL_KILL] + c.n_by_kind[CONTROL_LIMIT] + c.n_by_kind[CONTROL_SHED], 0);
     controls_fini(&c);
 }
 END_TEST

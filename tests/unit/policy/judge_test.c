@@ -267,6 +267,63 @@ START_TEST(verdicts)
 }
 END_TEST
 
+static const struct {
+    const char *what;
+    const char *policy;
+    const char *attributes;
+    const char *labels;
+    const char *want; /* the first, and then the others */
+} more_rows[] = {
+    {"one alone", "{}", RES, "region=eu,player_id=1,queue=q", "label_forbidden player_id"},
+    {"others of the point, in their order", "{}", RES, "raw_ip=1,colour=red,queue=203.0.113.7,email=x",
+     "label_forbidden raw_ip; label_not_allowed colour; personal_data queue; label_forbidden email"},
+    {"of the resource, too", "{}", RES ",region=203.0.113.7,az=a@b.example", "player_id=1",
+     "label_forbidden player_id; personal_data region; personal_data az"},
+    {"of the resource alone", "{}", RES ",region=203.0.113.7,az=a@b.example", "",
+     "personal_data region; personal_data az"},
+    {"a good label of the point stands for the resource's", "{}", RES ",region=203.0.113.7",
+     "player_id=1,region=eu", "label_forbidden player_id"},
+    {"the same name once", "{}", RES ",queue=a@b.example", "raw_ip=1,raw_ip=2,queue=203.0.113.7",
+     "label_forbidden raw_ip; personal_data queue"},
+    {"what is left out is not refused", "{\"labels\": {\"unknown\": \"strip\"}}", RES,
+     "raw_ip=1,colour=red,email=x", "label_forbidden raw_ip; label_forbidden email"},
+    {"no more than fit", "{}", RES, "a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1",
+     "label_not_allowed a; label_not_allowed b; label_not_allowed c; label_not_allowed d; "
+     "label_not_allowed e; label_not_allowed f; label_not_allowed g; label_not_allowed h"},
+    {"a name that is none, and a value", "{}", RES, "raw_ip=1,=x,region=!",
+     "label_forbidden raw_ip; label_value_invalid region"},
+    {"too many are not looked through", "{\"limits\": {\"labels_per_series\": 3}}", RES,
+     "region=a,az=b,cluster=c,queue=d,player_id=1", "too_many_labels "},
+};
+
+START_TEST(all_labels_that_are_refused_are_noted)
+{
+    struct err e = ERR_INIT;
+    struct policy *p = NULL;
+    struct arena a;
+    struct verdict v;
+    struct labels_space attributes;
+    struct labels_space labels;
+    char got[1024];
+    arena_init(&a, 1 << 20);
+    ck_assert_msg(policy_parse(slice_str(more_rows[_i].policy), &p, &e), "%s", e.text);
+    const struct raw_series raw = {.metric = SLICE_LITERAL("a"),
+                                   .attributes = labels_of(more_rows[_i].attributes, &attributes),
+                                   .labels = labels_of(more_rows[_i].labels, &labels)};
+    ck_assert(policy_judge(&p->rules, SLICE_LITERAL("t"), &raw, &a, &v, &e));
+    describe(&v, got, sizeof got);
+    for (uint32_t i = 0; i < v.n_more; i++) {
+        size_t n = strlen(got);
+        ck_assert(v.more[i].reason == REASON_LABEL_VALUE_INVALID || v.more[i].value.len > 0);
+        (void)snprintf(got + n, sizeof got - n, "; %s %.*s", reason_name(v.more[i].reason),
+                       SLICE_ARG(v.more[i].label));
+    }
+    ck_assert_msg(strcmp(got, more_rows[_i].want) == 0, "%s: got \"%s\"", more_rows[_i].what, got);
+    policy_free(p);
+    arena_fini(&a);
+}
+END_TEST
+
 START_TEST(final_names_are_not_translated)
 {
     static const struct {
@@ -445,6 +502,8 @@ int main(void)
     Suite *s = suite_create("judge");
     TCase *t = tcase_create("judge");
     tcase_add_loop_test(t, verdicts, 0, sizeof rows / sizeof rows[0]);
+    tcase_add_loop_test(t, all_labels_that_are_refused_are_noted, 0,
+                        sizeof more_rows / sizeof more_rows[0]);
     tcase_add_test(t, final_names_are_not_translated);
     tcase_add_loop_test(t, the_rule_that_decided_has_a_place, 0,
                         sizeof place_rows / sizeof place_rows[0]);

@@ -171,6 +171,24 @@ static size_t batch_text(char *out, size_t n, const struct outgoing *r)
     return n;
 }
 
+/* " and name reason masked", for each further label */
+static void more_text(struct cursor *c, char *out, size_t size)
+{
+    size_t used = 0;
+    int64_t n = cursor_zigzag(c);
+    for (int64_t i = 0; i < n; i++) {
+        struct slice label = cursor_zigzag_bytes(c);
+        struct slice reason = cursor_zigzag_bytes(c);
+        bool is_masked = cursor_zigzag_bytes(c).len == 16;
+        used += (size_t)snprintf(out + used, size - used, " and %.*s %.*s%s", SLICE_ARG(label),
+                                 SLICE_ARG(reason), is_masked ? " masked" : "");
+        ck_assert_uint_lt(used, size);
+    }
+    if (n > 0) {
+        ck_assert_int_eq(cursor_zigzag(c), 0);
+    }
+}
+
 static size_t letter_text(char *out, size_t n, const struct outgoing *r, bool with_text)
 {
     struct cursor c = cursor_of(r->value);
@@ -202,11 +220,13 @@ static size_t letter_text(char *out, size_t n, const struct outgoing *r, bool wi
     ck_assert_uint_eq(key_id.len, masked.len == 16 ? 8 : 0);
     ck_assert(cursor_zigzag_bytes(&c).len >= 16); /* the policy's version */
     int64_t n_suppressed = cursor_zigzag(&c);
+    char more[512] = "";
+    more_text(&c, more, sizeof more);
     ck_assert(cursor_ok(&c) && cursor_left(&c) == 0);
     ck_assert(slice_eq(tenant, r->key.ptr == NULL ? SLICE_LITERAL("") : r->key));
-    n += (size_t)add_text(out, n, "! %.*s %.*s [%.*s] %" PRId64 "/%" PRId64 "%s", SLICE_ARG(reason),
+    n += (size_t)add_text(out, n, "! %.*s %.*s [%.*s] %" PRId64 "/%" PRId64 "%s%s", SLICE_ARG(reason),
                           SLICE_ARG(metric), SLICE_ARG(label), n_samples, n_points,
-                          masked.len == 16 ? " masked" : "");
+                          masked.len == 16 ? " masked" : "", more);
     if (n_suppressed != 0) {
         n += (size_t)add_text(out, n, " and %" PRId64 " before", n_suppressed);
     }

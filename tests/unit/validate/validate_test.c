@@ -293,6 +293,30 @@ START_TEST(letters_mask_values_and_tell_what_to_change)
 }
 END_TEST
 
+START_TEST(letters_name_all_labels_that_are_refused)
+{
+    struct rig r;
+    const struct message_point points[] = {
+        {.metric = "a", .labels = "player_id=4711-a,raw_ip=4711-b", .value = 1, CUMULATIVE},
+        {.metric = "a", .labels = "player_id=4711-c", .value = 1, CUMULATIVE},
+        {.metric = "a", .labels = "player_id=4711-d,colour=4711-e,raw_ip=4711-f", .value = 1, CUMULATIVE},
+        {.metric = "a", .labels = "region=eu", .value = 1, CUMULATIVE}};
+    rig_open(&r, &(struct rig_options){.mask_key = "k"});
+    for (int again = 0; again < 2; again++) { /* learned, and known */
+        rig_commit(&r);
+        rig_send_points(&r, RES, points, 4);
+        const char *got = rig_text(&r, false);
+        ck_assert_msg(strstr(got, "! label_forbidden a [player_id] 3/3 masked and raw_ip label_forbidden masked "
+                                  "and colour label_not_allowed masked\n") != NULL, "%s", got);
+        for (size_t i = 0; i < r.out.n; i++) {
+            struct slice record = r.out.records[i].value;
+            ck_assert(memmem(record.ptr, record.len, "4711", 4) == NULL);
+        }
+    }
+    rig_close(&r);
+}
+END_TEST
+
 static void put_key(const char *path, const char *key)
 {
     FILE *f = fopen(path, "w");
@@ -582,6 +606,7 @@ int main(void)
     tcase_add_test(t, tenant_avro);
     tcase_add_test(t, every_cut_of_a_message_is_refused_whole_or_taken);
     tcase_add_test(t, letters_mask_values_and_tell_what_to_change);
+    tcase_add_test(t, letters_name_all_labels_that_are_refused);
     tcase_add_test(t, the_mask_key_rotates_and_its_id_goes_with_the_mask);
     tcase_add_loop_test(t, a_mask_key_file_that_cannot_be_used_is_an_error_at_the_start, 0, 3);
     tcase_add_test(t, a_cap_per_minute_counts_the_rest);
