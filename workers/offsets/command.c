@@ -57,7 +57,8 @@ static const struct {
                               1,
                               1},
     [VERB_AUDIT] = {{"audit"},
-                    BIT(TOPIC) | BIT(TABLE) | BIT(FROM) | BIT(TO) | BIT(GROUP) | BIT(JSON),
+                    BIT(TOPIC) | BIT(TABLE) | BIT(FROM) | BIT(TO) | BIT(GROUP) | BIT(JSON) | BIT(REPAIR) |
+                        BIT(OUT),
                     BIT(TOPIC),
                     0,
                     0},

@@ -2,13 +2,11 @@
 
 #include "replay/command.h"
 #include "stage/stage_config.h"
+#include "worker_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { MAX_PATH = 4096 };
 
 const char replay_usage[] =
     "usage: sluice-offsets plan replay --stage amp|parquet|validate|limit|rollup --topic TOPIC --from PLACE [--to PLACE]\n"
@@ -107,32 +105,19 @@ static int useless_main(const struct verdict *v, int argc, char **argv)
 
 /* --- the sinks --- */
 
-/* Becomes sluice-<stage>, which lies beside us; else the one on the PATH. Comes back on failure alone. */
 static int hand_over(const char *stage, const char *verb, int argc, char **argv)
 {
-    char path[MAX_PATH] = "";
-    char name[64];
     char **words = calloc((size_t)argc + 4, sizeof *words);
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    char *slash = n > 0 ? strrchr(path, '/') : NULL;
-    (void)snprintf(name, sizeof name, "sluice-%s", stage);
     if (words == NULL) {
         (void)fputs("sluice-offsets: out of memory\n", stderr);
         return 1;
     }
-    words[0] = name;
     words[1] = (char *)(uintptr_t)"replay";
     words[2] = (char *)(uintptr_t)verb;
     memcpy(words + 3, argv, (size_t)argc * sizeof *words);
-    if (slash != NULL && (size_t)(slash + 1 - path) + strlen(name) < sizeof path) {
-        (void)snprintf(slash + 1, sizeof path - (size_t)(slash + 1 - path), "%s", name);
-        (void)execv(path, words);
-    }
-    (void)execvp(name, words);
-    (void)fprintf(stderr, "sluice-offsets: %s is neither beside this program nor on the PATH; it does this stage's replays\n",
-                  name);
+    int code = worker_become(stage, words);
     free(words);
-    return 1;
+    return code;
 }
 
 static bool is_sink(const char *stage)

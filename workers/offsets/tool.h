@@ -16,6 +16,8 @@
     KEY("validate_principal", STRING, "", 0, 0,                                                    \
         "topics tenant create: who may read the tenant's topic (User:validate); empty = nobody "   \
         "is let in here")                                                                          \
+    KEY("group", STRING, "", 0, 0,                                                                 \
+        "audit: the group that stores the topic; empty = sluice-parquet")                          \
     KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "audit: what sinks told that they skipped")     \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "dlq: the dead letters")                         \
     KEY("shared_topic", STRING, "metrics.ingest", 0, 0,                                            \
