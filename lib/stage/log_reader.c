@@ -1,6 +1,7 @@
 #include "stage/log_reader.h"
 
 #include "base/clock.h"
+#include "stage/message.h"
 #include "stage/topics.h"
 
 #include <stdio.h>
@@ -214,15 +215,8 @@ bool log_reader_next(struct log_reader *r, int64_t to, struct record *out, bool 
         r->position = r->position < to ? to : r->position;
         return true;
     }
-    const rd_kafka_message_t *m = r->message;
-    *out = (struct record){
-        .partition = &r->partition,
-        .offset = m->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
-        .key = slice_of(m->key, m->key_len),
-        .value = slice_of(m->payload, m->len),
-    };
+    message_record(r->message, &r->partition, out);
     r->is_held = false;
-    r->position = m->offset + 1;
+    r->position = out->offset + 1;
     return true;
 }

@@ -300,17 +300,3 @@ def test_a_topic_that_was_made_again(shared, stored, tmp_path):
     wait_for(lambda: "made again" in operator.apply(plan).err, what="the new topic to be seen")
     refused(operator.apply(plan), "made again", "make a new plan")
     assert site.contents() == {}
-
-
-@pytest.mark.parametrize("stage, instead", [("validate", "dlq redrive"), ("limit", "dlq redrive"), ("rollup", "reset")])
-def test_stages_that_a_replay_does_nothing_to(site, tmp_path, stage, instead):
-    """They are told apart, with what to use instead; nothing is written that could be applied."""
-    site.send(40)
-    command = ["plan", "replay", "--stage", stage, "--topic", site.topic, "--from", "earliest"]
-    site.worker = site.stack.new_worker("rollup", f"none-{stage}")
-    site.worker.config_path.write_text(json.dumps({"kafka.bootstrap.servers": site.stack.bootstrap}))
-    operator = site.operator()
-    told = operator.run(*command, "--json")
-    assert told.json["records"] == 40 and instead in " ".join(told.json["risks"]) and "plan" not in told.json
-    refused(operator.run(*command, "--out", str(tmp_path / "plan.json")), "nothing to apply")
-    assert not (tmp_path / "plan.json").exists()

@@ -193,19 +193,3 @@ bool scan_run(struct scan *s, scan_fn each, void *ctx, struct err *e)
     }
     return true;
 }
-
-void scan_headers(const rd_kafka_message_t *m, struct record *r)
-{
-    rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t size;
-    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return;
-    }
-    while (r->n_headers < MAX_RECORD_HEADERS &&
-           rd_kafka_header_get_all(headers, r->n_headers, &name, &value, &size) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR) {
-        r->headers[r->n_headers++] = (struct record_header){slice_str(name), slice_of(value, size)};
-    }
-}

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "replay/moment.h"
-#include "stage/record.h"
 #include "tool.h"
 
 enum { SCAN_ALL = -1 };
@@ -45,5 +44,3 @@ void scan_close(struct scan *s);
 /* *enough ends the whole scan. The message is borrowed for the call. */
 typedef bool (*scan_fn)(void *ctx, const rd_kafka_message_t *m, bool *enough, struct err *e);
 bool scan_run(struct scan *s, scan_fn each, void *ctx, struct err *e) MUST_CHECK;
-/* The message's headers, borrowed; those beyond MAX_RECORD_HEADERS are left out. */
-void scan_headers(const rd_kafka_message_t *m, struct record *r);
