@@ -1,15 +1,15 @@
 #include "replay/apply.h"
 
 #include "base/clock.h"
+#include "run/progress.h"
 #include "run/signals.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { TELL_EVERY_MS = 2000, NAP_MS = 20 };
+enum { NAP_MS = 20 };
 
 struct applying {
     const struct kafka_settings *settings;
@@ -21,7 +21,7 @@ struct applying {
     struct journal *journal;
     int64_t began_ms;
     uint64_t n_sent; /* in this run, for the rate */
-    int64_t told_ms;
+    struct progress told;
 };
 
 /* Of the test build alone. */
@@ -166,10 +166,8 @@ static bool piece_do(struct applying *x, const struct replay_piece *p, bool is_r
 
 static void tell(struct applying *x)
 {
-    int64_t now_ms = clock_mono_ms();
     const struct replay_counts *c = &x->progress.counts;
-    if (isatty(STDERR_FILENO) && now_ms - x->told_ms >= TELL_EVERY_MS) {
-        x->told_ms = now_ms;
+    if (progress_due(&x->told)) {
         (void)fprintf(stderr, "%zu of %zu pieces, %" PRIu64 " done, %" PRIu64 " skipped, %" PRIu64 " refused\n",
                       x->progress.n_pieces, x->plan.n_pieces, c->n_done, c->n_skipped, c->n_refused);
     }

@@ -5,13 +5,12 @@ import json
 import time
 
 import pytest
-import xxhash
 from confluent_kafka import TopicPartition
 
 from deploy.local import kafka
 from deploy.local.workers import ENVIRONMENTS
 from tests.fault.counter import metric
-from tests.flow.replay_tool import Operator, adds_up
+from tests.flow.replay_tool import Operator, adds_up, signed
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_parquet import PARTITIONS, Site, wait_empty
 
@@ -174,9 +173,7 @@ def forged(plan, path, change):
     """The plan with a change, and a digest that fits."""
     content = json.loads(plan.read_text())
     change(content)
-    rest = {k: v for k, v in content.items() if k not in ("plan", "digest")}
-    digest = xxhash.xxh3_128(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
-    path.write_text(json.dumps({**rest, "plan": digest[:16], "digest": digest}))
+    path.write_text(json.dumps(signed(content)))
     return path
 
 

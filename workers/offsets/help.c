@@ -42,7 +42,7 @@ static const struct {
      "its input.\n"},
     {"cat", "sluice-offsets cat TOPIC[/PARTITION[/OFFSET]] [--from PLACE] [--to PLACE] [--tenant "
             "T] [--metric GLOB]\n"
-            "                   [--limit N]\n"
+            "                   [--limit N] [--json]\n"
             "\n"
             "Prints a JSON object a line for each record, partition by partition: topic, "
             "partition, offset, timestamp_ms,\n"
@@ -59,6 +59,7 @@ static const struct {
             "points whose metric\n"
             "                       fits (* stands for any run of characters)\n"
             "  --limit N            ends after N records\n"
+            "  --json               changes nothing: it is JSON in any case\n"
             "examples:\n"
             "  sluice-offsets cat metrics.admitted --from -5m --tenant studio-a --metric "
             "'players*' --limit 10\n"
@@ -102,7 +103,7 @@ static const struct {
             "PLACE] [--to PLACE]\n"
             "                        [--limit N] [--json]\n"
             "sluice-offsets dlq show PARTITION/OFFSET [--json]\n"
-            "sluice-offsets dlq export [the filters of list] [--out FILE]\n"
+            "sluice-offsets dlq export [the filters of list] [--out FILE]     (JSON lines, with --json or not)\n"
             "sluice-offsets dlq redrive --policy FILE [the filters of list] [--dry-run] [--yes] "
             "[--who W] [--json]\n"
             "\n"
@@ -150,7 +151,7 @@ static const struct {
      "\n"
      "sluice-offsets topics tenant create NAME [--principal User:X] [--series N] "
      "[--samples-per-second N]\n"
-     "                                    [--no-acls] [--dry-run] [--json]\n"
+     "                                    [--no-acls] [--dry-run] [--who W] [--reason R] [--json]\n"
      "\n"
      "Makes the topic metrics.ingest.NAME as the definition has it, lets the principal (User:NAME) "
      "write to it and\n"
@@ -162,11 +163,12 @@ static const struct {
      "exit codes: 0 all is as defined; 1 something differs or failed; 2 usage or configuration\n"},
     {"parquet",
      "sluice-offsets parquet restore GROUP --topic T --from-objects [--dry-run] [--yes] [--out "
-     "FILE]\n"
-     "sluice-offsets parquet skip GROUP --topic T [--dry-run] [--yes] [--out FILE]\n"
+     "FILE] [--who W] [--reason R] [--json]\n"
+     "sluice-offsets parquet skip GROUP --topic T [--dry-run] [--yes] [--out FILE] [--who W] "
+     "[--reason R] [--json]\n"
      "\n"
-     "Both for a group that is stopped, with bucket, prefix, endpoint and aws.region as "
-     "sluice-parquet has them.\n"
+     "Both for a group that is stopped, with sluice-parquet's --config FILE (or bucket, prefix, "
+     "endpoint and aws.region by --set).\n"
      "restore  a partition that has lost its offset (sluice_partitions_stopped, objects_exist) "
      "gets it back from its newest\n"
      "         range of objects: behind it, or if some of its objects are missing, its beginning "
@@ -211,9 +213,9 @@ static const struct {
     {"reset",
      "sluice-offsets reset GROUP --to PLACE [--topic T] [--partitions 0,3] [--stage S] [--dry-run] "
      "[--yes] [--force]\n"
-     "                     [--out FILE]\n"
-     "sluice-offsets snapshot GROUP [--out FILE]\n"
-     "sluice-offsets restore FILE [--dry-run] [--yes] [--out FILE]\n"
+     "                     [--out FILE] [--who W] [--reason R] [--json]     (GROUP also as --group)\n"
+     "sluice-offsets snapshot GROUP [--out FILE] [--json]\n"
+     "sluice-offsets restore FILE [--dry-run] [--yes] [--out FILE] [--stage S] [--who W] [--reason R] [--json]\n"
      "\n"
      "reset     moves the commits of a group that is stopped. Shows before -> after for each "
      "partition and asks (--yes:\n"
@@ -254,8 +256,9 @@ bool help_print(const char *topic, struct err *e)
         (void)printf("sluice-offsets: %s", usage);
         return true;
     }
+    bool is_move = strcmp(topic, "snapshot") == 0 || strcmp(topic, "restore") == 0; /* see reset */
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
-        if (strcmp(topics[i].topic, topic) == 0) {
+        if (strcmp(topics[i].topic, topic) == 0 || (is_move && strcmp(topics[i].topic, "reset") == 0)) {
             (void)fputs(topics[i].text, stdout);
             return true;
         }

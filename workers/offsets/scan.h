@@ -3,6 +3,7 @@
 #pragma once
 
 #include "replay/moment.h"
+#include "run/progress.h"
 #include "tool.h"
 
 enum { SCAN_ALL = -1 };
@@ -32,7 +33,8 @@ struct scan {
     uint32_t n_partitions; /* of the topic */
     uint32_t n_stretches;
     struct scan_stretch *stretches; /* owned */
-    bool shows_progress;            /* on stderr, where that is a terminal */
+    bool shows_progress;
+    struct progress told;
 };
 
 /* Looks the stretches up. ERR_CONFIG: no such topic or partition. An offset before the log's

@@ -4,6 +4,8 @@
 #include "command.h"
 #include "stage/kafka_client.h"
 
+#include <stdio.h>
+
 #define OFFSETS_CONFIG(KEY)                                                                        \
     KEY("topics_file", STRING, "deploy/topics.json", 0, 0, "topics: the definition")               \
     KEY("profile", STRING, "", 0, 0,                                                               \
@@ -69,6 +71,8 @@ struct tool {
  * otherwise, and nothing was changed. */
 bool tool_connect(const struct tool *t, enum kafka_role role, rd_kafka_t **out,
                   struct err *e) MUST_CHECK;
+/* Where words for people go: with --json stdout is for the answer alone. */
+FILE *tool_talk(const struct tool *t);
 /* Did somebody say yes, or --yes? ERR_CONFIG otherwise. */
 bool tool_confirm(const struct tool *t, const char *question, struct err *e) MUST_CHECK;
 /* Of any role; NULL is fine. */
