@@ -1,8 +1,7 @@
 """sluice-offsets parquet restore and skip, with a real worker and S3Proxy: offsets that were lost come back from the
 objects, what retention has eaten is passed over and told; the worker goes on, each row is there once."""
-import json
-
 import itertools
+import json
 
 import confluent_kafka
 import pytest
