@@ -55,6 +55,7 @@ uint64_t replay_plan_n_samples(const struct replay_plan *p);
 /* Sets the id. The file is there whole or not at all. */
 bool replay_plan_write(struct replay_plan *p, const char *path, struct err *e) MUST_CHECK;
 /* Into one that was initialised. ERR_CONFIG: no plan, or one that was changed. */
+bool replay_plan_parse(struct replay_plan *p, struct slice text, struct err *e) MUST_CHECK;
 bool replay_plan_read(struct replay_plan *p, const char *path, struct err *e) MUST_CHECK;
 
 /* Over offsets and values, record by record; begins as {0}. */

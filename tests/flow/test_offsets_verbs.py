@@ -138,6 +138,28 @@ def test_help_is_complete():
     assert run(None).returncode == 2
 
 
+def test_what_needs_no_broker_to_be_refused(folder):
+    """Each says what to do instead."""
+    plan_file(folder / "limit.plan", stage="limit")
+    (folder / "other.plan").write_text('{"version": 7}')
+    for arguments, words in (
+            (["plan"], "no command"), (["plan", "replay"], "--topic TOPIC --from PLACE"),
+            (["plan", "replay", "--stage", "moon"], "none of amp, parquet, validate, limit, rollup"),
+            ([*PLAN, "limit", "--rate"], "--rate needs a value"), ([*PLAN, "limit", "--rate", "-1"], "no whole number"),
+            ([*PLAN, "limit", "--set", "topics=other"], "none of those that this sluice-limit reads (other)"),
+            ([*PLAN, "amp", "--set", "moon=1", "--set", "url=http://h/"], "unknown key"),
+            (["plan", "replay", "--stage", "limit", "--topic", "metrics.valid"], "--topic and --from are needed"),
+            (["plan", "replay", "--stage", "limit", "--topic", "metrics.valid", "--from", "end"], "exchange them"),
+            (["plan", "replay", "--stage", "limit", "--topic", "metrics.valid", "--from", "-1h", "--to", "2020-01-01"],
+             "lies before the start"),
+            (["plan", "replay", "--stage", "limit", "--topic", "metrics.valid", "--from", "7", "--to", "3"], "exchange them"),
+            (["apply", str(folder / "limit.plan")], "plan replay --stage says why, and what to do instead"),
+            (["apply", str(folder / "other.plan")], "make a new one"), (["apply", str(folder / "none")], "plan replay … --out"),
+            (["apply", str(folder)], "there is no such file"), (["apply"], "usage: ")):
+        done = run(None, *arguments, kafka__bootstrap__servers="127.0.0.1:1")
+        assert done.returncode == 2 and words in done.stderr and done.stdout == "", (arguments, done)
+
+
 # with a broker
 
 

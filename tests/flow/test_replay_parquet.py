@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition
 from deploy.local import kafka
 from deploy.local.workers import ENVIRONMENTS
 from tests.fault.counter import metric
+from tests.flow.offsets_tool import commit
 from tests.flow.replay_tool import Operator, adds_up, signed
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_parquet import PARTITIONS, Site, wait_empty
@@ -47,6 +48,11 @@ class ReplaySite(Site):
     def range_of(self, key):
         """(partition, first, last)"""
         return tuple(int(n) for n in key.removesuffix(".parquet").rsplit("-", 3)[1:])
+
+    def commit(self, offset):
+        """Of all partitions; None: what it was when all was stored."""
+        ends = self.stack.ends(self.topic)
+        commit(self.stack, self.group, self.topic, {p: end if offset is None else offset for p, end in ends.items()})
 
     def contents(self):
         return {key: self.bucket.read(key) for key in self.bucket.keys()}
@@ -222,6 +228,11 @@ def test_what_cannot_be_applied(stored, tmp_path, monkeypatch):
     refused(operator.apply(plan), "is not at its end", "--abandon")  # the forged one is: it was begun
     assert operator.run("apply", str(other), "--abandon").code == 0
     refused(operator.apply(other), "given up")
+
+    site.commit(0)
+    refused(operator.apply(plan), "has gone back to offset 0", "will store", "make a new plan when it is past them")
+    site.commit(None)
+    assert site.contents() == missing
 
     def beyond(content):
         content["pieces"][-1]["last"] += 10_000

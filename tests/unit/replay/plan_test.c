@@ -83,7 +83,8 @@ static const struct change changes[] = {
     {"the cluster", "\"cluster_id\": \"c\"", "\"cluster_id\": \"d\"", "was changed"},
     {"the version", "\"version\": 1", "\"version\": 2", "no plan of this version"},
     {"a key", "\"stage\"", "\"stege\"", "no plan of this version"},
-    {"the digest", "\"digest\": \"", "\"digest\": \"x", "was changed"},
+    {"the digest", "\n \"digest\": \"", "\n \"digest\": \"x", "was changed"},
+    {"a piece's digest", "\"digest\": \"", "\"digest\": \"x", "pieces[0] is none"},
     {"no end", NULL, NULL, "line"},
 };
 
