@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "run/progress.h"
 #include "run/signals.h"
+#include "stage/topics.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -57,7 +58,7 @@ static bool plan_fits(const struct applying *x, struct err *e)
 
 static bool cluster_fits(struct applying *x, struct err *e)
 {
-    char topic_id[REPLAY_TOPIC_ID_CHARS + 1];
+    char topic_id[TOPIC_ID_CHARS + 1];
     const struct replay_plan *p = &x->plan;
     if (strcmp(p->cluster, log_reader_cluster(x->reader)) != 0) {
         return err_set(e, ERR_CONFIG, "the plan is of cluster %.40s, this is %.40s: apply it there, or make a new plan "
@@ -66,7 +67,7 @@ static bool cluster_fits(struct applying *x, struct err *e)
     if (!log_reader_topic(x->reader, p->topic, e)) {
         return false;
     }
-    replay_topic_id_text(log_reader_topic_id(x->reader), topic_id);
+    topic_id_text(log_reader_topic_id(x->reader), topic_id);
     return strcmp(p->topic_id, topic_id) == 0 ||
            err_set(e, ERR_CONFIG, "topic %.80s was deleted and made again since (its id is %s, the plan's %s): make a "
                                   "new plan", p->topic, topic_id, p->topic_id);

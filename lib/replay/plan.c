@@ -71,18 +71,6 @@ void replay_digest_add(struct hash128 *digest, const struct record *r)
     *digest = hash128(slice_of(words, sizeof words));
 }
 
-void replay_topic_id_text(const uint8_t id[16], char out[REPLAY_TOPIC_ID_CHARS + 1])
-{
-    static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    for (unsigned i = 0; i < REPLAY_TOPIC_ID_CHARS; i++) {
-        unsigned at = i * 6 / 8;
-        unsigned shift = i * 6 % 8;
-        unsigned two = (unsigned)id[at] << 8 | (at + 1 < 16 ? id[at + 1] : 0);
-        out[i] = chars[two >> (10 - shift) & 63];
-    }
-    out[REPLAY_TOPIC_ID_CHARS] = '\0';
-}
-
 /* --- as JSON --- */
 
 static void hex_of(struct hash128 h, char out[HEX_CHARS + 1])

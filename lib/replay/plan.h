@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "stage/record.h"
 
-enum { REPLAY_ID_CHARS = 16, REPLAY_TOPIC_ID_CHARS = 22 };
+enum { REPLAY_ID_CHARS = 16 };
 
 struct replay_piece {
     int32_t partition;
@@ -60,5 +60,3 @@ bool replay_plan_read(struct replay_plan *p, const char *path, struct err *e) MU
 
 /* Over offsets and values, record by record; begins as {0}. */
 void replay_digest_add(struct hash128 *digest, const struct record *r);
-/* As Kafka's tools show it: base64 for URLs, 22 characters. */
-void replay_topic_id_text(const uint8_t id[16], char out[REPLAY_TOPIC_ID_CHARS + 1]);

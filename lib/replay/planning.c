@@ -4,6 +4,7 @@
 #include "replay/moment.h"
 #include "replay/report.h"
 #include "run/progress.h"
+#include "stage/topics.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -144,10 +145,10 @@ static bool tenant_check(struct replay_planning *p, struct err *e)
 static bool texts_set(struct replay_planning *p, const struct kafka_settings *settings,
                       const struct replay_planner *planner, struct err *e)
 {
-    char topic_id[REPLAY_TOPIC_ID_CHARS + 1];
+    char topic_id[TOPIC_ID_CHARS + 1];
     const struct replay_arguments *a = p->arguments;
     struct replay_plan *plan = &p->plan;
-    replay_topic_id_text(log_reader_topic_id(p->reader), topic_id);
+    topic_id_text(log_reader_topic_id(p->reader), topic_id);
     const struct {
         const char **to;
         const char *text;

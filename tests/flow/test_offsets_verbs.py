@@ -132,6 +132,13 @@ def test_help_of_plans(word):
     assert done.returncode == 0 and done.stdout == text
 
 
+def test_no_command_is_left_out():
+    """Of those that the source has."""
+    table = (ROOT / "workers/offsets/command.c").read_text()
+    verbs = [" ".join(re.findall(r'"([^"]+)"', words)) for words in re.findall(r"\[VERB_\w+\] =\s*\{\{([^}]*)\}", table)]
+    assert len(verbs) > 14 and [verb for verb in verbs if verb != "help" and verb not in COMMANDS] == []
+
+
 def test_help_is_complete():
     usage = run(None, "help").stdout
     assert all(name.split()[0] in usage for name in COMMANDS) and "exit codes" in usage

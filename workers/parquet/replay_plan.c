@@ -2,13 +2,15 @@
 #include <stdio.h>
 
 #include "replay.h"
+#include "run/progress.h"
+#include "stage/topics.h"
 
 enum { ARENA_BYTES = 256 << 20 };
 
 struct planning {
     struct replay_bucket bucket;
     struct stored stored;
-    char topic_id[REPLAY_TOPIC_ID_CHARS + 1];
+    char topic_id[TOPIC_ID_CHARS + 1];
     struct arena arena; /* of one record */
     /* The piece at hand, and what of it reaches to its last row. */
     struct range *range;
@@ -26,6 +28,7 @@ struct planning {
     uint64_t n_objects_missing;
     uint64_t n_silent; /* objects that don't tell their range */
     uint64_t n_unread; /* ranges of which none does */
+    struct progress told;
 };
 
 static bool begin(void *ctx, struct replay_planning *p, struct err *e)
@@ -36,7 +39,7 @@ static bool begin(void *ctx, struct replay_planning *p, struct err *e)
         return err_set(e, ERR_CONFIG, "--tenant and --metric are not for parquet: an object holds all rows of its "
                                       "offsets, and others of them could never be added; leave them out");
     }
-    replay_topic_id_text(log_reader_topic_id(p->reader), x->topic_id);
+    topic_id_text(log_reader_topic_id(p->reader), x->topic_id);
     return stored_list(x->bucket.s3, x->bucket.options->layout.prefix, a->topic, x->topic_id,
                        &x->stored, e);
 }
@@ -188,13 +191,17 @@ static bool stored_plan(struct planning *x, struct replay_planning *p, const str
                         const struct stored_range *stored, struct err *e)
 {
     struct stored_ledger l;
-    if (!stored_ledger(x->bucket.s3, stored, &l, e)) {
+    if (!stored_ledger(x->bucket.s3, stored, x->topic_id, &l, e)) {
         return false;
     }
     bool is_part = l.is_known && stored->n_objects < l.n_objects;
     bool is_whole = l.n_silent == 0 && l.n_rows == l.intent.n_rows;
     x->n_ranges_there++;
     x->n_objects_there += stored->n_objects;
+    if (progress_due(&x->told)) {
+        (void)fprintf(stderr, "%s[%d]: %" PRIu64 " objects seen\n", p->arguments->topic, span->partition,
+                      x->n_objects_there);
+    }
     x->n_unread += !l.is_known;
     x->n_silent += l.n_silent;
     if (!l.is_known || (!is_part && is_whole)) {

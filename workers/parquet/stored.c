@@ -1,14 +1,14 @@
 #include "stored.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "layout.h"
 #include "ledger/object_name.h"
+#include "ledger/object_says.h"
 #include "stored_footer.h"
 
-enum { ARENA_BYTES = 256 << 20, MAX_OBJECTS = 1000000 };
+enum { ARENA_BYTES = 256 << 20 };
 
 struct listed {
     struct stored_range place;
@@ -22,20 +22,6 @@ struct listing {
     size_t n;
     size_t cap;
 };
-
-/* Digits, then `end`; *text moves behind it. */
-static bool number_read(const char **text, char end, int64_t *out)
-{
-    char *behind;
-    if (**text < '0' || **text > '9') {
-        return false;
-    }
-    errno = 0;
-    *out = strtoll(*text, &behind, 10);
-    bool ok = errno == 0 && *behind == end;
-    *text = behind + 1;
-    return ok;
-}
 
 static bool add(struct listing *l, const struct listed *one, struct err *e)
 {
@@ -171,54 +157,42 @@ const struct stored_range *stored_crossing(const struct stored *s, int32_t parti
 
 /* --- what they say --- */
 
-enum { INTENT, ROWS, OBJECTS, N_NAMES };
-static const char *const names[N_NAMES] = {[INTENT] = "intent", [ROWS] = "rows", [OBJECTS] = "objects"};
-
-struct told {
-    struct intent intent;
-    int64_t n_rows;
-    int64_t n_objects;
-};
-
-static bool told_read(const char *const values[N_NAMES], const struct stored_range *r, struct told *out)
-{
-    struct err why = ERR_INIT;
-    const char *rows = values[ROWS];
-    const char *objects = values[OBJECTS];
-    return values[INTENT] != NULL && rows != NULL && objects != NULL &&
-           intent_parse(slice_str(values[INTENT]), &out->intent, &why) && out->intent.first == r->first &&
-           out->intent.last == r->last && number_read(&rows, '\0', &out->n_rows) &&
-           number_read(&objects, '\0', &out->n_objects) && out->n_objects > 0 && out->n_objects <= MAX_OBJECTS;
-}
-
 static bool is_same(const struct intent *a, const struct intent *b)
 {
-    return a->n_rows == b->n_rows && strcmp(a->topic_id, b->topic_id) == 0 && strcmp(a->layout, b->layout) == 0;
+    return a->n_rows == b->n_rows && strcmp(a->layout, b->layout) == 0;
 }
 
-static void told_take(struct stored_ledger *l, const struct told *t, bool by_footer)
+static void says_take(struct stored_ledger *l, const struct object_says *s, bool by_footer)
 {
     if (!l->is_known) {
         l->is_known = true;
-        l->intent = t->intent;
-        l->n_objects = (uint32_t)t->n_objects;
+        l->intent = s->intent;
+        l->n_objects = s->n_objects;
     }
-    bool fits = !by_footer && is_same(&l->intent, &t->intent) && l->n_objects == (uint32_t)t->n_objects;
+    bool fits = !by_footer && is_same(&l->intent, &s->intent) && l->n_objects == s->n_objects;
     l->n_silent += !fits;
-    l->n_rows += fits ? (uint64_t)t->n_rows : 0;
+    l->n_rows += fits ? s->n_rows : 0;
 }
 
-static bool metadata_take(struct s3 *s3, const struct stored_range *r, const char *key, struct arena *a,
-                          struct stored_ledger *out, struct err *e)
+struct asking {
+    struct s3 *s3;
+    const struct stored_range *range;
+    struct slice topic_id;
+    struct arena arena;
+};
+
+static bool metadata_take(struct asking *x, const char *key, struct stored_ledger *out, struct err *e)
 {
-    const char *values[N_NAMES];
+    const char *values[N_SAYS];
     struct s3_head head;
-    struct told told;
-    if (!s3_head(s3, slice_str(key), names, N_NAMES, values, a, &head, e)) {
+    struct object_says says;
+    struct err why = ERR_INIT;
+    arena_reset(&x->arena);
+    if (!s3_head(x->s3, slice_str(key), object_says_names, N_SAYS, values, &x->arena, &head, e)) {
         return false;
     }
-    if (head.found && told_read(values, r, &told)) {
-        told_take(out, &told, false);
+    if (head.found && object_says_read(values, x->range->first, x->range->last, x->topic_id, &says, &why)) {
+        says_take(out, &says, false);
     } else {
         out->n_silent++;
     }
@@ -226,35 +200,36 @@ static bool metadata_take(struct s3 *s3, const struct stored_range *r, const cha
 }
 
 /* The footers, until one tells: they say what the metadata did. */
-static bool footers_take(struct s3 *s3, const struct stored_range *r, struct arena *a, struct stored_ledger *out,
-                         struct err *e)
+static bool footers_take(struct asking *x, struct stored_ledger *out, struct err *e)
 {
-    const char *values[N_NAMES];
-    struct told told;
+    const struct stored_range *r = x->range;
+    const char *values[N_SAYS];
+    struct object_says says;
     for (uint32_t i = 0; i < r->n_objects && !out->is_known; i++) {
-        arena_reset(a);
-        if (!stored_footer(s3, r->keys[i], names, N_NAMES, values, a, e)) {
+        struct err why = ERR_INIT;
+        arena_reset(&x->arena);
+        if (!stored_footer(x->s3, r->keys[i], object_says_names, N_SAYS, values, &x->arena, e)) {
             return false;
         }
-        if (told_read(values, r, &told)) {
-            told_take(out, &told, true);
+        if (object_says_read(values, r->first, r->last, x->topic_id, &says, &why)) {
+            says_take(out, &says, true);
         }
     }
     out->n_silent = r->n_objects;
     return true;
 }
 
-bool stored_ledger(struct s3 *s3, const struct stored_range *r, struct stored_ledger *out, struct err *e)
+bool stored_ledger(struct s3 *s3, const struct stored_range *r, const char *topic_id, struct stored_ledger *out,
+                   struct err *e)
 {
-    struct arena a;
+    struct asking x = {.s3 = s3, .range = r, .topic_id = slice_str(topic_id)};
     bool ok = true;
     *out = (struct stored_ledger){0};
-    arena_init(&a, ARENA_BYTES);
+    arena_init(&x.arena, ARENA_BYTES);
     for (uint32_t i = 0; ok && i < r->n_objects; i++) {
-        arena_reset(&a);
-        ok = metadata_take(s3, r, r->keys[i], &a, out, e);
+        ok = metadata_take(&x, r->keys[i], out, e);
     }
-    ok = ok && (out->is_known || footers_take(s3, r, &a, out, e));
-    arena_fini(&a);
+    ok = ok && (out->is_known || footers_take(&x, out, e));
+    arena_fini(&x.arena);
     return ok;
 }

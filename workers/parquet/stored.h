@@ -38,5 +38,5 @@ struct stored_ledger {
     uint32_t n_silent;  /* objects whose metadata don't tell just that */
 };
 /* ERR_RETRY: S3's. */
-bool stored_ledger(struct s3 *s3, const struct stored_range *r, struct stored_ledger *out,
-                   struct err *e) MUST_CHECK;
+bool stored_ledger(struct s3 *s3, const struct stored_range *r, const char *topic_id,
+                   struct stored_ledger *out, struct err *e) MUST_CHECK;
