@@ -1,15 +1,16 @@
 #include "replay/apply.h"
 
 #include "base/clock.h"
+#include "run/progress.h"
 #include "run/signals.h"
+#include "stage/topics.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { TELL_EVERY_MS = 2000, NAP_MS = 20 };
+enum { NAP_MS = 20 };
 
 struct applying {
     const struct kafka_settings *settings;
@@ -21,7 +22,7 @@ struct applying {
     struct journal *journal;
     int64_t began_ms;
     uint64_t n_sent; /* in this run, for the rate */
-    int64_t told_ms;
+    struct progress told;
 };
 
 /* Of the test build alone. */
@@ -57,7 +58,7 @@ static bool plan_fits(const struct applying *x, struct err *e)
 
 static bool cluster_fits(struct applying *x, struct err *e)
 {
-    char topic_id[REPLAY_TOPIC_ID_CHARS + 1];
+    char topic_id[TOPIC_ID_CHARS + 1];
     const struct replay_plan *p = &x->plan;
     if (strcmp(p->cluster, log_reader_cluster(x->reader)) != 0) {
         return err_set(e, ERR_CONFIG, "the plan is of cluster %.40s, this is %.40s: apply it there, or make a new plan "
@@ -66,7 +67,7 @@ static bool cluster_fits(struct applying *x, struct err *e)
     if (!log_reader_topic(x->reader, p->topic, e)) {
         return false;
     }
-    replay_topic_id_text(log_reader_topic_id(x->reader), topic_id);
+    topic_id_text(log_reader_topic_id(x->reader), topic_id);
     return strcmp(p->topic_id, topic_id) == 0 ||
            err_set(e, ERR_CONFIG, "topic %.80s was deleted and made again since (its id is %s, the plan's %s): make a "
                                   "new plan", p->topic, topic_id, p->topic_id);
@@ -166,10 +167,8 @@ static bool piece_do(struct applying *x, const struct replay_piece *p, bool is_r
 
 static void tell(struct applying *x)
 {
-    int64_t now_ms = clock_mono_ms();
     const struct replay_counts *c = &x->progress.counts;
-    if (isatty(STDERR_FILENO) && now_ms - x->told_ms >= TELL_EVERY_MS) {
-        x->told_ms = now_ms;
+    if (progress_due(&x->told)) {
         (void)fprintf(stderr, "%zu of %zu pieces, %" PRIu64 " done, %" PRIu64 " skipped, %" PRIu64 " refused\n",
                       x->progress.n_pieces, x->plan.n_pieces, c->n_done, c->n_skipped, c->n_refused);
     }

@@ -82,10 +82,12 @@ struct option {
     bool *flag;
 };
 
-static const struct option *option_find(const struct option *options, const char *name)
+/* The word may have its value behind "=". */
+static const struct option *option_find(const struct option *options, const char *word)
 {
+    size_t len = strcspn(word, "=");
     for (; options->name != NULL; options++) {
-        if (strcmp(options->name, name) == 0) {
+        if (strlen(options->name) == len && strncmp(options->name, word, len) == 0) {
             return options;
         }
     }
@@ -95,19 +97,22 @@ static const struct option *option_find(const struct option *options, const char
 /* How many words it took; -1: e is set. */
 static int option_take(const struct option *o, int argc, char **argv, struct err *e)
 {
+    const char *equals = strchr(argv[0], '=');
+    int n_words = equals != NULL || o->flag != NULL ? 1 : 2;
     if (o->flag != NULL) {
         *o->flag = true;
-        return 1;
+        return equals == NULL || err_set(e, ERR_CONFIG, "%s takes no value", o->name) ? n_words : -1;
     }
-    if (argc < 2) {
+    const char *value = equals != NULL ? equals + 1 : argc > 1 && strncmp(argv[1], "--", 2) != 0 ? argv[1] : "";
+    if (value[0] == '\0') {
         (void)err_set(e, ERR_CONFIG, "%s needs a value", o->name);
         return -1;
     }
     if (o->text != NULL) {
-        *o->text = argv[1];
-        return 2;
+        *o->text = value;
+        return n_words;
     }
-    return number_read(o->name, argv[1], o->number, e) ? 2 : -1;
+    return number_read(o->name, value, o->number, e) ? n_words : -1;
 }
 
 static bool words_read(struct replay_arguments *a, int argc, char **argv, struct err *e)

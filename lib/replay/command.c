@@ -4,6 +4,7 @@
 #include "run/log.h"
 #include "run/signals.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,21 @@ bool replay_is_asked(int argc, char **argv)
            (strcmp(argv[2], "plan") == 0 || strcmp(argv[2], "apply") == 0);
 }
 
+/* "^…" is a regular expression, as in subscriptions. */
+static bool topic_is(const char *entry, const char *topic)
+{
+    regex_t pattern;
+    if (entry[0] != '^') {
+        return strcmp(entry, topic) == 0;
+    }
+    if (regcomp(&pattern, entry, REG_EXTENDED | REG_NOSUB) != 0) {
+        return false;
+    }
+    bool is_it = regexec(&pattern, topic, 0, NULL, 0) == 0;
+    regfree(&pattern);
+    return is_it;
+}
+
 /* What the live worker reads, this sink may get again; nothing else. */
 static bool topic_check(const struct config *c, const char *topic, const char *stage, struct err *e)
 {
@@ -24,7 +40,7 @@ static bool topic_check(const struct config *c, const char *topic, const char *s
     char names[120] = "";
     size_t n = config_list(c, "topics", &topics);
     for (size_t i = 0; i < n; i++) {
-        if (topics[i][0] == '^' || strcmp(topics[i], topic) == 0) {
+        if (topic_is(topics[i], topic)) {
             return true;
         }
         if (strlen(names) + strlen(topics[i]) + 3 < sizeof names) {

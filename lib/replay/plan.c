@@ -1,9 +1,11 @@
 #include "replay/plan.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,18 +69,6 @@ void replay_digest_add(struct hash128 *digest, const struct record *r)
     uint64_t words[6] = {digest->lo, digest->hi,       value.lo,
                          value.hi,   (uint64_t)r->offset, r->value.ptr == NULL ? UINT64_MAX : r->value.len};
     *digest = hash128(slice_of(words, sizeof words));
-}
-
-void replay_topic_id_text(const uint8_t id[16], char out[REPLAY_TOPIC_ID_CHARS + 1])
-{
-    static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    for (unsigned i = 0; i < REPLAY_TOPIC_ID_CHARS; i++) {
-        unsigned at = i * 6 / 8;
-        unsigned shift = i * 6 % 8;
-        unsigned two = (unsigned)id[at] << 8 | (at + 1 < 16 ? id[at + 1] : 0);
-        out[i] = chars[two >> (10 - shift) & 63];
-    }
-    out[REPLAY_TOPIC_ID_CHARS] = '\0';
 }
 
 /* --- as JSON --- */
@@ -214,6 +204,7 @@ static bool texts_read(struct replay_plan *p, json_t *root, struct err *e)
     return true;
 }
 
+/* The digest last: so that what is wrong is named by its place where it can be. */
 static bool root_read(struct replay_plan *p, json_t *root, struct err *e)
 {
     char digest[HEX_CHARS + 1];
@@ -226,33 +217,46 @@ static bool root_read(struct replay_plan *p, json_t *root, struct err *e)
     if (!texts_read(p, root, e)) {
         return false;
     }
+    for (size_t i = 0; i < json_array_size(pieces); i++) {
+        if (!piece_read(p, json_array_get(pieces, i), e)) {
+            return false;
+        }
+    }
     if (!digest_of(root, digest) || strcmp(digest, claimed) != 0) {
         return err_set(e, ERR_CONFIG, "it was changed after it was made: its digest is not that of its "
                                       "content; make a new plan");
     }
     memcpy(p->id, digest, REPLAY_ID_CHARS);
     p->id[REPLAY_ID_CHARS] = '\0';
-    for (size_t i = 0; i < json_array_size(pieces); i++) {
-        if (!piece_read(p, json_array_get(pieces, i), e)) {
-            return false;
-        }
-    }
     return true;
+}
+
+bool replay_plan_parse(struct replay_plan *p, struct slice text, struct err *e)
+{
+    json_error_t where;
+    json_t *root = json_loadb((const char *)text.ptr, text.len, JSON_REJECT_DUPLICATES, &where);
+    if (root == NULL) {
+        return err_set(e, ERR_CONFIG, "line %d: %.80s", where.line, where.text);
+    }
+    bool ok = root_read(p, root, e);
+    json_decref(root);
+    return ok;
 }
 
 bool replay_plan_read(struct replay_plan *p, const char *path, struct err *e)
 {
     struct stat st;
-    json_error_t where;
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > MAX_FILE_BYTES) {
-        return err_set(e, ERR_CONFIG, "%.150s is no plan: there is no such file, or it is too large; make one with "
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_file = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= MAX_FILE_BYTES;
+    void *bytes = is_file ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (bytes == MAP_FAILED) {
+        return err_set(e, ERR_CONFIG, "%.150s is no plan: there is no such file, or it is empty or too large; make one with "
                                       "plan replay … --out FILE", path);
     }
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    if (root == NULL) {
-        return err_set(e, ERR_CONFIG, "%.100s line %d: %.80s", path, where.line, where.text);
-    }
-    bool ok = root_read(p, root, e) || err_wrap(e, "%.100s", path);
-    json_decref(root);
+    bool ok = replay_plan_parse(p, slice_of(bytes, (size_t)st.st_size), e) || err_wrap(e, "%.100s", path);
+    (void)munmap(bytes, (size_t)st.st_size);
     return ok;
 }

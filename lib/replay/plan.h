@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "stage/record.h"
 
-enum { REPLAY_ID_CHARS = 16, REPLAY_TOPIC_ID_CHARS = 22 };
+enum { REPLAY_ID_CHARS = 16 };
 
 struct replay_piece {
     int32_t partition;
@@ -55,9 +55,8 @@ uint64_t replay_plan_n_samples(const struct replay_plan *p);
 /* Sets the id. The file is there whole or not at all. */
 bool replay_plan_write(struct replay_plan *p, const char *path, struct err *e) MUST_CHECK;
 /* Into one that was initialised. ERR_CONFIG: no plan, or one that was changed. */
+bool replay_plan_parse(struct replay_plan *p, struct slice text, struct err *e) MUST_CHECK;
 bool replay_plan_read(struct replay_plan *p, const char *path, struct err *e) MUST_CHECK;
 
 /* Over offsets and values, record by record; begins as {0}. */
 void replay_digest_add(struct hash128 *digest, const struct record *r);
-/* As Kafka's tools show it: base64 for URLs, 22 characters. */
-void replay_topic_id_text(const uint8_t id[16], char out[REPLAY_TOPIC_ID_CHARS + 1]);

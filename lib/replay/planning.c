@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "replay/moment.h"
 #include "replay/report.h"
+#include "run/progress.h"
+#include "stage/topics.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -143,10 +145,10 @@ static bool tenant_check(struct replay_planning *p, struct err *e)
 static bool texts_set(struct replay_planning *p, const struct kafka_settings *settings,
                       const struct replay_planner *planner, struct err *e)
 {
-    char topic_id[REPLAY_TOPIC_ID_CHARS + 1];
+    char topic_id[TOPIC_ID_CHARS + 1];
     const struct replay_arguments *a = p->arguments;
     struct replay_plan *plan = &p->plan;
-    replay_topic_id_text(log_reader_topic_id(p->reader), topic_id);
+    topic_id_text(log_reader_topic_id(p->reader), topic_id);
     const struct {
         const char **to;
         const char *text;
@@ -165,6 +167,19 @@ static bool texts_set(struct replay_planning *p, const struct kafka_settings *se
     return true;
 }
 
+struct telling {
+    const char *topic;
+    struct progress told;
+};
+
+static void tell(void *ctx, const struct record *r, int64_t to)
+{
+    struct telling *t = ctx;
+    if (progress_due(&t->told)) {
+        (void)fprintf(stderr, "%s[%d]: offset %" PRId64 " of %" PRId64 "\n", t->topic, r->partition->number, r->offset, to);
+    }
+}
+
 static bool planning_do(struct replay_planning *p, const struct kafka_settings *settings,
                         const struct replay_planner *planner, struct err *e)
 {
@@ -174,6 +189,8 @@ static bool planning_do(struct replay_planning *p, const struct kafka_settings *
         !log_reader_topic(p->reader, a->topic, e) || !texts_set(p, settings, planner, e)) {
         return false;
     }
+    struct telling telling = {.topic = a->topic};
+    log_reader_watch(p->reader, tell, &telling);
     uint32_t n = log_reader_n_partitions(p->reader);
     if (replay_partition_highest(a->partitions) >= (int64_t)n) {
         return err_set(e, ERR_CONFIG, "--partitions %.60s: %s has %u, numbered from 0", a->partitions, a->topic, n);
@@ -185,11 +202,7 @@ static bool planning_do(struct replay_planning *p, const struct kafka_settings *
     if (!ok || !tenant_check(p, e) || !planner->finish(planner->ctx, p, e)) {
         return false;
     }
-    if (planner->is_useless) {
-        return a->out[0] == '\0' ||
-               err_set(e, ERR_CONFIG, "%s was not written: there is nothing to apply, see the risks above", a->out);
-    }
-    return replay_plan_write(&p->plan, a->out, e);
+    return planner->is_useless || replay_plan_write(&p->plan, a->out, e);
 }
 
 int replay_planning_run(const struct kafka_settings *settings, const struct replay_arguments *a,
@@ -204,8 +217,11 @@ int replay_planning_run(const struct kafka_settings *settings, const struct repl
     replay_plan_init(&p.plan);
     survey_init(&p.survey);
     bool ok = planning_do(&p, settings, planner, &e);
-    if (ok || planner->is_useless) {
-        replay_report_plan(&p, ok && !planner->is_useless);
+    if (ok) {
+        replay_report_plan(&p, !planner->is_useless);
+    }
+    if (ok && planner->is_useless && a->out[0] != '\0') {
+        ok = err_set(&e, ERR_CONFIG, "%s was not written: there is nothing to apply, see the risks above", a->out);
     }
     if (!ok) {
         (void)fprintf(stderr, "%s: %s\n", settings->instance, e.text);

@@ -60,10 +60,10 @@ static json_t *report_json(const struct replay_planning *p, bool has_plan)
         (void)json_object_set_new(root, "plan", json_string(p->plan.id));
         (void)json_object_set_new(root, "pieces", json_integer((json_int_t)p->plan.n_pieces));
         (void)json_object_set_new(root, "to_do", json_integer((json_int_t)n));
-        (void)json_object_set_new(root, "rate", json_integer((json_int_t)p->plan.rate));
-        if (p->plan.rate > 0) {
-            (void)json_object_set_new(root, "seconds", json_real((double)n / (double)p->plan.rate));
-        }
+    }
+    (void)json_object_set_new(root, "rate", json_integer((json_int_t)p->plan.rate));
+    if (p->plan.rate > 0) {
+        (void)json_object_set_new(root, "seconds", json_real((double)(has_plan ? n : s->n_samples) / (double)p->plan.rate));
     }
     (void)json_object_set(root, "effect", p->effect);
     (void)json_object_set(root, "risks", p->risks);
@@ -165,5 +165,8 @@ void replay_report_plan(const struct replay_planning *p, bool has_plan)
     }
     if (has_plan) {
         print_plan(p);
+    } else if (p->plan.rate > 0) {
+        (void)printf("\nread again: about %.0f s at %" PRId64 " samples/s\n",
+                     (double)p->survey.n_samples / (double)p->plan.rate, p->plan.rate);
     }
 }

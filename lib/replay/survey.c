@@ -66,6 +66,29 @@ static bool look(struct survey *s, struct slice bytes, struct survey_record *out
     return ok;
 }
 
+static void record_count(struct survey *s, const struct record *r)
+{
+    s->n_records++;
+    s->n_bytes += r->value.len;
+    s->first_ms = s->first_ms == 0 || r->timestamp_ms < s->first_ms ? r->timestamp_ms : s->first_ms;
+    s->last_ms = r->timestamp_ms > s->last_ms ? r->timestamp_ms : s->last_ms;
+}
+
+/* Whose samples they are. */
+static bool samples_count(struct survey *s, struct slice tenant, uint64_t source, uint32_t n_samples, struct err *e)
+{
+    s->n_samples += n_samples;
+    return (tenant_count(s, tenant, n_samples) && source_count(s, source)) ||
+           err_set(e, ERR_RETRY, "out of memory for counting sources and tenants");
+}
+
+bool survey_add_ingest(struct survey *s, const struct record *r, struct slice tenant, uint32_t n_samples,
+                       struct err *e)
+{
+    record_count(s, r);
+    return samples_count(s, tenant, hash128(r->key).lo, n_samples, e);
+}
+
 bool survey_add(struct survey *s, const struct record *r, struct survey_record *out, struct err *e)
 {
     out->batch = NULL;
@@ -73,20 +96,15 @@ bool survey_add(struct survey *s, const struct record *r, struct survey_record *
     out->rollup = NULL;
     out->n_samples = 0;
     arena_reset(&s->arena);
-    s->n_records++;
-    s->n_bytes += r->value.len;
-    s->first_ms = s->first_ms == 0 || r->timestamp_ms < s->first_ms ? r->timestamp_ms : s->first_ms;
-    s->last_ms = r->timestamp_ms > s->last_ms ? r->timestamp_ms : s->last_ms;
+    record_count(s, r);
     if (r->value.ptr == NULL || !look(s, r->value, out)) {
         s->n_other++;
         return true;
     }
-    s->n_samples += out->n_samples;
     if (out->batch == NULL && out->rollup == NULL) {
         return true; /* a heartbeat */
     }
     out->tenant = out->batch != NULL ? out->batch->tenant : out->rollup->tenant;
     out->source = out->batch != NULL ? out->batch->source : out->rollup->source;
-    return (tenant_count(s, out->tenant, out->n_samples) && source_count(s, out->source)) ||
-           err_set(e, ERR_RETRY, "out of memory for counting sources and tenants");
+    return samples_count(s, out->tenant, out->source, out->n_samples, e);
 }

@@ -42,3 +42,6 @@ void survey_fini(struct survey *s);
 /* ERR_RETRY: no memory. A record that can't be read is no error: it is counted. */
 bool survey_add(struct survey *s, const struct record *r, struct survey_record *out,
                 struct err *e) MUST_CHECK;
+/* One that the caller has looked into: what a tenant sent, its source known by the record's key. */
+bool survey_add_ingest(struct survey *s, const struct record *r, struct slice tenant, uint32_t n_samples,
+                       struct err *e) MUST_CHECK;

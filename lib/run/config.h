@@ -47,6 +47,8 @@ struct config_program {
     const char *version; /* printed by --version, e.g. "sluice 0.1.0, librdkafka 2.15.1" */
     const struct config_key *keys;
     size_t n_keys;
+    /* The file may be another program's: keys that are none of ours are passed over there. */
+    bool shares_file;
     /* Further checks that need more than one key; may be NULL. */
     bool (*check)(const struct config *c, struct err *e);
 };

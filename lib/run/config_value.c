@@ -403,7 +403,7 @@ static bool put_any(struct config *c, const char *name, const char *text, const 
     bool by_file;
     size_t i = seek_key(c, name, &by_file);
     if (i == c->program->n_keys) {
-        return unknown_key(c, name, e);
+        return (c->program->shares_file && from->layer == LAYER_FILE) || unknown_key(c, name, e);
     }
     const struct config_key *k = &c->program->keys[i];
     if (k->type == CONFIG_SECRET && from->layer == LAYER_SET && !by_file) {

@@ -1,6 +1,7 @@
 #include "stage/log_reader.h"
 
 #include "base/clock.h"
+#include "stage/message.h"
 #include "stage/topics.h"
 
 #include <stdio.h>
@@ -19,6 +20,8 @@ struct log_reader {
     bool at_end;                /* nothing behind position when last looked */
     rd_kafka_message_t *message; /* handed out, or (held) beyond what was asked for */
     bool is_held;
+    log_reader_fn watch; /* NULL = nobody */
+    void *watch_ctx;
 };
 
 bool log_reader_open(const struct kafka_settings *settings, struct log_reader **out, struct err *e)
@@ -146,6 +149,12 @@ bool log_reader_committed(struct log_reader *r, int32_t partition, int64_t *offs
     return asked(r, partition, code, "the group's commit", e);
 }
 
+void log_reader_watch(struct log_reader *r, log_reader_fn each, void *ctx)
+{
+    r->watch = each;
+    r->watch_ctx = ctx;
+}
+
 bool log_reader_from(struct log_reader *r, int32_t partition, int64_t offset, struct err *e)
 {
     if (r->position == offset && r->partition.number == partition) {
@@ -214,15 +223,11 @@ bool log_reader_next(struct log_reader *r, int64_t to, struct record *out, bool 
         r->position = r->position < to ? to : r->position;
         return true;
     }
-    const rd_kafka_message_t *m = r->message;
-    *out = (struct record){
-        .partition = &r->partition,
-        .offset = m->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
-        .key = slice_of(m->key, m->key_len),
-        .value = slice_of(m->payload, m->len),
-    };
+    message_record(r->message, &r->partition, out);
     r->is_held = false;
-    r->position = m->offset + 1;
+    r->position = out->offset + 1;
+    if (r->watch != NULL) {
+        r->watch(r->watch_ctx, out, to);
+    }
     return true;
 }

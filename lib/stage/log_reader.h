@@ -32,6 +32,10 @@ bool log_reader_at_time(struct log_reader *r, int32_t partition, int64_t timesta
 bool log_reader_committed(struct log_reader *r, int32_t partition, int64_t *offset,
                           struct buf *metadata, struct err *e) MUST_CHECK;
 
+/* Whoever wants to see how far it is: called with each record that is handed out. */
+typedef void (*log_reader_fn)(void *ctx, const struct record *r, int64_t to);
+void log_reader_watch(struct log_reader *r, log_reader_fn each, void *ctx);
+
 /* Where the next record comes from. */
 bool log_reader_from(struct log_reader *r, int32_t partition, int64_t offset,
                      struct err *e) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "run/log.h"
 #include "run/memory.h"
 #include "run/signals.h"
+#include "stage/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,31 +232,9 @@ static bool stage_open(struct stage *s, struct err *e)
 
 /* --- the loop --- */
 
-static void read_headers(const rd_kafka_message_t *m, struct record *r)
-{
-    rd_kafka_headers_t *headers;
-    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return;
-    }
-    const char *name;
-    const void *value;
-    size_t len;
-    while (r->n_headers < MAX_RECORD_HEADERS &&
-           rd_kafka_header_get_all(headers, r->n_headers, &name, &value, &len) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        r->headers[r->n_headers++] = (struct record_header){slice_str(name), slice_of(value, len)};
-    }
-}
-
 void stage_read_record(struct owned *p, const rd_kafka_message_t *m, struct record *r)
 {
-    *r = (struct record){
-        .partition = &p->pub,
-        .offset = m->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
-        .key = slice_of(m->key, m->key_len),
-        .value = slice_of(m->payload, m->len),
-    };
-    read_headers(m, r);
+    message_record(m, &p->pub, r);
 }
 
 /* May keep the message: *m is NULL then. */

@@ -5,6 +5,8 @@ import os
 import subprocess
 import time
 
+import xxhash
+
 from deploy.local.places import ROOT
 
 
@@ -49,6 +51,22 @@ class Operator:
 
     def apply(self, path, *words, **keys):
         return self.run("apply", str(path), "--json", *words, **keys)
+
+
+def signed(content):
+    """A plan's content with the digest and the id that belong to it."""
+    rest = {k: v for k, v in content.items() if k not in ("plan", "digest")}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = xxhash.xxh3_128(text.encode()).hexdigest()
+    return {**rest, "plan": digest[:16], "digest": digest}
+
+
+def plan_file(path, **changes):
+    """A plan of nothing, in the form that apply takes."""
+    path.write_text(json.dumps(signed({
+        "version": 1, "cluster_id": "c", "stage": "amp", "group": "g", "sink": "s", "topic": "t", "topic_id": "A" * 22,
+        "tenant": "", "metric": "", "rate": 0, "made_ms": 1, "samples": 0, "pieces": [], **changes})))
+    return path
 
 
 def adds_up(told):

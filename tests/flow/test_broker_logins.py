@@ -8,7 +8,7 @@ from confluent_kafka import admin
 
 from deploy.local.certificates import Authority
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import java_plugin, otlp
+from tests.flow import java_plugin, logged_in, otlp
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_pipeline import metric
 
@@ -119,6 +119,13 @@ def test_topics_and_a_worker_through_the_listener(secured, tmp_path, login, env)
     worker.stop()
     assert worker.process.exit_code() == 0
     assert PASSWORD not in worker.process.log_text()
+
+
+@pytest.mark.parametrize("login, env", [("SCRAM", SECRET), ("MTLS", {})])
+def test_the_operators_tool_through_the_listener(secured, tmp_path, login, env):
+    keys = secured.keys(login)
+    assert secured.offsets(tmp_path, keys, "apply", env).returncode == 0
+    logged_in.work_of_an_operator(secured.stack, tmp_path, keys, env)
 
 
 @pytest.mark.parametrize("login, env, stranger, says", [

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import java_plugin, offsets_tool, otlp
+from tests.flow import java_plugin, logged_in, otlp
 from tests.flow.aws_endpoints import SECRET, TOKEN, Endpoint, keys_json
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_pipeline import metric
@@ -108,14 +108,11 @@ def test_a_worker_logs_in_and_follows_rotating_keys(msk, pod, say):
     say(f"{len(msk.answers())} logins and re-authentications by {len(set(msk.answers()))} pairs of keys")
 
 
-def test_the_operators_tool_logs_in(msk, pod):
+def test_the_operators_tool_logs_in(msk, pod, tmp_path):
     msk.keys.write_text(f"ASIA1 {SECRET} {TOKEN}\n")
-    msk.send(1)
-    done = offsets_tool.run(None, "cat", "metrics.ingest.demo", "--limit", "1", kafka__sasl__mechanism="AWS_MSK_IAM",
-                            kafka__bootstrap__servers=f"{HOST}:{msk.port}", kafka__security__protocol="sasl_plaintext",
-                            kafka__aws__region="eu-central-1",
-                            env={"AWS_CONTAINER_CREDENTIALS_FULL_URI": pod.url + "/v1"})
-    assert [r["topic"] for r in offsets_tool.lines(done)] == ["metrics.ingest.demo"]
+    keys = {"bootstrap.servers": f"{HOST}:{msk.port}", "sasl.mechanism": "AWS_MSK_IAM", "security.protocol": "sasl_plaintext",
+            "aws.region": "eu-central-1"}
+    logged_in.work_of_an_operator(msk.stack, tmp_path, keys, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": pod.url + "/v1"})
     assert {line.split()[0] for line in msk.answers()} == {"ok"}
 
 

@@ -9,6 +9,7 @@ from deploy.local.workers import ENVIRONMENTS
 from tests.flow import batches, offsets_tool
 from tests.flow.offsets_tool import create_topic, produce, run
 from tests.flow.parquet_audit import Bucket, start_worker
+from tests.flow.replay_tool import Operator, adds_up
 from tests.flow.stack import wait_for
 from tests.flow.test_offsets_cat import avro_record
 
@@ -23,6 +24,7 @@ def stack(tmp_path_factory):
     with offsets_tool.cluster(tmp_path_factory, "audit") as stack:
         create_topic(stack, "series", 2)
         create_topic(stack, "sluice.gaps", 1)
+        create_topic(stack, "sluice.replay", 1, cleanup_policy="compact")
         stack.bucket = Bucket(stack)
         worker = start_worker(stack, stack.bucket, topics=["series"], group=GROUP, raw_max_age_ms=300)
         for n in range(3):
@@ -33,6 +35,7 @@ def stack(tmp_path_factory):
             wait_for(lambda: stack.committed(GROUP, "series").get(0, (0,))[0] >= end, 60, "a range")
         wait_for(lambda: stack.committed(GROUP, "series").get(1, (0,))[0] >= 1, 60, "the other's range")
         worker.stop()
+        stack.config = worker.config_path
         yield stack
 
 
@@ -123,6 +126,76 @@ def test_a_ledger_that_is_cut_off_is_named(stack):
                                      Metadata={**metadata, "rows": "1"})
         finding, = audit(stack, code=1)["findings"]
         assert finding["kind"] == "rows" and "samples has 3 rows of these offsets, the log 4" in finding["text"]
+
+
+def cut_ledger(stack, key):
+    bucket = stack.bucket
+    metadata = bucket.metadata(key)
+    bucket.boto.put_object(Bucket=bucket.name, Key=key, Body=bucket.read(key),
+                           Metadata={**metadata, "intent": metadata["intent"][:-5]})
+
+
+def contents(bucket):
+    return {key: (bucket.read(key), bucket.metadata(key)) for key in bucket.keys()}
+
+
+def test_the_repair_plan_restores_what_is_missing(stack, tmp_path, say):
+    """Of one range an object is deleted, of another, and of one that has no more than one, the ledger is cut off: audit finds
+    exactly these, --repair writes the plan, and apply makes them what they were, metadata and bytes."""
+    bucket, plan = stack.bucket, tmp_path / "repair.plan"
+    before = contents(bucket)
+    (lacking, told_badly, _), (alone,) = objects(stack).items(), objects(stack, 1).items()
+    bucket.boto.delete_object(Bucket=bucket.name, Key=lacking[1][0])
+    for key in (told_badly[1][1], alone[1][0]):
+        cut_ledger(stack, key)
+    operator = Operator(stack.places, stack.config, "parquet", "series", ENVIRONMENTS["parquet"])
+    command = ("audit", "--topic", "series", "--repair", "--out", str(plan))
+    answer = operator.run(*command, "--json")
+    assert answer.code == 1, answer
+    answer = json.loads(answer.out)
+    found = {(f["kind"], f["partition"], f["first"], f["last"]) for f in answer["findings"]}
+    assert found == {("objects", 0, *lacking[0]), ("ledger", 0, *told_badly[0]), ("rows", 0, *told_badly[0]),
+                     ("ledger", 1, *alone[0]), ("rows", 1, *alone[0])}
+    report = answer["repair"]["plan"]
+    say(f"{report['effect']}")
+    assert answer["repair"]["left"] == [] and report["effect"]["objects_without_ledger"] == 2
+    assert (report["effect"]["ranges_lacking_objects"], report["effect"]["ranges_to_tell_again"]) == (1, 2)
+    pieces = json.loads(plan.read_text())["pieces"]
+    assert [(p["partition"], p["first"], p["last"]) for p in pieces] == [(0, *lacking[0]), (0, *told_badly[0]), (1, *alone[0])]
+    told = operator.run(*command)
+    assert told.code == 1 and f"sluice-offsets apply {plan}" in told.out and "its metadata do not tell" in told.out, told
+    applied = adds_up(operator.apply(plan))
+    assert applied["samples"] == 4 + 4 + 2 and applied["done"] == 2 + 2 + 2 and applied["skipped"] == 4
+    assert contents(bucket) == before
+    assert audit(stack)["n_findings"] == 0
+
+
+def test_what_no_plan_repairs(stack, tmp_path):
+    """Overlaps and strangers are told with what to do, and stay out of the plan; without a gap there is none."""
+    bucket, plan = stack.bucket, tmp_path / "repair.plan"
+    operator = Operator(stack.places, stack.config, "parquet", "series", ENVIRONMENTS["parquet"])
+    command = ("audit", "--topic", "series", "--repair", "--out", str(plan))
+    told = operator.run(*command)
+    assert told.code == 0 and "nothing that a plan could fill" in told.out and not plan.exists(), told
+    (first, last), keys = list(objects(stack).items())[1]
+    alone, = objects(stack, 1).values()
+    twin = keys[0].replace(f"-{first}-{last}.parquet", f"-{first + 1}-{last}.parquet")
+    stranger = keys[0].rsplit("/", 1)[0] + "/notes.txt"
+    for key in (twin, stranger):
+        bucket.boto.put_object(Bucket=bucket.name, Key=key, Body=b"x")
+    try:
+        with Lost(stack, *alone):
+            answer = json.loads(operator.run(*command, "--json").out)["repair"]
+            assert {left["kind"]: left["n"] for left in answer["left"]} == {"overlap": 1, "foreign": 1}
+            assert all(left["instead"] for left in answer["left"])
+            assert [span["partition"] for span in answer["plan"]["partitions"]] == [1] and answer["plan"]["pieces"] == 1
+    finally:
+        for key in (twin, stranger):
+            bucket.boto.delete_object(Bucket=bucket.name, Key=key)
+    assert "give that, too" in audit(stack, "--out", "x", code=2)
+    with Lost(stack, *keys):
+        refused = operator.run(*command, raw_max_age_ms=-1)
+        assert refused.code == 2 and "raw_max_age_ms" in refused.err, refused
 
 
 def test_overlaps_and_foreign_objects_are_named(stack):

@@ -1,6 +1,7 @@
 """sluice-offsets parquet restore and skip, with a real worker and S3Proxy: offsets that were lost come back from the
 objects, what retention has eaten is passed over and told; the worker goes on, each row is there once."""
 import itertools
+import json
 
 import confluent_kafka
 import pytest
@@ -86,9 +87,10 @@ def test_lost_offsets_come_back_from_whole_ranges(site):
     site.send(2, 5)
     done = site.tool("restore", "--from-objects", "--dry-run")
     assert done.returncode == 0 and f"{site.topic}[0] -1 -> 4" in done.stdout and site.committed() == {}
-    done = site.tool("restore", "--from-objects", "--yes")
-    assert done.returncode == 0, done.stderr
-    assert f"{site.topic}[1] has no objects" in done.stdout and site.committed() == {0: (4, "")}
+    done = site.tool("restore", "--from-objects", "--yes", "--json")
+    assert json.loads(done.stdout) == {"group": site.group, "done": True, "snapshot": None, "moves": [
+        {"topic": site.topic, "partition": 0, "from": -1, "to": 4}]}
+    assert f"{site.topic}[1] has no objects" in done.stderr and site.committed() == {0: (4, "")}
     site.goes_on(6)
     assert_stored_once(site)
     done = site.tool("restore", "--from-objects", "--yes")
@@ -124,8 +126,9 @@ def test_what_retention_has_eaten_is_skipped_and_told(site):
     assert site.gaps() == [] and site.committed()[0] == (4, "")
     done = site.tool("skip")
     assert done.returncode == 2 and "look at it with --dry-run, then say --yes" in done.stderr and site.gaps() == []
-    done = site.tool("skip", "--yes")
+    done = site.tool("skip", "--yes", "--json")
     assert done.returncode == 0 and site.committed()[0] == (6, ""), done.stderr
+    assert json.loads(done.stdout)["moves"] == [{"topic": site.topic, "partition": 0, "from": 4, "to": 6}]
     gap, = site.gaps()
     assert (gap["topic"], gap["partition"], gap["first_offset"], gap["last_offset"]) == (site.topic, 0, 4, 5)
     assert gap["reason"] == "retention" and gap["samples"] == 0

@@ -7,6 +7,7 @@ import time
 
 import confluent_kafka
 import pytest
+from confluent_kafka import admin
 
 from tests.flow import batches, offsets_tool, otlp
 from tests.flow.offsets_tool import commit, create_topic, produce, run
@@ -134,6 +135,26 @@ def member(stack, group, *topics):
     consumer.subscribe(list(topics))
     wait_for(lambda: consumer.poll(0.2) is None and consumer.assignment(), 60, "an assignment")
     return consumer
+
+
+def test_a_partition_whose_broker_is_gone_has_no_leader(stack3):
+    """The other brokers answer for it; and it is fine again when its own is back."""
+    stack = stack3
+    stack.admin.create_topics([admin.NewTopic("lonely", 1, replica_assignment=[[3]], config={"min.insync.replicas": "1"})])[
+        "lonely"].result()
+    produce(stack, "lonely", [b"a", b"b"])
+    commit(stack, "sluice-lonely", "lonely", {0: 2})
+    assert status(stack, "--group", "sluice-lonely")["sluice-lonely", "lonely", 0]["state"] == "fine"
+    stack.kafka.kill(2)
+
+    def seen():
+        answer = json.loads(run(stack, "status", "--json", "--group", "sluice-lonely", watch_ms=10).stdout or "{}")
+        rows = [p for g in answer.get("groups", ()) for p in g["partitions"]]
+        return rows and rows[0]
+    row = wait_for(lambda: (seen() or {}).get("state") == "no_leader" and seen(), 60, "no leader")
+    assert row["stuck"] and row["committed"] == 2 and row["end"] is None and "no broker has it at the moment: " in row["why"]
+    stack.kafka.restart(2)
+    wait_for(lambda: (seen() or {}).get("state") == "fine", 60, "a leader again")
 
 
 def test_a_member_that_does_not_move_and_a_partition_that_nobody_has(stack):

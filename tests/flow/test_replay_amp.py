@@ -186,6 +186,33 @@ def test_the_store_is_away(shared, tmp_path):
     assert differences(expected(SERVERS, times), got(shared.receiver)) == NOTHING
 
 
+def test_the_later_of_two_goes_on(shared, tmp_path):
+    """Whoever applies last has it: the one before is told so when it comes to note what it has done, and nothing is lost."""
+    topic, group = site(shared, "two")
+    times = [now_ms() - MINUTE_MS + i * 1000 for i in range(10)]
+    put(shared, topic, times)
+    amp = deliver(shared, topic, group)
+    shared.receiver.reset()
+    tool, plan = operator(shared, amp, topic), tmp_path / "plan.json"
+    tool.plan(plan)
+    shared.receiver.set_plan([{"times": 100_000, "status": 503}])
+
+    def n_notes():
+        return len(shared.stack.read_committed("sluice.replay"))
+    before, both = n_notes(), []
+    for i in (1, 2):
+        both.append(tool.start("apply", str(plan), "--json"))
+        wait_for(lambda: n_notes() == before + i, 30, "its claim")
+    shared.receiver.set_plan([])
+    told = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [3, 0], told
+    report = json.loads(told[1][0])
+    assert report["state"] == "done" and report["done"] == len(times) * len(SERVERS) * 13
+    assert differences(expected(SERVERS, times), got(shared.receiver)) == NOTHING
+    over = tool.apply(plan, "--abandon")
+    assert over.code == 2 and "nothing to give up" in over.err
+
+
 def test_amp_s_own_refusals(shared, tmp_path):
     topic, group = site(shared, "words")
     put(shared, topic, [now_ms()])

@@ -5,13 +5,13 @@ import json
 import time
 
 import pytest
-import xxhash
 from confluent_kafka import TopicPartition
 
 from deploy.local import kafka
 from deploy.local.workers import ENVIRONMENTS
 from tests.fault.counter import metric
-from tests.flow.replay_tool import Operator, adds_up
+from tests.flow.offsets_tool import commit
+from tests.flow.replay_tool import Operator, adds_up, signed
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_parquet import PARTITIONS, Site, wait_empty
 
@@ -48,6 +48,11 @@ class ReplaySite(Site):
     def range_of(self, key):
         """(partition, first, last)"""
         return tuple(int(n) for n in key.removesuffix(".parquet").rsplit("-", 3)[1:])
+
+    def commit(self, offset):
+        """Of all partitions; None: what it was when all was stored."""
+        ends = self.stack.ends(self.topic)
+        commit(self.stack, self.group, self.topic, {p: end if offset is None else offset for p, end in ends.items()})
 
     def contents(self):
         return {key: self.bucket.read(key) for key in self.bucket.keys()}
@@ -174,9 +179,7 @@ def forged(plan, path, change):
     """The plan with a change, and a digest that fits."""
     content = json.loads(plan.read_text())
     change(content)
-    rest = {k: v for k, v in content.items() if k not in ("plan", "digest")}
-    digest = xxhash.xxh3_128(json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
-    path.write_text(json.dumps({**rest, "plan": digest[:16], "digest": digest}))
+    path.write_text(json.dumps(signed(content)))
     return path
 
 
@@ -225,6 +228,11 @@ def test_what_cannot_be_applied(stored, tmp_path, monkeypatch):
     refused(operator.apply(plan), "is not at its end", "--abandon")  # the forged one is: it was begun
     assert operator.run("apply", str(other), "--abandon").code == 0
     refused(operator.apply(other), "given up")
+
+    site.commit(0)
+    refused(operator.apply(plan), "has gone back to offset 0", "will store", "make a new plan when it is past them")
+    site.commit(None)
+    assert site.contents() == missing
 
     def beyond(content):
         content["pieces"][-1]["last"] += 10_000
@@ -300,17 +308,3 @@ def test_a_topic_that_was_made_again(shared, stored, tmp_path):
     wait_for(lambda: "made again" in operator.apply(plan).err, what="the new topic to be seen")
     refused(operator.apply(plan), "made again", "make a new plan")
     assert site.contents() == {}
-
-
-@pytest.mark.parametrize("stage, instead", [("validate", "dlq redrive"), ("limit", "dlq redrive"), ("rollup", "reset")])
-def test_stages_that_a_replay_does_nothing_to(site, tmp_path, stage, instead):
-    """They are told apart, with what to use instead; nothing is written that could be applied."""
-    site.send(40)
-    command = ["plan", "replay", "--stage", stage, "--topic", site.topic, "--from", "earliest"]
-    site.worker = site.stack.new_worker("rollup", f"none-{stage}")
-    site.worker.config_path.write_text(json.dumps({"kafka.bootstrap.servers": site.stack.bootstrap}))
-    operator = site.operator()
-    told = operator.run(*command, "--json")
-    assert told.json["records"] == 40 and instead in " ".join(told.json["risks"]) and "plan" not in told.json
-    refused(operator.run(*command, "--out", str(tmp_path / "plan.json")), "nothing to apply")
-    assert not (tmp_path / "plan.json").exists()

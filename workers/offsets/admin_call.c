@@ -14,8 +14,9 @@ bool admin_call_wait(struct admin_call *c, const char *what, struct err *e)
 {
     c->event = rd_kafka_queue_poll(c->queue, CALL_MS + 1000);
     if (c->event == NULL || rd_kafka_event_error(c->event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return err_set(e, ERR_RETRY, "%s: %s", what,
-                       c->event == NULL ? "no answer" : rd_kafka_event_error_string(c->event));
+        return err_set_code(e, ERR_RETRY, c->event == NULL ? 0 : rd_kafka_event_error(c->event),
+                            "%s: %s", what,
+                            c->event == NULL ? "no answer" : rd_kafka_event_error_string(c->event));
     }
     return true;
 }

@@ -1,6 +1,7 @@
 #include "audit.h"
 
 #include "audit_log.h"
+#include "audit_repair.h"
 #include "groups.h"
 #include "record_json.h"
 
@@ -18,7 +19,8 @@ struct audit {
     struct findings findings;
     struct audit_log log;
     int64_t *done; /* owned */
-    json_t *told;  /* owned: gaps that sinks told, of this topic */
+    json_t *told;   /* owned: gaps that sinks told, of this topic */
+    json_t *repair; /* owned; NULL = not asked for, or printed */
 };
 
 /* --- what the ranges say --- */
@@ -141,16 +143,24 @@ static bool table_read(const struct tool *t, int *out, struct err *e)
                    "--table %.40s is none of samples, rollup_1m, rollup_5m, rollup_1h", name);
 }
 
+/* The one that stores the topic. */
+static const char *group_of(const struct tool *t)
+{
+    const char *said = t->command->values[OPTION_GROUP];
+    const char *group = said != NULL ? said : config_str(t->config, "group");
+    return group[0] == '\0' ? "sluice-parquet" : group;
+}
+
 /* Up to where the sink says that all is stored. */
 static bool done_read(struct audit *a, struct err *e)
 {
-    const char *group = a->tool->command->values[OPTION_GROUP];
+    const char *group = group_of(a->tool);
     rd_kafka_topic_partition_list_t *list = NULL;
     a->done = calloc(a->scan.n_partitions + 1, sizeof *a->done);
     if (a->done == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
-    if (!group_committed(a->rk, group == NULL ? "sluice-parquet" : group, &list, e)) {
+    if (!group_committed(a->rk, group, &list, e)) {
         return false;
     }
     bool any = false;
@@ -167,7 +177,7 @@ static bool done_read(struct audit *a, struct err *e)
            err_set(
                e, ERR_CONFIG,
                "group %.80s has committed nothing of %.80s: name the group that stores it, --group",
-               group == NULL ? "sluice-parquet" : group, a->scan.topic);
+               group, a->scan.topic);
 }
 
 static bool run(struct audit *a, int table, struct err *e)
@@ -192,6 +202,9 @@ static bool print(const struct audit *a, struct err *e)
                             (json_int_t)a->log.n_unreadable, "objects_of_former_topics",
                             (json_int_t)a->ledger.n_former, "n_findings", (json_int_t)a->findings.n,
                             "findings", a->findings.list, "told_gaps", a->told);
+    if (out != NULL && a->repair != NULL) {
+        (void)json_object_set(out, "repair", a->repair);
+    }
     if (a->tool->command->values[OPTION_JSON] != NULL) {
         bool ok = out != NULL && json_dumpf(out, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 &&
                   puts("") != EOF;
@@ -234,7 +247,35 @@ static void audit_fini(struct audit *a)
     tool_disconnect(a->rk);
     json_decref(a->findings.list);
     json_decref(a->told);
+    json_decref(a->repair);
     free(a->done);
+}
+
+/* For JSON the plan goes into the one object, for people it comes behind what was found. */
+static bool tell(struct audit *a, int *code, struct err *e)
+{
+    const char *const *values = a->tool->command->values;
+    size_t n_told = json_array_size(a->told);
+    if (values[OPTION_REPAIR] == NULL) {
+        return print(a, e);
+    }
+    struct err why = ERR_INIT;
+    bool as_json = values[OPTION_JSON] != NULL;
+    if (!as_json && !print(a, e)) {
+        return false;
+    }
+    bool ok = audit_repair(a->tool, &a->findings, n_told, &a->repair, code, e);
+    return (!as_json || print(a, ok ? e : &why)) && ok; /* without a plan, too */
+}
+
+static bool words_check(const struct tool *t, int *table, struct scan_request *r, struct err *e)
+{
+    const char *const *values = t->command->values;
+    if (values[OPTION_OUT] != NULL && values[OPTION_REPAIR] == NULL) {
+        return err_set(e, ERR_CONFIG, "--out is the file of the plan of --repair: give that, too");
+    }
+    return table_read(t, table, e) && moment_read("--from", values[OPTION_FROM], &r->from, e) &&
+           moment_read("--to", values[OPTION_TO], &r->to, e);
 }
 
 bool audit_verb(const struct tool *t, int *code, struct err *e)
@@ -242,11 +283,9 @@ bool audit_verb(const struct tool *t, int *code, struct err *e)
     int table;
     struct audit a = {.tool = t, .findings = {.list = json_array()}, .told = json_array()};
     struct scan_request r = {.topic = t->command->values[OPTION_TOPIC], .partition = SCAN_ALL};
-    bool ok = table_read(t, &table, e) &&
-              moment_read("--from", t->command->values[OPTION_FROM], &r.from, e) &&
-              moment_read("--to", t->command->values[OPTION_TO], &r.to, e) &&
-              store_open(t, &a.store, e) && tool_connect(t, KAFKA_READER, &a.rk, e) &&
-              scan_open(t, a.rk, &r, &a.scan, e) && run(&a, table, e) && print(&a, e);
+    bool ok = words_check(t, &table, &r, e) && store_open(t, &a.store, e) &&
+              tool_connect(t, KAFKA_READER, &a.rk, e) && scan_open(t, a.rk, &r, &a.scan, e) &&
+              run(&a, table, e) && tell(&a, code, e);
     if (ok && (a.findings.n > 0 || json_array_size(a.told) > 0)) {
         *code = TOOL_DIFFERS;
     }

@@ -11,7 +11,7 @@
 enum {
     LETTERS =
         BIT(TENANT) | BIT(METRIC) | BIT(REASON) | BIT(STAGE) | BIT(FROM) | BIT(TO) | BIT(LIMIT),
-    MOVES = BIT(DRY_RUN) | BIT(YES) | BIT(FORCE) | BIT(OUT) | BIT(WHO) | BIT(REASON),
+    MOVES = BIT(DRY_RUN) | BIT(YES) | BIT(OUT) | BIT(WHO) | BIT(REASON) | BIT(JSON),
 };
 
 static const struct {
@@ -38,18 +38,18 @@ static const struct {
     [VERB_STATUS] = {{"status"}, BIT(GROUP) | BIT(JSON) | BIT(ALL), 0, 0, 0},
     [VERB_DLQ_LIST] = {{"dlq", "list"}, LETTERS | BIT(JSON), 0, 0, 0},
     [VERB_DLQ_SHOW] = {{"dlq", "show"}, BIT(JSON), 0, 1, 1},
-    [VERB_DLQ_EXPORT] = {{"dlq", "export"}, LETTERS | BIT(OUT), 0, 0, 0},
+    [VERB_DLQ_EXPORT] = {{"dlq", "export"}, LETTERS | BIT(OUT) | BIT(JSON), 0, 0, 0},
     [VERB_DLQ_REDRIVE] = {{"dlq", "redrive"},
                           LETTERS | BIT(POLICY) | BIT(DRY_RUN) | BIT(YES) | BIT(WHO) | BIT(JSON),
                           0,
                           0,
                           0},
     [VERB_RESET] = {{"reset"},
-                    MOVES | BIT(GROUP) | BIT(TO) | BIT(TOPIC) | BIT(PARTITIONS) | BIT(STAGE) | BIT(DRAIN),
+                    MOVES | BIT(FORCE) | BIT(GROUP) | BIT(TO) | BIT(TOPIC) | BIT(PARTITIONS) | BIT(STAGE) | BIT(DRAIN),
                     BIT(TO),
                     0,
                     1},
-    [VERB_SNAPSHOT] = {{"snapshot"}, BIT(OUT), 0, 1, 1},
+    [VERB_SNAPSHOT] = {{"snapshot"}, BIT(OUT) | BIT(JSON), 0, 1, 1},
     [VERB_PARQUET_SKIP] = {{"parquet", "skip"}, MOVES | BIT(TOPIC), BIT(TOPIC), 1, 1},
     [VERB_PARQUET_RESTORE] = {{"parquet", "restore"},
                               MOVES | BIT(TOPIC) | BIT(FROM_OBJECTS),
@@ -57,7 +57,8 @@ static const struct {
                               1,
                               1},
     [VERB_AUDIT] = {{"audit"},
-                    BIT(TOPIC) | BIT(TABLE) | BIT(FROM) | BIT(TO) | BIT(GROUP) | BIT(JSON),
+                    BIT(TOPIC) | BIT(TABLE) | BIT(FROM) | BIT(TO) | BIT(GROUP) | BIT(JSON) | BIT(REPAIR) |
+                        BIT(OUT),
                     BIT(TOPIC),
                     0,
                     0},

@@ -47,6 +47,7 @@ enum verb {
     OPTION(TOPIC, "--topic", true)                                                                 \
     OPTION(FROM_OBJECTS, "--from-objects", false)                                                  \
     OPTION(TABLE, "--table", true)                                                                 \
+    OPTION(REPAIR, "--repair", false)                                                              \
     OPTION(PARTITIONS, "--partitions", true)                                                       \
     OPTION(FOR, "--for", true)                                                                     \
     OPTION(DRAIN, "--drain", false)                                                                \

@@ -42,13 +42,23 @@ static void put_cell(struct buf *line, const char *text, size_t width)
     buf_u8(line, ' ');
 }
 
+/* Once, and not before the brokers have answered. */
+static void print_head(bool *has_head)
+{
+    if (!*has_head) {
+        (void)printf("%-12s %-23s %-12s %-8s %-22s %8s METRIC, LABEL\n", "SHOW", "RECEIVED",
+                     "TENANT", "STAGE", "REASON", "SAMPLES");
+    }
+    *has_head = true;
+}
+
 static bool print_row(void *ctx, const json_t *letter, bool *enough, struct err *e)
 {
     const json_t *value = json_object_get(letter, "value");
     char place[40];
     struct buf line;
-    (void)ctx;
     (void)enough;
+    print_head(ctx);
     buf_init(&line, LINE_MAX_BYTES);
     (void)snprintf(place, sizeof place, "%" PRId64 "/%" PRId64, number_of(letter, "partition"),
                    number_of(letter, "offset"));
@@ -77,9 +87,12 @@ bool dlq_list(const struct tool *t, struct err *e)
     if (t->command->values[OPTION_JSON] != NULL) {
         return letters_read(t, print_line, stdout, e);
     }
-    (void)printf("%-12s %-23s %-12s %-8s %-22s %8s METRIC, LABEL\n", "SHOW", "RECEIVED", "TENANT",
-                 "STAGE", "REASON", "SAMPLES");
-    return letters_read(t, print_row, NULL, e);
+    bool has_head = false;
+    bool ok = letters_read(t, print_row, &has_head, e);
+    if (ok) {
+        print_head(&has_head);
+    }
+    return ok;
 }
 
 /* --- export --- */

@@ -7,6 +7,7 @@
 #include "record_json.h"
 #include "run/show.h"
 #include "scan.h"
+#include "stage/message.h"
 #include "stage/topics.h"
 
 #include <errno.h>
@@ -127,10 +128,7 @@ static bool take_origin(void *ctx, const rd_kafka_message_t *m, bool *enough, st
     struct showing *s = ctx;
     struct partition partition = {.topic = slice_str(rd_kafka_topic_name(m->rkt)),
                                   .number = m->partition};
-    struct record r = {.partition = &partition,
-                       .offset = m->offset,
-                       .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
-                       .value = slice_of(m->payload, m->len)};
+    struct record r;
     const json_t *value = json_object_get(s->letter, "value");
     struct origin_wanted wanted = {
         .metric = slice_str(json_string_value(json_object_get(value, "metric"))),
@@ -142,7 +140,7 @@ static bool take_origin(void *ctx, const rd_kafka_message_t *m, bool *enough, st
     wanted.times_ms = times;
     (void)e;
     *enough = true;
-    scan_headers(m, &r);
+    message_record(m, &partition, &r);
     (void)json_object_set_new(s->origin, "bytes", json_integer((json_int_t)m->len));
     (void)json_object_set_new(s->origin, "timestamp_ms", json_integer(r.timestamp_ms));
     if (origin_points_read(&r, &wanted, &s->arena, &points, &why)) {

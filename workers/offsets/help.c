@@ -43,7 +43,7 @@ static const struct {
      "its input.\n"},
     {"cat", "sluice-offsets cat TOPIC[/PARTITION[/OFFSET]] [--from PLACE] [--to PLACE] [--tenant "
             "T] [--metric GLOB]\n"
-            "                   [--limit N]\n"
+            "                   [--limit N] [--json]\n"
             "\n"
             "Prints a JSON object a line for each record, partition by partition: topic, "
             "partition, offset, timestamp_ms,\n"
@@ -60,6 +60,7 @@ static const struct {
             "points whose metric\n"
             "                       fits (* stands for any run of characters)\n"
             "  --limit N            ends after N records\n"
+            "  --json               changes nothing: it is JSON in any case\n"
             "examples:\n"
             "  sluice-offsets cat metrics.admitted --from -5m --tenant studio-a --metric "
             "'players*' --limit 10\n"
@@ -104,7 +105,7 @@ static const struct {
             "PLACE] [--to PLACE]\n"
             "                        [--limit N] [--json]\n"
             "sluice-offsets dlq show PARTITION/OFFSET [--json]\n"
-            "sluice-offsets dlq export [the filters of list] [--out FILE]\n"
+            "sluice-offsets dlq export [the filters of list] [--out FILE]     (JSON lines, with --json or not)\n"
             "sluice-offsets dlq redrive --policy FILE [the filters of list] [--dry-run] [--yes] "
             "[--who W] [--json]\n"
             "\n"
@@ -152,7 +153,7 @@ static const struct {
      "\n"
      "sluice-offsets topics tenant create NAME [--principal User:X] [--series N] "
      "[--samples-per-second N]\n"
-     "                                    [--no-acls] [--dry-run] [--json]\n"
+     "                                    [--no-acls] [--dry-run] [--who W] [--reason R] [--json]\n"
      "\n"
      "Makes the topic metrics.ingest.NAME as the definition has it, lets the principal (User:NAME) "
      "write to it and\n"
@@ -164,11 +165,12 @@ static const struct {
      "exit codes: 0 all is as defined; 1 something differs or failed; 2 usage or configuration\n"},
     {"parquet",
      "sluice-offsets parquet restore GROUP --topic T --from-objects [--dry-run] [--yes] [--out "
-     "FILE]\n"
-     "sluice-offsets parquet skip GROUP --topic T [--dry-run] [--yes] [--out FILE]\n"
+     "FILE] [--who W] [--reason R] [--json]\n"
+     "sluice-offsets parquet skip GROUP --topic T [--dry-run] [--yes] [--out FILE] [--who W] "
+     "[--reason R] [--json]\n"
      "\n"
-     "Both for a group that is stopped, with bucket, prefix, endpoint and aws.region as "
-     "sluice-parquet has them.\n"
+     "Both for a group that is stopped, with sluice-parquet's --config FILE (or bucket, prefix, "
+     "endpoint and aws.region by --set).\n"
      "restore  a partition that has lost its offset (sluice_partitions_stopped, objects_exist) "
      "gets it back from its newest\n"
      "         range of objects: behind it, or if some of its objects are missing, its beginning "
@@ -183,11 +185,12 @@ static const struct {
     {"audit",
      "sluice-offsets audit --topic T [--table samples|rollup_1m|rollup_5m|rollup_1h] [--from "
      "PLACE] [--to PLACE]\n"
-     "                     [--group GROUP] [--json]\n"
+     "                     [--group GROUP] [--repair [--out FILE]] [--json]\n"
      "\n"
-     "Holds what sluice-parquet stored of the topic (bucket, prefix, endpoint, aws.region as it "
-     "has them) against the log,\n"
-     "as far back as the log reaches, and prints each thing that is not as it should be:\n"
+     "Holds what sluice-parquet stored of the topic (its --config FILE fits; or bucket, prefix, "
+     "endpoint, aws.region by --set)\n"
+     "against the log, as far back as the log reaches, and prints each thing that is not as it "
+     "should be:\n"
      "  gap      rows of the log, below what the group (sluice-parquet) has committed, that are in "
      "no object\n"
      "  overlap  offsets that two ranges of objects have both\n"
@@ -198,9 +201,17 @@ static const struct {
      "  told     what a sink itself has told on sluice.gaps that it skipped of this topic: amp "
      "what was too old to be\n"
      "           sent, parquet what an operator has had it skip\n"
+     "--repair makes the plan that fills the first five but for overlap (plan replay --stage "
+     "parquet, of this stretch and of\n"
+     "the partitions that lack something) and says of the others what to do; --out FILE writes it "
+     "for apply. It needs\n"
+     "sluice-parquet's own configuration. An object that tells its range wrongly is stored once "
+     "more, if it has the very bytes\n"
+     "that the log gives.\n"
      "It reads the log and asks S3 for each object's metadata: bound it with --from and --to.\n"
-     "exit codes: 0 all is there, once; 1 something is not, or it failed; 2 usage or "
-     "configuration\n"},
+     "exit codes: 0 all is there, once; 1 something is not (a plan for it or not), or it failed; "
+     "2 usage or\n"
+     "            configuration\n"},
     {"pause",
      "sluice-offsets pause GROUP --for 15m --reason '…' [--topic T [--partitions 0,3-5]] [--who W] [--json]\n"
      "sluice-offsets resume GROUP|RULE [--topic T [--partitions 0,3-5]] [--reason '…'] [--who W] [--json]\n"
@@ -215,11 +226,11 @@ static const struct {
      "Each act is told on sluice.audit first. The rules are records of sluice.control: sluice-control list shows them.\n"
      "exit codes: 0 done; 1 failed; 2 refused, usage or configuration: nothing was changed\n"},
     {"reset",
-     "sluice-offsets reset GROUP --to PLACE [--topic T] [--partitions 0,3-5] [--stage S] "
-     "[--drain] [--dry-run]\n"
-     "                     [--yes] [--force] [--out FILE]\n"
-     "sluice-offsets snapshot GROUP [--out FILE]\n"
-     "sluice-offsets restore FILE [--dry-run] [--yes] [--out FILE]\n"
+     "sluice-offsets reset GROUP --to PLACE [--topic T] [--partitions 0,3-5] [--stage S] [--drain] "
+     "[--dry-run] [--yes] [--force]\n"
+     "                     [--out FILE] [--who W] [--reason R] [--json]     (GROUP also as --group)\n"
+     "sluice-offsets snapshot GROUP [--out FILE] [--json]\n"
+     "sluice-offsets restore FILE [--dry-run] [--yes] [--out FILE] [--stage S] [--who W] [--reason R] [--json]\n"
      "\n"
      "reset     moves the commits of a group that is stopped. Shows before -> after for each "
      "partition and asks (--yes:\n"
@@ -266,8 +277,9 @@ bool help_print(const char *topic, struct err *e)
         (void)printf("sluice-offsets: %s", usage);
         return true;
     }
+    bool is_move = strcmp(topic, "snapshot") == 0 || strcmp(topic, "restore") == 0; /* see reset */
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
-        if (strcmp(topics[i].topic, topic) == 0) {
+        if (strcmp(topics[i].topic, topic) == 0 || (is_move && strcmp(topics[i].topic, "reset") == 0)) {
             (void)fputs(topics[i].text, stdout);
             return true;
         }

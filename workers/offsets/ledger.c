@@ -1,6 +1,6 @@
 #include "ledger.h"
 
-#include "ledger/intent.h"
+#include "ledger/object_says.h"
 #include "stage/topics.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BYTES = 1 << 20, N_NAMES = 3 };
+enum { ARENA_BYTES = 1 << 20 };
 
 void finding_add(struct findings *f, const char *kind, int32_t partition, int64_t first,
                  int64_t last, const char *fmt, ...)
@@ -33,6 +33,7 @@ struct reading {
     struct ledger *ledger;
     struct findings *findings;
     struct arena arena;
+    struct progress told;
 };
 
 static const struct scan_stretch *stretch_of(const struct scan *s, int32_t partition)
@@ -64,39 +65,26 @@ static struct ledger_range *range_of(struct ledger *l, const struct stored *o, s
     return &ranges[l->n++];
 }
 
-static bool number(const char *text, int64_t *out)
-{
-    char *end = NULL;
-    *out = text == NULL ? -1 : strtoll(text, &end, 10);
-    return text != NULL && end != text && *end == '\0' && *out >= 0;
-}
-
 /* What the object says of itself and of its range. */
 static bool take_ledger(struct reading *r, const struct stored *o, struct ledger_range *range,
                         struct err *e)
 {
-    static const char *const names[N_NAMES] = {"intent", "rows", "objects"};
-    const char *values[N_NAMES];
-    struct intent intent;
+    const char *values[N_SAYS];
+    struct object_says says;
     struct err why = ERR_INIT;
-    int64_t n_rows;
-    int64_t n_objects;
     arena_reset(&r->arena);
-    if (!store_metadata(r->store, o->key, names, N_NAMES, values, &r->arena, e)) {
+    if (!store_metadata(r->store, o->key, object_says_names, N_SAYS, values, &r->arena, e)) {
         return false;
     }
-    bool ok = values[0] != NULL && intent_parse(slice_str(values[0]), &intent, &why);
-    if (!ok || intent.first != o->first || intent.last != o->last ||
-        !slice_eq_str(o->topic_id, intent.topic_id) || !number(values[1], &n_rows) ||
-        !number(values[2], &n_objects)) {
+    if (!object_says_read(values, o->first, o->last, o->topic_id, &says, &why)) {
         finding_add(r->findings, "ledger", o->partition, o->first, o->last,
-                    "%.*s: its metadata do not tell its range, rows and objects%s%.80s",
-                    SLICE_ARG(o->key), why.text[0] == '\0' ? "" : ": ", why.text);
+                    "%.*s: its metadata do not tell its range, rows and objects: %.80s",
+                    SLICE_ARG(o->key), why.text);
         return true;
     }
-    range->n_rows = intent.n_rows;
-    range->n_said = n_objects;
-    range->rows_there[o->table] += (uint64_t)n_rows;
+    range->n_rows = says.intent.n_rows;
+    range->n_said = says.n_objects;
+    range->rows_there[o->table] += says.n_rows;
     return true;
 }
 
@@ -130,6 +118,9 @@ static bool take_object(void *ctx, const struct stored *o, struct err *e)
     }
     range->n_there++;
     r->ledger->n_objects++;
+    if (progress_due(&r->told)) {
+        (void)fprintf(stderr, "%s: %zu objects seen\n", r->ledger->topic, r->ledger->n_objects);
+    }
     return take_ledger(r, o, range, e);
 }
 

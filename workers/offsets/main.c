@@ -64,6 +64,12 @@ static bool act(const struct tool *t, int *code, struct err *e)
     }
 }
 
+/* Those that look at a bucket take the file of the worker that writes there. */
+static bool shares_file(enum verb verb)
+{
+    return verb == VERB_AUDIT || verb == VERB_PARQUET_SKIP || verb == VERB_PARQUET_RESTORE;
+}
+
 static bool run(const struct command *command, int *code, struct err *e)
 {
     const struct config_program program = {
@@ -72,6 +78,7 @@ static bool run(const struct command *command, int *code, struct err *e)
         .version = kafka_version_line(),
         .keys = keys,
         .n_keys = sizeof keys / sizeof keys[0],
+        .shares_file = shares_file(command->verb),
     };
     struct config *config = NULL;
     enum config_mode mode = CONFIG_RUN;

@@ -103,14 +103,48 @@ bool moves_check_forward(const struct tool *t, const struct moves *m, struct err
     return true;
 }
 
-static void print(const struct moves *m)
+static void print(const struct tool *t, const struct moves *m)
 {
     for (size_t i = 0; i < m->n; i++) {
         const struct move *one = &m->items[i];
-        (void)printf("%s[%d] %" PRId64 " -> %" PRId64 "%s%s\n", one->topic, one->partition,
-                     one->old_offset, one->new_offset, one->new_metadata[0] == '\0' ? "" : "  ",
-                     one->new_metadata);
+        (void)fprintf(tool_talk(t), "%s[%d] %" PRId64 " -> %" PRId64 "%s%s\n", one->topic,
+                      one->partition, one->old_offset, one->new_offset,
+                      one->new_metadata[0] == '\0' ? "" : "  ", one->new_metadata);
     }
+}
+
+/* [{"topic", "partition", "from", "to"}] */
+static json_t *moves_json(const struct moves *m)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->n; i++) {
+        const struct move *one = &m->items[i];
+        (void)json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I}", "topic", one->topic,
+                                                    "partition", (int)one->partition, "from",
+                                                    (json_int_t)one->old_offset, "to",
+                                                    (json_int_t)one->new_offset));
+    }
+    return list;
+}
+
+/* path: the snapshot's; NULL = there is none. */
+static bool report(const struct tool *t, const char *group, const struct moves *m, const char *path,
+                   struct err *e)
+{
+    bool is_done = t->command->values[OPTION_DRY_RUN] == NULL;
+    if (t->command->values[OPTION_JSON] == NULL) {
+        (void)printf(!is_done       ? "dry run: nothing was changed\n"
+                     : path == NULL ? "done\n" /* there was nothing to go back to */
+                                    : "done; as it was before: %s (sluice-offsets restore)\n",
+                     path);
+        return true;
+    }
+    json_t *out = json_pack("{s:s, s:b, s:s?, s:o}", "group", group, "done", is_done, "snapshot", path,
+                            "moves", moves_json(m));
+    bool ok = out != NULL && json_dumpf(out, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0 &&
+              puts("") != EOF;
+    json_decref(out);
+    return ok || err_set(e, ERR_FATAL, "it could not be written");
 }
 
 static bool is_confirmed(const struct tool *t, const char *group, size_t n, struct err *e)
@@ -127,14 +161,7 @@ static bool note(const struct tool *t, const char *group, const struct moves *m,
                                               [VERB_RESTORE] = "restore",
                                               [VERB_PARQUET_SKIP] = "parquet skip",
                                               [VERB_PARQUET_RESTORE] = "parquet restore"};
-    json_t *list = json_array();
-    for (size_t i = 0; i < m->n; i++) {
-        const struct move *one = &m->items[i];
-        (void)json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I}", "topic", one->topic,
-                                                    "partition", (int)one->partition, "from",
-                                                    (json_int_t)one->old_offset, "to",
-                                                    (json_int_t)one->new_offset));
-    }
+    json_t *list = moves_json(m);
     char *text = json_dumps(list, JSON_COMPACT);
     bool ok = text != NULL ? act_note(t, acts[t->command->verb], group, text, e) : no_memory(e);
     free(text);
@@ -169,23 +196,17 @@ bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const str
     for (size_t i = 0; i < m->n; i++) {
         had_any |= m->items[i].old_offset >= 0;
     }
-    print(m);
+    print(t, m);
     if (m->n == 0) {
         return err_set(e, ERR_CONFIG, "there is nothing to set");
     }
     if (t->command->values[OPTION_DRY_RUN] != NULL) {
-        (void)puts("dry run: nothing was changed");
-        return true;
+        return report(t, group, m, NULL, e);
     }
     if (!is_confirmed(t, group, m->n, e) ||
         (had_any && !snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) ||
         !note(t, group, m, e) || !alter(rk, group, m, e)) {
         return false;
     }
-    if (!had_any) { /* there was nothing to go back to */
-        (void)puts("done");
-        return true;
-    }
-    (void)printf("done; as it was before: %s (sluice-offsets restore)\n", path);
-    return true;
+    return report(t, group, m, had_any ? path : NULL, e);
 }

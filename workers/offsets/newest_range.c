@@ -1,5 +1,6 @@
 #include "newest_range.h"
 
+#include "ledger/object_says.h"
 #include "stage/topics.h"
 
 #include <stdio.h>
@@ -20,19 +21,19 @@ struct reading {
 /* Of one object: all of a range say the same of it. */
 static bool take_intent(struct reading *r, int32_t partition, struct err *e)
 {
-    static const char *const names[2] = {"intent", "objects"};
     struct newest_range *range = &r->out[partition];
-    const char *values[2];
+    const char *values[N_SAYS];
+    struct object_says says = {.n_objects = 0};
     struct err why = ERR_INIT;
     arena_reset(&r->arena);
-    if (!store_metadata(r->store, slice_str(range->key), names, 2, values, &r->arena, e)) {
+    if (!store_metadata(r->store, slice_str(range->key), object_says_names, N_SAYS, values,
+                        &r->arena, e)) {
         return false;
     }
-    range->n_said = values[1] == NULL ? 0 : strtoll(values[1], NULL, 10);
-    range->is_bad = values[0] == NULL || range->n_said < 1 ||
-                    !intent_parse(slice_str(values[0]), &range->intent, &why) ||
-                    range->intent.first != range->first || range->intent.last != range->last ||
-                    strcmp(r->topic_id, range->intent.topic_id) != 0;
+    range->is_bad = !object_says_read(values, range->first, range->last, slice_str(r->topic_id),
+                                      &says, &why);
+    range->intent = says.intent;
+    range->n_said = says.n_objects;
     if (range->is_bad) {
         (void)snprintf(range->why, sizeof range->why,
                        "the metadata of %.110s do not tell its range", range->key);

@@ -103,10 +103,10 @@ static bool restore_all(struct repair *r, struct err *e)
     for (uint32_t p = 0; p < r->scan.n_partitions; p++) {
         const rd_kafka_topic_partition_t *at = commit_of(r, p);
         if (at != NULL) {
-            (void)printf("%s[%u] has its offset, %" PRId64 ": it stays\n", r->scan.topic, p,
+            (void)fprintf(tool_talk(r->tool), "%s[%u] has its offset, %" PRId64 ": it stays\n", r->scan.topic, p,
                          at->offset);
         } else if (!r->ranges[p].is_there) {
-            (void)printf("%s[%u] has no objects: start=earliest begins at the log's start\n",
+            (void)fprintf(tool_talk(r->tool), "%s[%u] has no objects: start=earliest begins at the log's start\n",
                          r->scan.topic, p);
         } else if (!restore_one(r, p, e)) {
             return false;
@@ -145,7 +145,7 @@ static bool skip_one(struct repair *r, uint32_t partition, struct err *e)
     int64_t first = is_stored ? intent.last + 1 : at->offset;
     int64_t next = is_open && intent.last + 1 > low ? intent.last + 1 : low;
     if (is_stored) {
-        (void)printf("%s[%u] %" PRId64 " to %" PRId64 ": all objects of the open range are there\n",
+        (void)fprintf(tool_talk(r->tool), "%s[%u] %" PRId64 " to %" PRId64 ": all objects of the open range are there\n",
                      r->scan.topic, partition, intent.first, intent.last);
     }
     if (next > first) {
@@ -158,7 +158,7 @@ static bool skip_one(struct repair *r, uint32_t partition, struct err *e)
                                 .partition = (int32_t)partition,
                                 .first_offset = first,
                                 .last_offset = next - 1};
-        (void)printf("%s[%u] %" PRId64 " to %" PRId64 ": skipped, told on %s\n", r->scan.topic,
+        (void)fprintf(tool_talk(r->tool), "%s[%u] %" PRId64 " to %" PRId64 ": skipped, told on %s\n", r->scan.topic,
                      partition, first, next - 1, config_str(r->tool->config, "gaps_topic"));
     }
     return add_move(r, partition, next > first ? next : first, SLICE_NONE, e);

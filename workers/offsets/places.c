@@ -41,7 +41,7 @@ bool places_find(rd_kafka_t *rk, enum place_kind kind, rd_kafka_topic_partition_
         ask->elems[i].offset =
             kind == PLACE_LOW ? RD_KAFKA_OFFSET_SPEC_EARLIEST : RD_KAFKA_OFFSET_SPEC_LATEST;
         list->elems[i].offset = PLACE_NONE;
-        list->elems[i].err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART; /* unless it is answered for */
+        list->elems[i].err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; /* unless it is answered for */
     }
     struct admin_call c = admin_call_begin(rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     rd_kafka_error_t *error = rd_kafka_AdminOptions_set_isolation_level(
@@ -52,7 +52,10 @@ bool places_find(rd_kafka_t *rk, enum place_kind kind, rd_kafka_topic_partition_
         rd_kafka_ListOffsets(rk, ask, c.options, c.queue);
         ok = admin_call_wait(&c, "list offsets", e);
     }
-    if (ok) {
+    if (!ok && e->code == RD_KAFKA_RESP_ERR__NOENT) { /* none of them has a leader */
+        err_reset(e);
+        ok = true;
+    } else if (ok) {
         take_infos(rd_kafka_event_ListOffsets_result(c.event), list);
     }
     admin_call_end(&c);

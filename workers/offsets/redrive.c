@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEND_BYTES = 256 << 20, ARENA_BYTES = 64 << 20, VALUE_BYTES = 256, PROGRESS_MS = 2000 };
+enum { SEND_BYTES = 256 << 20, ARENA_BYTES = 64 << 20, VALUE_BYTES = 256 };
 static const char prefix[] = "redriven/";
 
 struct redrive {
@@ -34,7 +34,7 @@ struct redrive {
     struct arena arena;
     struct buf shape;
     struct buf value;
-    int64_t told_mono_ms;
+    struct progress told;
 };
 
 /* --- marks --- */
@@ -268,9 +268,7 @@ static bool record_redrive(struct redrive *d, const struct redrive_letter *lette
 /* On a terminal alone, where somebody waits. */
 static void progress(struct redrive *d, size_t done)
 {
-    int64_t now_ms = clock_mono_ms();
-    if (now_ms - d->told_mono_ms >= PROGRESS_MS && isatty(STDERR_FILENO) == 1) {
-        d->told_mono_ms = now_ms;
+    if (progress_due(&d->told)) {
         (void)fprintf(stderr, "%zu of %zu letters\n", done, d->letters.n);
     }
 }

@@ -3,6 +3,7 @@
 #include "edge/pass.h"
 #include "record_json.h"
 #include "scan.h"
+#include "stage/message.h"
 #include "stage/topics.h"
 #include "validate.h"
 
@@ -265,13 +266,9 @@ static bool take(void *ctx, const rd_kafka_message_t *m, bool *enough, struct er
     struct partition partition = {.topic = slice_str(rd_kafka_topic_name(m->rkt)),
                                   .number = m->partition,
                                   .n_partitions = f->n_partitions};
-    struct record r = {.partition = &partition,
-                       .offset = m->offset,
-                       .timestamp_ms = rd_kafka_message_timestamp(m, NULL),
-                       .key = slice_of(m->key, m->key_len),
-                       .value = slice_of(m->payload, m->len)};
+    struct record r;
+    message_record(m, &partition, &r);
     memcpy(partition.topic_id, f->topic_id, TOPIC_ID_BYTES);
-    scan_headers(m, &r);
     *enough = f->is_there = true;
     if (!validate_recover(a->validate, NULL, &partition, m->offset, SLICE_NONE, e)) {
         return false;

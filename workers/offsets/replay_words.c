@@ -1,14 +1,12 @@
 #include "replay_words.h"
 
 #include "replay/command.h"
-#include "stage/stage_config.h"
+#include "replay_useless.h"
+#include "worker_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { MAX_PATH = 4096 };
 
 const char replay_usage[] =
     "usage: sluice-offsets plan replay --stage amp|parquet|validate|limit|rollup --topic TOPIC --from PLACE [--to PLACE]\n"
@@ -21,118 +19,21 @@ const char replay_usage[] =
     "  Configuration is the stage's own: give the worker's --config file, for the plan and for apply.\n"
     "exit codes: 0 done; 1 failed or stopped, apply again; 2 refused, usage or configuration; 3 another apply took over\n";
 
-/* What the stage makes of records that it has had: why there is nothing to apply. */
-struct verdict {
-    const char *stage;
-    const char *topics; /* that it reads; ^… */
-    const char *why;
-    const char *instead;
-};
-
-static const struct verdict verdicts[] = {
-    {"validate", "^metrics\\.ingest",
-     "harmless and useless: every series that passes again is dropped by limit, which keeps the highest origin that it "
-     "has seen of each ingest partition; only references to rejects would be repeated on metrics.dlq",
-     "rejected points that a new policy takes: sluice-offsets dlq redrive"},
-    {"limit", "^metrics\\.valid",
-     "harmless and useless: what limit has seen before (by origin) it drops, whatever the budgets are by now",
-     "points that a budget has refused: raise it (sluice-control limit set), then sluice-offsets dlq redrive --stage limit"},
-    {"rollup", "^metrics\\.admitted",
-     "useless: the same log gives the same rows, byte for byte, and rows that are out are not repeated; nothing that was "
-     "right changes",
-     "to go over old input after a fault was mended: stop its workers, sluice-offsets reset --group sluice-rollup --to …"},
-};
-
-/* --- the stages that nothing can be replayed into --- */
-
-static bool useless_span(void *ctx, struct replay_planning *p, const struct replay_span *span, struct err *e)
-{
-    struct record r;
-    struct survey_record seen;
-    bool any = true;
-    (void)ctx;
-    if (!log_reader_from(p->reader, span->partition, span->from, e)) {
-        return false;
-    }
-    while (any) {
-        if (!log_reader_next(p->reader, span->to, &r, &any, e) || (any && !survey_add(&p->survey, &r, &seen, e))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool useless_finish(void *ctx, struct replay_planning *p, struct err *e)
-{
-    const struct verdict *v = ctx;
-    (void)e;
-    replay_effect(p, "samples_that_would_change", 0);
-    replay_risk(p, "%s: %s", v->stage, v->why);
-    replay_risk(p, "instead: %s", v->instead);
-    return true;
-}
-
-static const struct verdict *verdict_find(const char *stage)
-{
-    for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
-        if (strcmp(verdicts[i].stage, stage) == 0) {
-            return &verdicts[i];
-        }
-    }
-    return NULL;
-}
-
-static int useless_plan(const struct replay_call *call)
-{
-    const struct replay_planner planner = {.ctx = (void *)(uintptr_t)verdict_find(call->arguments->stage),
-                                           .sink = "",
-                                           .span = useless_span,
-                                           .finish = useless_finish,
-                                           .is_useless = true};
-    return replay_planning_run(call->settings, call->arguments, &planner);
-}
-
-static int useless_main(const struct verdict *v, int argc, char **argv)
-{
-    const struct config_key keys[] = {STAGE_CONFIG(CONFIG_ROW){"topics", CONFIG_LIST, v->topics, 0, 0,
-                                                               "what the stage reads"}};
-    const struct config_program program = {.name = "sluice-offsets",
-                                           .summary = replay_usage,
-                                           .version = kafka_version_line(),
-                                           .keys = keys,
-                                           .n_keys = sizeof keys / sizeof keys[0]};
-    const struct replay_command command = {.program = &program, .stage = v->stage, .plan = useless_plan};
-    return replay_main(&command, argc, argv);
-}
-
 /* --- the sinks --- */
 
-/* Becomes sluice-<stage>, which lies beside us; else the one on the PATH. Comes back on failure alone. */
 static int hand_over(const char *stage, const char *verb, int argc, char **argv)
 {
-    char path[MAX_PATH] = "";
-    char name[64];
     char **words = calloc((size_t)argc + 4, sizeof *words);
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    char *slash = n > 0 ? strrchr(path, '/') : NULL;
-    (void)snprintf(name, sizeof name, "sluice-%s", stage);
     if (words == NULL) {
         (void)fputs("sluice-offsets: out of memory\n", stderr);
         return 1;
     }
-    words[0] = name;
     words[1] = (char *)(uintptr_t)"replay";
     words[2] = (char *)(uintptr_t)verb;
     memcpy(words + 3, argv, (size_t)argc * sizeof *words);
-    if (slash != NULL && (size_t)(slash + 1 - path) + strlen(name) < sizeof path) {
-        (void)snprintf(slash + 1, sizeof path - (size_t)(slash + 1 - path), "%s", name);
-        (void)execv(path, words);
-    }
-    (void)execvp(name, words);
-    (void)fprintf(stderr, "sluice-offsets: %s is neither beside this program nor on the PATH; it does this stage's replays\n",
-                  name);
+    int code = worker_become(stage, words);
     free(words);
-    return 1;
+    return code;
 }
 
 static bool is_sink(const char *stage)
@@ -155,11 +56,10 @@ static int plan_main(int argc, char **argv)
         (void)fputs(replay_usage, a.help ? stdout : stderr);
         return a.help ? 0 : 2;
     }
-    const struct verdict *v = verdict_find(stage);
-    if (v != NULL) {
+    if (replay_is_useless(stage)) {
         argv[1] = (char *)(uintptr_t)"replay";
         argv[2] = (char *)(uintptr_t)"plan";
-        return useless_main(v, argc, argv);
+        return replay_useless_main(stage, argc, argv);
     }
     if (!is_sink(stage)) {
         (void)fprintf(stderr, "sluice-offsets: --stage %.40s: none of amp, parquet, validate, limit, rollup\n", stage);
@@ -184,7 +84,8 @@ static int apply_main(int argc, char **argv)
     }
     replay_plan_init(&plan);
     bool ok = replay_plan_read(&plan, a.plan, &e);
-    ok = ok && (is_sink(plan.stage) || err_set(&e, ERR_CONFIG, "%.80s: there is no applying into %.40s", a.plan, plan.stage));
+    ok = ok && (is_sink(plan.stage) || err_set(&e, ERR_CONFIG, "%.80s: nothing is ever applied into %.40s; plan replay --stage says "
+                                                          "why, and what to do instead", a.plan, plan.stage));
     int code = ok ? hand_over(plan.stage, "apply", argc - 2, argv + 2) : err_exit_code(&e);
     if (!ok) {
         (void)fprintf(stderr, "sluice-offsets: %s\n", e.text);

@@ -97,7 +97,7 @@ static bool run(struct reset *r, struct err *e)
         (r->kind == GROUP_PARQUET && !parquet_check(r->tool, r->rk, &r->moves, e))) {
         return false;
     }
-    (void)printf("%s\n", group_kind_effect(r->kind));
+    (void)fprintf(tool_talk(r->tool), "%s\n", group_kind_effect(r->kind));
     return moves_do(r->tool, r->rk, r->group, &r->moves, e);
 }
 

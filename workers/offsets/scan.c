@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { CALL_MS = 10000, POLL_MS = 200, PROGRESS_MS = 2000 };
+enum { CALL_MS = 10000, POLL_MS = 200 };
 
 /* The first offsets of a time, by partition; the end where nothing is so young. */
 static bool offsets_at(struct scan *s, int64_t time_ms, bool is_from, struct err *e)
@@ -140,17 +139,12 @@ static bool take(struct scan *s, const struct scan_stretch *p, const rd_kafka_me
     return m->offset >= p->end || each(ctx, m, enough, e);
 }
 
-/* On a terminal alone, where somebody waits. */
-static void progress(const struct scan *s, const struct scan_stretch *p, int64_t position,
-                     int64_t *told_mono_ms)
+static void tell(struct scan *s, const struct scan_stretch *p, int64_t position)
 {
-    int64_t now_ms = clock_mono_ms();
-    if (!s->shows_progress || now_ms - *told_mono_ms < PROGRESS_MS || isatty(STDERR_FILENO) != 1) {
-        return;
+    if (s->shows_progress && progress_due(&s->told)) {
+        (void)fprintf(stderr, "%s[%d]: offset %" PRId64 " of %" PRId64 "\n", s->topic,
+                      p->partition, position, p->end);
     }
-    *told_mono_ms = now_ms;
-    (void)fprintf(stderr, "%s[%d]: offset %" PRId64 " of %" PRId64 "\n", s->topic, p->partition,
-                  position, p->end);
 }
 
 static bool read_stretch(struct scan *s, const struct scan_stretch *p, scan_fn each, void *ctx,
@@ -159,7 +153,6 @@ static bool read_stretch(struct scan *s, const struct scan_stretch *p, scan_fn e
     int64_t idle_ms = config_int(s->tool->config, "idle_timeout_ms");
     int64_t position = p->from;
     int64_t moved_mono_ms = clock_mono_ms();
-    int64_t told_mono_ms = moved_mono_ms;
     if (position >= p->end) {
         return true;
     }
@@ -172,7 +165,7 @@ static bool read_stretch(struct scan *s, const struct scan_stretch *p, scan_fn e
             rd_kafka_message_destroy(m);
         }
         moved_mono_ms = position != before ? clock_mono_ms() : moved_mono_ms;
-        progress(s, p, position, &told_mono_ms);
+        tell(s, p, position);
         if (ok && position < p->end && clock_mono_ms() - moved_mono_ms > idle_ms) {
             ok = err_set(e, ERR_RETRY,
                          "stands at %" PRId64 " of %" PRId64 ", nothing came for %" PRId64 " ms",
@@ -192,20 +185,4 @@ bool scan_run(struct scan *s, scan_fn each, void *ctx, struct err *e)
         }
     }
     return true;
-}
-
-void scan_headers(const rd_kafka_message_t *m, struct record *r)
-{
-    rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t size;
-    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return;
-    }
-    while (r->n_headers < MAX_RECORD_HEADERS &&
-           rd_kafka_header_get_all(headers, r->n_headers, &name, &value, &size) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR) {
-        r->headers[r->n_headers++] = (struct record_header){slice_str(name), slice_of(value, size)};
-    }
 }

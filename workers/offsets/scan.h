@@ -3,7 +3,7 @@
 #pragma once
 
 #include "replay/moment.h"
-#include "stage/record.h"
+#include "run/progress.h"
 #include "tool.h"
 
 enum { SCAN_ALL = -1 };
@@ -33,7 +33,8 @@ struct scan {
     uint32_t n_partitions; /* of the topic */
     uint32_t n_stretches;
     struct scan_stretch *stretches; /* owned */
-    bool shows_progress;            /* on stderr, where that is a terminal */
+    bool shows_progress;
+    struct progress told;
 };
 
 /* Looks the stretches up. ERR_CONFIG: no such topic or partition. An offset before the log's
@@ -45,5 +46,3 @@ void scan_close(struct scan *s);
 /* *enough ends the whole scan. The message is borrowed for the call. */
 typedef bool (*scan_fn)(void *ctx, const rd_kafka_message_t *m, bool *enough, struct err *e);
 bool scan_run(struct scan *s, scan_fn each, void *ctx, struct err *e) MUST_CHECK;
-/* The message's headers, borrowed; those beyond MAX_RECORD_HEADERS are left out. */
-void scan_headers(const rd_kafka_message_t *m, struct record *r);

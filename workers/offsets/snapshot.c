@@ -112,8 +112,13 @@ bool snapshot_verb(const struct tool *t, struct err *e)
     rd_kafka_t *rk = NULL;
     bool ok = tool_connect(t, KAFKA_PLAIN_PRODUCER, &rk, e) &&
               snapshot_write(t, rk, t->command->words[0], t->command->values[OPTION_OUT], path, e);
-    if (ok) {
+    if (ok && t->command->values[OPTION_JSON] == NULL) {
         (void)puts(path);
+    } else if (ok) {
+        json_t *out = json_pack("{s:s, s:s}", "group", t->command->words[0], "snapshot", path);
+        ok = (out != NULL && json_dumpf(out, stdout, JSON_ENSURE_ASCII) == 0 && puts("") != EOF) ||
+             err_set(e, ERR_FATAL, "it could not be written");
+        json_decref(out);
     }
     tool_disconnect(rk);
     return ok;

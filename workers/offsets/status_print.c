@@ -19,11 +19,11 @@ static json_t *or_null(int64_t n)
 static json_t *progress_json(const struct progress *p)
 {
     json_t *out = json_pack(
-        "{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:s?, s:s, s:b, s:s}", "topic", p->topic,
+        "{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:s, s:b, s:s}", "topic", p->topic,
         "partition", (int)p->partition, "committed", or_null(p->committed), "position",
         or_null(p->position), "log_start", or_null(p->low), "last_stable", or_null(p->stable),
-        "end", or_null(p->high), "lag_records", (json_int_t)p->lag_records, "lag_ms",
-        or_null(p->lag_ms), "member", p->client, "state", trouble_names[p->trouble], "stuck",
+        "end", or_null(p->high), "lag_records", or_null(p->high < 0 ? -1 : p->lag_records), "lag_ms",
+        or_null(p->high < 0 ? -1 : p->lag_ms), "member", p->client, "state", trouble_names[p->trouble], "stuck",
         trouble_is_stuck(p->trouble) ? 1 : 0, "why", p->why);
     if (p->stable >= 0 && p->stable < p->high) {
         (void)json_object_set_new(out, "open_transaction",

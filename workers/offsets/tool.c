@@ -1,6 +1,5 @@
 #include "tool.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,14 +46,19 @@ void tool_disconnect(rd_kafka_t *rk)
     }
 }
 
+FILE *tool_talk(const struct tool *t)
+{
+    return t->command->values[OPTION_JSON] != NULL ? stderr : stdout;
+}
+
 bool tool_confirm(const struct tool *t, const char *question, struct err *e)
 {
     char answer[16] = "";
     if (t->command->values[OPTION_YES] != NULL) {
         return true;
     }
-    (void)printf("%s [yes/no] ", question);
-    (void)fflush(stdout);
+    (void)fprintf(tool_talk(t), "%s [yes/no] ", question);
+    (void)fflush(tool_talk(t));
     if (fgets(answer, sizeof answer, stdin) != NULL &&
         (strcmp(answer, "yes\n") == 0 || strcmp(answer, "y\n") == 0)) {
         return true;

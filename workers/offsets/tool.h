@@ -4,6 +4,8 @@
 #include "command.h"
 #include "stage/kafka_client.h"
 
+#include <stdio.h>
+
 #define OFFSETS_CONFIG(KEY)                                                                        \
     KEY("topics_file", STRING, "deploy/topics.json", 0, 0, "topics: the definition")               \
     KEY("profile", STRING, "", 0, 0,                                                               \
@@ -16,6 +18,8 @@
     KEY("validate_principal", STRING, "", 0, 0,                                                    \
         "topics tenant create: who may read the tenant's topic (User:validate); empty = nobody "   \
         "is let in here")                                                                          \
+    KEY("group", STRING, "", 0, 0,                                                                 \
+        "audit: the group that stores the topic; empty = sluice-parquet")                          \
     KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "audit: what sinks told that they skipped")     \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "dlq: the dead letters")                         \
     KEY("shared_topic", STRING, "metrics.ingest", 0, 0,                                            \
@@ -71,6 +75,8 @@ struct tool {
  * otherwise, and nothing was changed. */
 bool tool_connect(const struct tool *t, enum kafka_role role, rd_kafka_t **out,
                   struct err *e) MUST_CHECK;
+/* Where words for people go: with --json stdout is for the answer alone. */
+FILE *tool_talk(const struct tool *t);
 /* Did somebody say yes, or --yes? ERR_CONFIG otherwise. */
 bool tool_confirm(const struct tool *t, const char *question, struct err *e) MUST_CHECK;
 /* Of any role; NULL is fine. */

@@ -57,15 +57,14 @@ static bool size_of(struct s3 *s3, struct slice key, int64_t *n_bytes, struct er
 }
 
 /* A piece at a time, so that memory stays small however large the object is. */
-static bool copy(struct s3 *s3, struct slice key, int fd, struct err *e)
+bool fetch_copy(struct s3 *s3, struct slice key, int fd, int64_t *n_bytes, struct err *e)
 {
-    int64_t n_bytes;
     bool found = true;
     struct buf piece;
     buf_init(&piece, CHUNK_BYTES);
-    bool ok = size_of(s3, key, &n_bytes, e);
-    for (int64_t at = 0; ok && at < n_bytes; at += CHUNK_BYTES) {
-        int64_t n = n_bytes - at < CHUNK_BYTES ? n_bytes - at : CHUNK_BYTES;
+    bool ok = size_of(s3, key, n_bytes, e);
+    for (int64_t at = 0; ok && at < *n_bytes; at += CHUNK_BYTES) {
+        int64_t n = *n_bytes - at < CHUNK_BYTES ? *n_bytes - at : CHUNK_BYTES;
         buf_reset(&piece);
         ok = s3_get(s3, key, at, n, &piece, &found, e) &&
              ((found && (int64_t)piece.len == n) ||
@@ -102,7 +101,8 @@ static bool fetch(const struct fetch_options *o, const char *bucket, const char 
         .max_answer_bytes = 2 * CHUNK_BYTES,
         .credentials = credentials,
     };
-    bool ok = s3_open(&options, &s3, e) && copy(s3, slice_str(key), fd, e);
+    int64_t n_bytes;
+    bool ok = s3_open(&options, &s3, e) && fetch_copy(s3, slice_str(key), fd, &n_bytes, e);
     s3_close(s3);
     credentials_close(credentials);
     return ok;

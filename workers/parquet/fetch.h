@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "base/err.h"
+#include "aws/s3.h"
 
 /* As the worker's keys of these names; NULL or "" = not said. Keys come from AWS's usual places. */
 struct fetch_options {
@@ -18,3 +18,5 @@ struct fetch_options {
 bool fetch_is_asked(const char *path);
 /* *fd: a file without a name, the caller's. */
 bool fetch_object(const struct fetch_options *o, const char *url, int *fd, struct err *e) MUST_CHECK;
+/* The same of a bucket that is open, into a file of the caller's. ERR_BAD_INPUT: there is none. */
+bool fetch_copy(struct s3 *s3, struct slice key, int fd, int64_t *n_bytes, struct err *e) MUST_CHECK;

@@ -134,7 +134,8 @@ static bool finish(void *ctx, const struct replay_piece *piece, bool is_repeat, 
                                        .intent = x->intent,
                                        .topic = x->topic,
                                        .partition = piece->partition,
-                                       .is_redo = is_repeat};
+                                       .is_redo = is_repeat,
+                                       .mends = true};
     x->range = NULL;
     if (!upload_store(x->bucket.options->uploader, &order, &job, e)) {
         return false;

@@ -2,13 +2,15 @@
 #include <stdio.h>
 
 #include "replay.h"
+#include "run/progress.h"
+#include "stage/topics.h"
 
 enum { ARENA_BYTES = 256 << 20 };
 
 struct planning {
     struct replay_bucket bucket;
     struct stored stored;
-    char topic_id[REPLAY_TOPIC_ID_CHARS + 1];
+    char topic_id[TOPIC_ID_CHARS + 1];
     struct arena arena; /* of one record */
     /* The piece at hand, and what of it reaches to its last row. */
     struct range *range;
@@ -22,8 +24,11 @@ struct planning {
     uint64_t n_ranges_there;
     uint64_t n_objects_there;
     uint64_t n_ranges_part;
+    uint64_t n_ranges_untold; /* all objects are there, but not what they should say of themselves */
     uint64_t n_objects_missing;
-    uint64_t n_unread; /* without metadata */
+    uint64_t n_silent; /* objects that don't tell their range */
+    uint64_t n_unread; /* ranges of which none does */
+    struct progress told;
 };
 
 static bool begin(void *ctx, struct replay_planning *p, struct err *e)
@@ -34,7 +39,7 @@ static bool begin(void *ctx, struct replay_planning *p, struct err *e)
         return err_set(e, ERR_CONFIG, "--tenant and --metric are not for parquet: an object holds all rows of its "
                                       "offsets, and others of them could never be added; leave them out");
     }
-    replay_topic_id_text(log_reader_topic_id(p->reader), x->topic_id);
+    topic_id_text(log_reader_topic_id(p->reader), x->topic_id);
     return stored_list(x->bucket.s3, x->bucket.options->layout.prefix, a->topic, x->topic_id,
                        &x->stored, e);
 }
@@ -154,7 +159,8 @@ static bool gap_plan(struct planning *x, struct replay_planning *p, int32_t part
 
 /* Read again as its intent says; what is missing of the log can't be made again. */
 static bool part_plan(struct planning *x, struct replay_planning *p, const struct replay_span *span,
-                      const struct stored_range *stored, const struct intent *intent, struct err *e)
+                      const struct stored_range *stored, const struct intent *intent, uint64_t *n_planned,
+                      struct err *e)
 {
     struct layout layout;
     struct record r;
@@ -171,29 +177,38 @@ static bool part_plan(struct planning *x, struct replay_planning *p, const struc
         }
     }
     if (x->piece.n_samples != intent->n_rows || x->piece.last != stored->last) {
-        replay_risk(p, "partition %d: the range %" PRId64 " to %" PRId64 " lacks objects, and the log has %" PRIu64
-                       " of its %" PRIu64 " rows: it can't be made whole from here%s",
+        replay_risk(p, "partition %d: the range %" PRId64 " to %" PRId64 " lacks objects or what they say of themselves, "
+                       "and the log has %" PRIu64 " of its %" PRIu64 " rows: it can't be made whole from here%s",
                     stored->partition, stored->first, stored->last, x->piece.n_samples, intent->n_rows,
                     stored->first < span->log_first ? " (retention has taken some)" : "");
         return true;
     }
-    x->n_ranges_part++;
+    (*n_planned)++;
     return piece_end(x, p, intent->layout, stored->n_objects, e);
 }
 
 static bool stored_plan(struct planning *x, struct replay_planning *p, const struct replay_span *span,
                         const struct stored_range *stored, struct err *e)
 {
-    struct intent intent;
-    uint32_t n_objects;
-    bool known;
-    if (!stored_ledger(x->bucket.s3, stored, &intent, &n_objects, &known, e)) {
+    struct stored_ledger l;
+    if (!stored_ledger(x->bucket.s3, stored, x->topic_id, &l, e)) {
         return false;
     }
+    bool is_part = l.is_known && stored->n_objects < l.n_objects;
+    bool is_whole = l.n_silent == 0 && l.n_rows == l.intent.n_rows;
     x->n_ranges_there++;
     x->n_objects_there += stored->n_objects;
-    x->n_unread += !known;
-    return !known || stored->n_objects >= n_objects || part_plan(x, p, span, stored, &intent, e);
+    if (progress_due(&x->told)) {
+        (void)fprintf(stderr, "%s[%d]: %" PRIu64 " objects seen\n", p->arguments->topic, span->partition,
+                      x->n_objects_there);
+    }
+    x->n_unread += !l.is_known;
+    x->n_silent += l.n_silent;
+    if (!l.is_known || (!is_part && is_whole)) {
+        return true;
+    }
+    uint64_t *n = is_part ? &x->n_ranges_part : &x->n_ranges_untold;
+    return part_plan(x, p, span, stored, &l.intent, n, e);
 }
 
 static bool span_walk(struct planning *x, struct replay_planning *p, const struct replay_span *span, int64_t to,
@@ -252,11 +267,18 @@ static bool finish(void *ctx, struct replay_planning *p, struct err *e)
     replay_effect(p, "ranges_to_store", p->plan.n_pieces);
     replay_effect(p, "objects_missing", x->n_objects_missing);
     replay_effect(p, "rows_to_store", replay_plan_n_samples(&p->plan));
+    replay_effect(p, "objects_without_ledger", x->n_silent);
+    replay_effect(p, "ranges_to_tell_again", x->n_ranges_untold);
     replay_effect(p, "ranges_without_ledger", x->n_unread);
     replay_risk(p, "objects below another prefix than \"%s\" are not seen: where it was ever changed, look there first",
                 x->bucket.options->layout.prefix);
     if (x->n_unread > 0) {
-        replay_risk(p, "%" PRIu64 " ranges have objects without metadata: taken for whole", x->n_unread);
+        replay_risk(p, "%" PRIu64 " ranges have objects of which neither metadata nor footer tell anything: taken for "
+                       "whole; look at them, and where they are no files, delete them and plan again", x->n_unread);
+    }
+    if (x->n_silent > 0) {
+        replay_risk(p, "an object that tells its range wrongly is stored once more only where it has the very bytes that "
+                       "the log gives; another is left alone, and apply stops there");
     }
     if (p->plan.n_pieces > 0) {
         replay_risk(p, "a gap that an operator has skipped on purpose is filled, too, if the log has it");

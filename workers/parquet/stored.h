@@ -9,13 +9,14 @@ struct stored_range {
     int64_t first;
     int64_t last;
     uint32_t n_objects; /* found */
-    char *key;          /* of one of them; owned */
+    char **keys;        /* theirs; of struct stored */
 };
 
 struct stored {
+    char **keys;                 /* owned, and each of them */
+    size_t n_keys;
     struct stored_range *ranges; /* by partition, first, last; each once */
     size_t n;
-    size_t cap;
 };
 
 /* Below the prefix, in all tables. ERR_RETRY, ERR_CONFIG: S3's. */
@@ -28,7 +29,14 @@ const struct stored_range *stored_of(const struct stored *s, int32_t partition, 
 const struct stored_range *stored_crossing(const struct stored *s, int32_t partition, int64_t first,
                                            int64_t last);
 
-/* What an object says of its range: the intent, and how many objects the range has. *known false:
- * it has no such metadata. ERR_RETRY: S3's. */
-bool stored_ledger(struct s3 *s3, const struct stored_range *r, struct intent *intent,
-                   uint32_t *n_objects, bool *known, struct err *e) MUST_CHECK;
+/* What a range's objects say of it. */
+struct stored_ledger {
+    bool is_known; /* one of them tells: in its metadata, or if none does there, in its footer */
+    struct intent intent;
+    uint32_t n_objects; /* that the range has */
+    uint64_t n_rows;    /* of the objects that tell */
+    uint32_t n_silent;  /* objects whose metadata don't tell just that */
+};
+/* ERR_RETRY: S3's. */
+bool stored_ledger(struct s3 *s3, const struct stored_range *r, const char *topic_id,
+                   struct stored_ledger *out, struct err *e) MUST_CHECK;

@@ -39,6 +39,8 @@ struct upload_order {
     const char *topic;
     int32_t partition;
     bool is_redo; /* uploads that somebody else left unfinished are aborted first */
+    bool mends;   /* one that is there with the very bytes, but whose metadata tell otherwise, is
+                     stored once more; else it is a conflict */
 };
 
 bool upload_store(struct uploader *u, const struct upload_order *order, struct upload **out,

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_PAIRS = 12, MAX_NUMBER = 24, HEAD_ARENA_BYTES = 1 << 20 };
+enum { MAX_PAIRS = 12, MAX_NUMBER = 24, HEAD_ARENA_BYTES = 1 << 20, PIECE_BYTES = 8 << 20 };
 
 void object_job_init(struct object_job *j, const struct upload_order *order)
 {
@@ -20,6 +20,7 @@ void object_job_init(struct object_job *j, const struct upload_order *order)
                              .intent = order->intent,
                              .partition = order->partition,
                              .has_leftovers = order->is_redo,
+                             .mends = order->mends,
                              .body_fd = -1};
     (void)snprintf(j->topic, sizeof j->topic, "%s", order->topic);
     buf_init(&text, sizeof j->intent_text - 1);
@@ -148,10 +149,11 @@ static const char *kms_key_of(const struct uploader_options *o, struct slice ten
 }
 
 static bool put(struct object_job *j, const struct uploader_options *o, struct s3 *s3,
-                const struct ledger *l, struct s3_put_result *out, struct err *e)
+                const struct ledger *l, bool only_if_absent, struct s3_put_result *out,
+                struct err *e)
 {
     struct s3_pair metadata[MAX_PAIRS];
-    struct s3_put_options options = {.only_if_absent = true,
+    struct s3_put_options options = {.only_if_absent = only_if_absent,
                                      .kms_key =
                                          kms_key_of(o, range_facts(j->range, j->n_done).tenant),
                                      .tagging = o->tagging,
@@ -207,6 +209,66 @@ static enum object_result compare(struct object_job *j, struct s3 *s3, const str
     return result;
 }
 
+/* A piece at a time; both are of that length. */
+static bool bytes_compare(struct s3 *s3, struct slice key, struct slice ours, bool *same,
+                          struct err *e)
+{
+    struct buf piece;
+    bool found = true;
+    bool ok = true;
+    buf_init(&piece, PIECE_BYTES);
+    *same = true;
+    for (size_t at = 0; ok && *same && at < ours.len; at += PIECE_BYTES) {
+        size_t n = ours.len - at < PIECE_BYTES ? ours.len - at : PIECE_BYTES;
+        buf_reset(&piece);
+        ok = s3_get(s3, key, (int64_t)at, (int64_t)n, &piece, &found, e);
+        *same = ok && found && slice_eq(buf_slice(&piece), slice_of(ours.ptr + at, n));
+    }
+    buf_fini(&piece);
+    return ok;
+}
+
+/* Has the object that is there the very bytes of ours? */
+static bool is_same_body(const struct object_job *j, struct s3 *s3, bool *same, struct err *e)
+{
+    struct arena a;
+    struct s3_head head;
+    struct slice key = slice_str(range_key(j->range, j->n_done));
+    arena_init(&a, HEAD_ARENA_BYTES);
+    bool ok = s3_head(s3, key, NULL, 0, NULL, &a, &head, e);
+    *same = ok && head.found && head.n_bytes == (int64_t)j->n_body_bytes;
+    arena_fini(&a);
+    if (!*same) {
+        return ok;
+    }
+    void *ours = mmap(NULL, j->n_body_bytes, PROT_READ, MAP_PRIVATE, j->body_fd, 0);
+    if (ours == MAP_FAILED) {
+        return err_set_code(e, ERR_RETRY, errno, "scratch file: cannot be mapped: %s",
+                            strerror(errno));
+    }
+    ok = bytes_compare(s3, key, slice_of(ours, j->n_body_bytes), same, e);
+    (void)munmap(ours, j->n_body_bytes);
+    return ok;
+}
+
+/* Another's metadata on our very bytes: the object is stored again, with what it should say. */
+static enum object_result mend(struct object_job *j, const struct uploader_options *o,
+                               struct s3 *s3, const struct ledger *l, struct s3_put_result *out,
+                               struct err *e)
+{
+    bool same;
+    struct err why = ERR_INIT;
+    if (!is_same_body(j, s3, &same, &why)) {
+        *e = why;
+        return OBJECT_FAILED;
+    }
+    if (!same) {
+        return OBJECT_CONFLICT; /* e says so already */
+    }
+    err_reset(e);
+    return put(j, o, s3, l, false, out, e) ? OBJECT_STEP_DONE : OBJECT_FAILED;
+}
+
 /* Unfinished uploads of the partition, by those before us or by an earlier try. */
 static bool leftovers_abort(struct object_job *j, struct s3 *s3, struct err *e)
 {
@@ -245,10 +307,13 @@ enum object_result object_job_step(struct object_job *j, const struct uploader_o
         j->is_scratch_trouble = true;
         return OBJECT_FAILED;
     }
-    if (!put(j, o, s3, &l, &put_result, e)) {
+    if (!put(j, o, s3, &l, true, &put_result, e)) {
         return OBJECT_FAILED;
     }
     enum object_result result = put_result.existed ? compare(j, s3, &l, e) : OBJECT_STEP_DONE;
+    if (result == OBJECT_CONFLICT && j->mends) {
+        result = mend(j, o, s3, &l, &put_result, e);
+    }
     if (result == OBJECT_STEP_DONE) {
         struct object_facts f = range_facts(j->range, j->n_done);
         struct upload_counts *counts = &j->tables[f.table];

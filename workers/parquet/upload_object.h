@@ -11,6 +11,7 @@ struct object_job {
     char intent_text[INTENT_MAX_TEXT + 1];
     char topic[256];
     int32_t partition;
+    bool mends; /* see upload.h */
     bool is_planned;
     bool has_leftovers; /* unfinished uploads may lie there: to be aborted first */
     bool is_scratch_trouble; /* of the last failure */

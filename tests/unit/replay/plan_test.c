@@ -1,6 +1,7 @@
 #include "runner.h"
 
 #include "replay/plan.h"
+#include "stage/topics.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -83,7 +84,8 @@ static const struct change changes[] = {
     {"the cluster", "\"cluster_id\": \"c\"", "\"cluster_id\": \"d\"", "was changed"},
     {"the version", "\"version\": 1", "\"version\": 2", "no plan of this version"},
     {"a key", "\"stage\"", "\"stege\"", "no plan of this version"},
-    {"the digest", "\"digest\": \"", "\"digest\": \"x", "was changed"},
+    {"the digest", "\n \"digest\": \"", "\n \"digest\": \"x", "was changed"},
+    {"a piece's digest", "\"digest\": \"", "\"digest\": \"x", "pieces[0] is none"},
     {"no end", NULL, NULL, "line"},
 };
 
@@ -136,15 +138,15 @@ END_TEST
 
 START_TEST(test_topic_id)
 {
-    char text[REPLAY_TOPIC_ID_CHARS + 1];
+    char text[TOPIC_ID_CHARS + 1];
     uint8_t id[16];
     for (uint8_t i = 0; i < 16; i++) {
         id[i] = i;
     }
-    replay_topic_id_text(id, text);
+    topic_id_text(id, text);
     ck_assert_str_eq(text, "AAECAwQFBgcICQoLDA0ODw");
     memset(id, 0xff, sizeof id);
-    replay_topic_id_text(id, text);
+    topic_id_text(id, text);
     ck_assert_str_eq(text, "_____________________w");
 }
 END_TEST

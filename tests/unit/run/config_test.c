@@ -506,6 +506,24 @@ START_TEST(a_required_key_is_named_but_not_needed_for_help)
 }
 END_TEST
 
+START_TEST(a_file_may_be_shared_but_nothing_else)
+{
+    struct config_program p = program;
+    p.shares_file = true;
+    struct config *c;
+    enum config_mode mode;
+    struct err e = ERR_INIT;
+    const char *file = "{\"hours\": 3, \"label_columns\": [\"region\"], \"count\": 7}";
+    ck_assert_msg(load_with(&p, &(struct load){.file = file}, &c, &mode, &e), "%s", e.text);
+    ck_assert_int_eq(config_int(c, "count"), 7);
+    config_free(c);
+    ck_assert(!load_with(&p, &(struct load){.file = file, .args = {"--set", "hours=3"}}, &c, &mode, &e));
+    ck_assert_ptr_nonnull(strstr(e.text, "unknown key"));
+    err_reset(&e);
+    ck_assert(!load_with(&p, &(struct load){.file = "{\"count\": \"x\"}"}, &c, &mode, &e));
+}
+END_TEST
+
 static const struct {
     const char *a;
     const char *b;
@@ -537,6 +555,7 @@ int main(void)
     tcase_add_test(tc, help_has_each_key_with_type_default_range_and_text);
     tcase_add_test(tc, other_switches_print_and_end);
     tcase_add_test(tc, a_required_key_is_named_but_not_needed_for_help);
+    tcase_add_test(tc, a_file_may_be_shared_but_nothing_else);
     tcase_add_loop_test(tc, distance, 0, sizeof pairs / sizeof pairs[0]);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
