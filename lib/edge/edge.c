@@ -220,15 +220,16 @@ bool edge_judge(struct edge *edge, struct slice tenant_name, enum edge_format fo
     return answer_fill(&parts, out, e);
 }
 
-bool edge_split(struct edge *edge, struct slice tenant_name, struct slice otlp, const struct edge_way *way,
-                struct edge_parts *out, struct err *e)
+bool edge_split(struct edge *edge, struct slice tenant_name, struct slice otlp,
+                const struct edge_way *way, struct edge_parts *out, struct err *e)
 {
     static const struct text_list none = {0};
     const struct tenant *tenant = tenants_find(&edge->tenants, tenant_name);
-    const struct parts_route route = {.tenant = tenant_name,
-                                      .attributes = tenant == NULL ? &none : &tenant->rules->source.attributes,
-                                      .other_source = way->other_source,
-                                      .n_partitions = way->n_partitions};
+    const struct parts_route route = {
+        .tenant = tenant_name,
+        .attributes = tenant == NULL ? &none : &tenant->rules->source.attributes,
+        .other_source = way->other_source,
+        .n_partitions = way->n_partitions};
     if (edge->parts.bytes.cap > KEPT_PART_BYTES) {
         buf_fini(&edge->parts.bytes); /* what one large message took */
     }

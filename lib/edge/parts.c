@@ -33,7 +33,8 @@ static struct slice since(const struct cursor *c, size_t at)
 }
 
 /* One KeyValue with its tag: its source and rank, if it names one that comes before *rank. */
-static void attribute_look(const struct parts_route *route, struct slice key_value, int32_t *rank, uint64_t *source)
+static void attribute_look(const struct parts_route *route, struct slice key_value, int32_t *rank,
+                           uint64_t *source)
 {
     struct otlp_attribute attribute;
     struct cursor c = cursor_of(key_value);
@@ -43,8 +44,8 @@ static void attribute_look(const struct parts_route *route, struct slice key_val
         return;
     }
     int32_t at = text_list_find(route->attributes, attribute.name);
-    if (at >= 0 && (*rank < 0 || at < *rank) && otlp_attribute_text(&attribute, space, sizeof space, &name) &&
-        name.len > 0) {
+    if (at >= 0 && (*rank < 0 || at < *rank) &&
+        otlp_attribute_text(&attribute, space, sizeof space, &name) && name.len > 0) {
         *rank = at;
         *source = source_id(route->tenant, name);
     }
@@ -84,7 +85,8 @@ static uint64_t source_of_metrics(const struct parts_route *route, struct slice 
 }
 
 /* The message's next field, tag and all. */
-static bool piece_next(struct cursor *c, const struct parts_route *route, struct slice *piece, int32_t *partition)
+static bool piece_next(struct cursor *c, const struct parts_route *route, struct slice *piece,
+                       int32_t *partition)
 {
     size_t at = cursor_at(c);
     uint32_t tag = pb_tag(c);
@@ -143,7 +145,8 @@ static void lay_out(struct parts *p, const uint8_t *copy)
     }
 }
 
-static void copy_pieces(struct parts *p, const struct parts_route *route, struct slice message, uint8_t *copy)
+static void copy_pieces(struct parts *p, const struct parts_route *route, struct slice message,
+                        uint8_t *copy)
 {
     struct cursor c = cursor_of(message);
     struct slice piece;
@@ -170,14 +173,16 @@ static void whole(struct parts *p, int32_t partition, struct slice message)
     p->items[0] = (struct message_part){partition, message};
 }
 
-bool parts_split(struct parts *p, const struct parts_route *route, struct slice message, struct err *e)
+bool parts_split(struct parts *p, const struct parts_route *route, struct slice message,
+                 struct err *e)
 {
     buf_reset(&p->bytes);
     if (!make_room(p, route->n_partitions)) {
         return err_set(e, ERR_RETRY, "no memory for the parts of a message");
     }
     bool is_read = message.len > 0 && measure(p, route, message);
-    int32_t only = is_read ? only_partition(p, message.len) : batch_partition(route->other_source, p->n_partitions);
+    int32_t only = is_read ? only_partition(p, message.len)
+                           : batch_partition(route->other_source, p->n_partitions);
     uint8_t *copy = only >= 0 ? NULL : buf_extend(&p->bytes, message.len);
     if (only >= 0) {
         whole(p, only, message);

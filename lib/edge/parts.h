@@ -2,7 +2,8 @@
  * source, where a judged batch of that source would go. So a source's points stay in order, whoever
  * brings them, among whatever others. Of the message nothing but the resources is read:
  *
- *   { resource_metrics=1 … } ──► { those of gs-1, gs-7 }: partition 3; { those of gs-2 }: partition 8 */
+ *   { resource_metrics=1 … } ──► { those of gs-1, gs-7 }: partition 3; { those of gs-2 }: partition
+ * 8 */
 #pragma once
 
 #include "base/buf.h"
@@ -33,6 +34,7 @@ struct parts {
 /* It takes as many bytes as the message has, at most. */
 void parts_init(struct parts *p);
 void parts_fini(struct parts *p);
-/* p's parts, which live as long as the message and until the next call. A message that can't be read is one
- * part: whoever reads it on says why. ERR_RETRY: no memory. */
-bool parts_split(struct parts *p, const struct parts_route *route, struct slice message, struct err *e) MUST_CHECK;
+/* p's parts, which live as long as the message and until the next call. A message that can't be
+ * read is one part: whoever reads it on says why. ERR_RETRY: no memory. */
+bool parts_split(struct parts *p, const struct parts_route *route, struct slice message,
+                 struct err *e) MUST_CHECK;

@@ -36,9 +36,12 @@ bool pass_reject(struct pass *p, const struct pass_point *point, const struct en
     return reject_add(p->rejects, &rejected, e);
 }
 
-/* Refused, and other labels of it would be, too: learned with them. Not inline, for the series that are well. */
-static __attribute__((noinline)) bool learn_with_more(struct pass *p, struct hash128 key, const struct verdict *v,
-                                                      struct culprit *culprit, struct entry **out, struct err *e)
+/* Refused, and other labels of it would be, too: learned with them. Not inline, for the series that
+ * are well. */
+static __attribute__((noinline)) bool learn_with_more(struct pass *p, struct hash128 key,
+                                                      const struct verdict *v,
+                                                      struct culprit *culprit, struct entry **out,
+                                                      struct err *e)
 {
     struct culprit_label more[VERDICT_MAX_MORE];
     for (uint32_t i = 0; i < v->n_more; i++) {

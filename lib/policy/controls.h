@@ -16,7 +16,7 @@ struct controls {
     uint64_t version; /* moves whenever the live rules change; drawn, so it never repeats */
     uint32_t n_rules;
     uint32_t n_by_kind[N_CONTROL_KINDS]; /* of them */
-    struct control_rule **rules; /* owned, in no order */
+    struct control_rule **rules;         /* owned, in no order */
     uint64_t n_unknown_kinds;
     uint64_t n_unknown_fields;
     uint64_t n_bad;

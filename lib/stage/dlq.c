@@ -7,7 +7,8 @@
 
 enum { MAX_NAME_BYTES = 256, HEAD_BYTES = 10, TOPIC_ID_BYTES = 16 };
 
-static const struct schema_version former[] = {{DLQ_1_FINGERPRINT, dlq_1_avsc}, {DLQ_2_FINGERPRINT, dlq_2_avsc}};
+static const struct schema_version former[] = {{DLQ_1_FINGERPRINT, dlq_1_avsc},
+                                               {DLQ_2_FINGERPRINT, dlq_2_avsc}};
 const struct schema_versions dead_letter_versions = {
     .name = "dead letter",
     .head = DLQ_HEAD,

@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 
-static void count(struct metrics *m, enum metric_id id, struct slice tenant, struct slice what, uint64_t n)
+static void count(struct metrics *m, enum metric_id id, struct slice tenant, struct slice what,
+                  uint64_t n)
 {
     const struct slice values[] = {tenant, what};
     if (n > 0) {
@@ -11,10 +12,12 @@ static void count(struct metrics *m, enum metric_id id, struct slice tenant, str
 }
 
 /* reason: as limit calls it, or what the client was told. */
-static void count_shed(struct metrics *m, struct slice tenant, const uint64_t n[N_CLASSES], const char *reason)
+static void count_shed(struct metrics *m, struct slice tenant, const uint64_t n[N_CLASSES],
+                       const char *reason)
 {
     for (int i = 0; i < N_CLASSES; i++) {
-        const struct slice values[] = {tenant, slice_str(batch_class_name((enum batch_class)i)), slice_str(reason)};
+        const struct slice values[] = {tenant, slice_str(batch_class_name((enum batch_class)i)),
+                                       slice_str(reason)};
         if (n[i] > 0) {
             cell_add(metrics_cell(m, M_SAMPLES_SHED, values), (double)n[i]);
         }
@@ -28,7 +31,8 @@ static void count_samples(const struct outcome *o, struct metrics *m)
         cell_add(metrics_cell(m, M_SAMPLES_OUT, &o->tenant), (double)o->n_out);
     }
     for (int i = 0; o->n_in > 0 && i < N_REASONS; i++) {
-        count(m, M_SAMPLES_REJECTED, o->tenant, slice_str(reason_name((enum reason)i)), o->n_by_reason[i]);
+        count(m, M_SAMPLES_REJECTED, o->tenant, slice_str(reason_name((enum reason)i)),
+              o->n_by_reason[i]);
     }
     count_shed(m, o->tenant, o->n_shed, reason_name(REASON_OVERLOADED));
     count_shed(m, o->tenant, o->n_shed_by_rule, "operator");
@@ -47,6 +51,7 @@ void outcome_count(const struct outcome *o, struct metrics *m)
     count(m, M_GATEWAY_BYTES, o->tenant, SLICE_LITERAL("unpacked"), o->n_unpacked_bytes);
     count_samples(o, m);
     if (o->answer_ns > 0) {
-        histogram_observe(metrics_histogram(m, M_GATEWAY_SECONDS, NULL), (double)o->answer_ns / 1e9, 1);
+        histogram_observe(metrics_histogram(m, M_GATEWAY_SECONDS, NULL), (double)o->answer_ns / 1e9,
+                          1);
     }
 }

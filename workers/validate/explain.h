@@ -22,12 +22,12 @@ struct explained {
     struct slice unit;
     struct slice source;
     struct slice class;
-    struct slice label; /* the one to blame, or nothing */
-    uint32_t n_more;    /* others that are refused, too */
+    struct slice label;               /* the one to blame, or nothing */
+    uint32_t n_more;                  /* others that are refused, too */
     const struct refused_label *more; /* without their values */
-    struct slice rule;  /* its place in the policy; empty: it is no rule of the policy */
-    struct slice what;  /* refused: what is wrong, and what to change */
-    struct slice help;  /* the dictionary's */
+    struct slice rule; /* its place in the policy; empty: it is no rule of the policy */
+    struct slice what; /* refused: what is wrong, and what to change */
+    struct slice help; /* the dictionary's */
     enum reason reason;
     bool is_stripped; /* labels were left out */
     struct explained *next;

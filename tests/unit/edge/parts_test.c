@@ -8,7 +8,8 @@
 
 enum { N_PARTITIONS = 12, OTHER_PARTITION = 5, MESSAGE_BYTES = 1 << 20 };
 
-static const struct slice wanted[] = {SLICE_LITERAL("service.instance.id"), SLICE_LITERAL("host.name")};
+static const struct slice wanted[] = {SLICE_LITERAL("service.instance.id"),
+                                      SLICE_LITERAL("host.name")};
 static const struct text_list attributes = {2, wanted};
 static const struct message_point point = {
     .metric = "hits", .temporality = MSG_CUMULATIVE, .value = 1, .time_ms = NOW_MS};
@@ -66,7 +67,8 @@ START_TEST(a_source_goes_where_its_judged_batches_go)
         (void)snprintf(resource, sizeof resource, "shard_id=s,service.instance.id=gs-%d", i);
         door_judge_points(&d, resource, &point, 1);
         ck_assert_uint_eq(d.answer.n_batches, 1);
-        ck_assert_int_eq(partition_for(resource), batch_partition(d.answer.batches[0].source, N_PARTITIONS));
+        ck_assert_int_eq(partition_for(resource),
+                         batch_partition(d.answer.batches[0].source, N_PARTITIONS));
     }
     door_close(&d);
 }

@@ -9,7 +9,8 @@
 #define HOUR_MS INT64_C(3600000)
 
 static const char policy_text[] =
-    "{\"tenants\": {\"a\": {\"principals\": [\"CN=a\"], \"quota\": {\"samples_per_second\": 1000, \"burst_seconds\": 1}}, "
+    "{\"tenants\": {\"a\": {\"principals\": [\"CN=a\"], \"quota\": {\"samples_per_second\": 1000, "
+    "\"burst_seconds\": 1}}, "
     "\"b\": {\"principals\": [\"CN=b\"], \"quota\": {\"burst_seconds\": 1}}}}";
 
 static struct metrics *metrics;
@@ -49,7 +50,8 @@ static void order_limit(struct directory *d, const char *id, const char *tenant,
 {
     char json[512];
     (void)snprintf(json, sizeof json,
-                   "{\"kind\":\"limit\",\"id\":\"%s\",\"tenant\":\"%s\",\"budget\":\"samples_per_second\",\"value\":%lld,"
+                   "{\"kind\":\"limit\",\"id\":\"%s\",\"tenant\":\"%s\",\"budget\":\"samples_per_"
+                   "second\",\"value\":%lld,"
                    "\"who\":\"ann\",\"reason\":\"a flood\",\"created_ms\":1,\"expires_ms\":%lld}",
                    id, tenant, (long long)value, (long long)HOUR_MS);
     order(d, id, json, 1);
@@ -59,10 +61,11 @@ static void order_shed(struct directory *d, const char *id, const char *tenant, 
 {
     char json[512];
     (void)snprintf(json, sizeof json,
-                   "{\"kind\":\"shed\",\"id\":\"%s\",%s%s%s\"class\":\"%s\",\"who\":\"ann\",\"reason\":\"r\",\"created_ms\":1,"
+                   "{\"kind\":\"shed\",\"id\":\"%s\",%s%s%s\"class\":\"%s\",\"who\":\"ann\","
+                   "\"reason\":\"r\",\"created_ms\":1,"
                    "\"expires_ms\":%lld}",
-                   id, tenant[0] == '\0' ? "" : "\"tenant\":\"", tenant, tenant[0] == '\0' ? "" : "\",", class,
-                   (long long)HOUR_MS);
+                   id, tenant[0] == '\0' ? "" : "\"tenant\":\"", tenant,
+                   tenant[0] == '\0' ? "" : "\",", class, (long long)HOUR_MS);
     order(d, id, json, 1);
 }
 
@@ -71,8 +74,11 @@ static struct tenant *tenant_of(struct directory *d, const char *common_name)
 {
     struct tenant *t = NULL;
     struct answer refusal;
-    const struct certificate certificate = {
-        .is_there = true, .is_good = true, .expires_s = INT64_MAX, .n_names = 1, .names = {slice_str(common_name)}};
+    const struct certificate certificate = {.is_there = true,
+                                            .is_good = true,
+                                            .expires_s = INT64_MAX,
+                                            .n_names = 1,
+                                            .names = {slice_str(common_name)}};
     const struct credentials who = {.certificate = &certificate};
     ck_assert_msg(directory_identify(d, &who, 1, &t, &refusal), "%s", refusal.text);
     return t;
@@ -95,9 +101,10 @@ START_TEST(a_limit_replaces_the_policys_rate_until_it_ends)
     ck_assert(!passes_after(d, a, 5, &refusal));
     ck_assert_uint_eq(refusal.status, 429);
     ck_assert_int_ge(refusal.retry_after_s, 2);
-    ck_assert_msg(strstr(refusal.text, "samples_per_second") != NULL && strstr(refusal.text, "l-1") != NULL &&
-                      strstr(refusal.text, "to 2 ") != NULL && strstr(refusal.text, "a flood") != NULL,
-                  "%s", refusal.text);
+    ck_assert_msg(
+        strstr(refusal.text, "samples_per_second") != NULL && strstr(refusal.text, "l-1") != NULL &&
+            strstr(refusal.text, "to 2 ") != NULL && strstr(refusal.text, "a flood") != NULL,
+        "%s", refusal.text);
     order(d, "l-1", NULL, 2); /* revoked: what is owed is paid at the old rate, in milliseconds */
     ck_assert(directory_admit(d, a, clock_mono_ms() + 100, &refusal));
     order_limit(d, "l-2", "a", 2);
@@ -151,13 +158,15 @@ START_TEST(a_class_is_shed_for_a_tenant_or_for_all)
     ck_assert(!orders.sheds[CLASS_VERBOSE] && orders.rule_id[0] == '\0');
     order_shed(d, "s-a", "a", "verbose");
     directory_sheds(d, a, &orders);
-    ck_assert(orders.sheds[CLASS_VERBOSE] && !orders.sheds[CLASS_STANDARD] && !orders.sheds[CLASS_CRITICAL]);
+    ck_assert(orders.sheds[CLASS_VERBOSE] && !orders.sheds[CLASS_STANDARD] &&
+              !orders.sheds[CLASS_CRITICAL]);
     ck_assert_str_eq(orders.rule_id, "s-a");
     directory_sheds(d, b, &orders);
     ck_assert(!orders.sheds[CLASS_VERBOSE]);
     order_shed(d, "s-all", "", "standard"); /* takes verbose with it */
     directory_sheds(d, b, &orders);
-    ck_assert(orders.sheds[CLASS_VERBOSE] && orders.sheds[CLASS_STANDARD] && !orders.sheds[CLASS_CRITICAL]);
+    ck_assert(orders.sheds[CLASS_VERBOSE] && orders.sheds[CLASS_STANDARD] &&
+              !orders.sheds[CLASS_CRITICAL]);
     ck_assert_str_eq(orders.rule_id, "s-all");
     directory_expire(d, HOUR_MS);
     directory_sheds(d, a, &orders);

@@ -79,7 +79,8 @@ START_TEST(rules_come_and_go_by_id)
     revoke(&c, "k-2");
     ck_assert_uint_eq(c.n_rules, 0);
     ck_assert_uint_eq(c.by_tenant.n, 0);
-    ck_assert_uint_eq(c.n_by_kind[CONTROL_KILL] + c.n_by_kind[CONTROL_LIMIT] + c.n_by_kind[CONTROL_SHED], 0);
+    ck_assert_uint_eq(
+        c.n_by_kind[CONTROL_KILL] + c.n_by_kind[CONTROL_LIMIT] + c.n_by_kind[CONTROL_SHED], 0);
     controls_fini(&c);
 }
 END_TEST

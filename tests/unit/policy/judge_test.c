@@ -275,8 +275,10 @@ static const struct {
     const char *want; /* the first, and then the others */
 } more_rows[] = {
     {"one alone", "{}", RES, "region=eu,player_id=1,queue=q", "label_forbidden player_id"},
-    {"others of the point, in their order", "{}", RES, "raw_ip=1,colour=red,queue=203.0.113.7,email=x",
-     "label_forbidden raw_ip; label_not_allowed colour; personal_data queue; label_forbidden email"},
+    {"others of the point, in their order", "{}", RES,
+     "raw_ip=1,colour=red,queue=203.0.113.7,email=x",
+     "label_forbidden raw_ip; label_not_allowed colour; personal_data queue; label_forbidden "
+     "email"},
     {"of the resource, too", "{}", RES ",region=203.0.113.7,az=a@b.example", "player_id=1",
      "label_forbidden player_id; personal_data region; personal_data az"},
     {"of the resource alone", "{}", RES ",region=203.0.113.7,az=a@b.example", "",

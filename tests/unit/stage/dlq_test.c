@@ -66,19 +66,20 @@ static struct slice body_of(const struct buf *b)
 
 START_TEST(a_letter_is_what_its_schema_says)
 {
-    static const char *const want[] = {"\"tenant\":\"t\"",
-                                       "\"reason\":\"label_forbidden\"",
-                                       "\"offset\":9",
-                                       "\"samples\":4",
-                                       "\"label\":\"email\"",
-                                       "\"masked_value\":\"0123456789abcdef\"",
-                                       "\"mask_key\":\"00c0ffee\"",
-                                       "\"policy\":\"7-abc\"",
-                                       "\"suppressed\":6",
-                                       "\"time_ms\":18",
-                                       "\"more_labels\":[{\"label\":\"raw_ip\",\"reason\":\"label_forbidden\","
-                                       "\"masked_value\":\"fedcba9876543210\"}",
-                                       "\"text\":\"why\""};
+    static const char *const want[] = {
+        "\"tenant\":\"t\"",
+        "\"reason\":\"label_forbidden\"",
+        "\"offset\":9",
+        "\"samples\":4",
+        "\"label\":\"email\"",
+        "\"masked_value\":\"0123456789abcdef\"",
+        "\"mask_key\":\"00c0ffee\"",
+        "\"policy\":\"7-abc\"",
+        "\"suppressed\":6",
+        "\"time_ms\":18",
+        "\"more_labels\":[{\"label\":\"raw_ip\",\"reason\":\"label_forbidden\","
+        "\"masked_value\":\"fedcba9876543210\"}",
+        "\"text\":\"why\""};
     struct buf b;
     buf_init(&b, 1 << 16);
     dead_letter_encode(&letter, &b);

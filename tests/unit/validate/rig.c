@@ -224,9 +224,9 @@ static size_t letter_text(char *out, size_t n, const struct outgoing *r, bool wi
     more_text(&c, more, sizeof more);
     ck_assert(cursor_ok(&c) && cursor_left(&c) == 0);
     ck_assert(slice_eq(tenant, r->key.ptr == NULL ? SLICE_LITERAL("") : r->key));
-    n += (size_t)add_text(out, n, "! %.*s %.*s [%.*s] %" PRId64 "/%" PRId64 "%s%s", SLICE_ARG(reason),
-                          SLICE_ARG(metric), SLICE_ARG(label), n_samples, n_points,
-                          masked.len == 16 ? " masked" : "", more);
+    n += (size_t)add_text(out, n, "! %.*s %.*s [%.*s] %" PRId64 "/%" PRId64 "%s%s",
+                          SLICE_ARG(reason), SLICE_ARG(metric), SLICE_ARG(label), n_samples,
+                          n_points, masked.len == 16 ? " masked" : "", more);
     if (n_suppressed != 0) {
         n += (size_t)add_text(out, n, " and %" PRId64 " before", n_suppressed);
     }
