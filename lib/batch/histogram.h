@@ -74,6 +74,11 @@ bool exp_histogram_from_dense(int32_t scale, const struct dense_buckets *positiv
                               const struct dense_buckets *negative, struct arena *a,
                               struct exp_histogram *io, struct err *e) MUST_CHECK;
 
+/* The same and exp_histogram_encode in one, for the usual ones; h's schema and sides are not read. False, and nothing is
+ * written: these two must do it, or say what is wrong. */
+bool exp_histogram_encode_dense(const struct exp_histogram *h, int32_t scale, const struct dense_buckets *positive,
+                                const struct dense_buckets *negative, struct buf *out) MUST_CHECK;
+
 /* What stores demand: count = all buckets and the zero bucket; with a NaN sum (stale ones, too)
  * only not less. */
 bool exp_histogram_counts_agree(const struct exp_histogram *h);

@@ -47,51 +47,6 @@ static bool side_from_dense(const struct dense_buckets *d, int shift, struct are
     return true;
 }
 
-/* Where the run from bucket `from` on ends: behind the last filled one before more than MAX_GAP empty ones. */
-static uint32_t run_end(const struct dense_buckets *d, uint32_t from, uint64_t *any)
-{
-    uint32_t end = from;
-    for (uint32_t i = from; i < d->n && i - end <= MAX_GAP; i++) {
-        if (d->counts[i] != 0) {
-            *any |= d->counts[i];
-            end = i + 1;
-        }
-    }
-    return end;
-}
-
-/* The same as side_from_dense for a schema that is not lowered, run by run. False: no memory, or something
- * is wrong, and side_from_dense says what. */
-static bool side_copy(const struct dense_buckets *d, struct arena *a, struct exp_buckets *out)
-{
-    struct histogram_span *spans = arena_alloc(a, ((size_t)d->n / 4 + 1) * sizeof *spans);
-    uint64_t *counts = arena_alloc(a, (size_t)d->n * sizeof *counts);
-    uint32_t n_spans = 0;
-    uint32_t n_counts = 0;
-    uint32_t end = 0;
-    uint64_t any = 0;
-    if (spans == NULL || counts == NULL) {
-        return false;
-    }
-    for (uint32_t at = 0; at < d->n; at++) {
-        if (d->counts[at] == 0) {
-            continue;
-        }
-        uint32_t before = end;
-        end = run_end(d, at, &any);
-        int64_t offset = n_spans == 0 ? (int64_t)d->offset + at + 1 : (int64_t)at - before;
-        if ((int64_t)d->offset + end > INT32_MAX - 1) {
-            return false;
-        }
-        spans[n_spans++] = (struct histogram_span){(int32_t)offset, end - at};
-        memcpy(counts + n_counts, d->counts + at, (end - at) * sizeof *counts);
-        n_counts += end - at;
-        at = end - 1;
-    }
-    *out = (struct exp_buckets){n_spans, n_counts, spans, counts};
-    return any >> 63 == 0;
-}
-
 bool exp_histogram_from_dense(int32_t scale, const struct dense_buckets *positive,
                               const struct dense_buckets *negative, struct arena *a,
                               struct exp_histogram *io, struct err *e)
@@ -103,10 +58,8 @@ bool exp_histogram_from_dense(int32_t scale, const struct dense_buckets *positiv
     int64_t down = scale > HISTOGRAM_MAX_SCHEMA ? (int64_t)scale - HISTOGRAM_MAX_SCHEMA : 0;
     int shift = down > MAX_SHIFT ? MAX_SHIFT : (int)down; /* from 31 on all indexes are 0 or -1 */
     io->schema = scale > HISTOGRAM_MAX_SCHEMA ? HISTOGRAM_MAX_SCHEMA : scale;
-    return ((shift == 0 && side_copy(positive, a, &io->positive)) ||
-            side_from_dense(positive, shift, a, &io->positive, e)) &&
-           ((shift == 0 && side_copy(negative, a, &io->negative)) ||
-            side_from_dense(negative, shift, a, &io->negative, e));
+    return side_from_dense(positive, shift, a, &io->positive, e) &&
+           side_from_dense(negative, shift, a, &io->negative, e);
 }
 
 static bool side_sum(const struct exp_buckets *b, uint64_t *sum)

@@ -5,7 +5,7 @@
 
 /* The canonical bytes of a series are hashed at once where they fit here, else in pieces: the
  * result is the same. */
-enum { HASH_AT_ONCE_BYTES = 2048 };
+enum { HASH_AT_ONCE_BYTES = 2048, SHORT_BYTES = 16 };
 
 struct hasher {
     size_t len;
@@ -92,6 +92,29 @@ static void hasher_flush(struct hasher *h)
     h->len = 0;
 }
 
+/* A copy of few bytes into a hasher, which has the room: a call for each name and value costs more than hashing them all. So
+ * it is the compiler's own memcpy: that of string.h is a call, too, where it checks the size of an array. */
+static inline void short_copy(uint8_t *to, const uint8_t *from, size_t n)
+{
+    uint64_t ends[2];
+    uint32_t halves[2];
+    if (n >= sizeof ends[0]) {
+        __builtin_memcpy(&ends[0], from, sizeof ends[0]);
+        __builtin_memcpy(&ends[1], from + n - sizeof ends[1], sizeof ends[1]);
+        __builtin_memcpy(to, &ends[0], sizeof ends[0]);
+        __builtin_memcpy(to + n - sizeof ends[1], &ends[1], sizeof ends[1]);
+    } else if (n >= sizeof halves[0]) {
+        __builtin_memcpy(&halves[0], from, sizeof halves[0]);
+        __builtin_memcpy(&halves[1], from + n - sizeof halves[1], sizeof halves[1]);
+        __builtin_memcpy(to, &halves[0], sizeof halves[0]);
+        __builtin_memcpy(to + n - sizeof halves[1], &halves[1], sizeof halves[1]);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            to[i] = from[i];
+        }
+    }
+}
+
 static void hasher_put(struct hasher *h, const void *bytes, size_t n_bytes)
 {
     if (n_bytes > sizeof h->bytes - h->len) {
@@ -108,6 +131,12 @@ static void hasher_put(struct hasher *h, const void *bytes, size_t n_bytes)
 static void hasher_text(struct hasher *h, struct slice s)
 {
     uint32_t len = (uint32_t)s.len;
+    if (s.len <= SHORT_BYTES && sizeof h->bytes - h->len >= sizeof len + SHORT_BYTES) {
+        __builtin_memcpy(h->bytes + h->len, &len, sizeof len);
+        short_copy(h->bytes + h->len + sizeof len, s.ptr, s.len);
+        h->len += sizeof len + s.len;
+        return;
+    }
     hasher_put(h, &len, sizeof len);
     hasher_put(h, s.ptr, s.len);
 }

@@ -3,6 +3,8 @@
  * accepted, the bytes are kept, and which series came behind it:
  *
  *   TimeSeries { 0a len labels … | 0a len refs 12 len { [09 value] 10 time } … }
+ *   mould      0a len labels … 12 len 09: the head of a series, of which the same one of another source has all but some bytes
+ *   line       its mould and those bytes, its entry, and the line that came behind it
  *
  * What has the same bytes but for value and time is the same series with the same verdict. References mean
  * nothing without their symbols: a line is of one table of them. It never changes a result. Emptied as a
@@ -19,6 +21,7 @@ struct line;
 struct line_lesson {
     struct slice raw;    /* ptr NULL = nothing to learn */
     struct slice sample; /* within raw; ptr NULL = none yet */
+    struct slice metric;
     const struct entry *entry;
     int64_t start_ms;
 };
@@ -26,6 +29,7 @@ struct line_lesson {
 struct lines {
     struct line **by_entry; /* owned; by the entries' index */
     uint32_t n_by_entry;
+    struct table moulds; /* by metric, the newest */
     struct arena arena;
     size_t max_bytes;
     struct fullness fullness;
@@ -58,5 +62,11 @@ static inline void line_spoil(struct lines *l)
 {
     l->lesson.raw = SLICE_NONE;
 }
+void line_keep_lesson(struct lines *l);
 /* The series' end. What there is no memory for is not learned. */
-void line_keep(struct lines *l);
+static inline void line_keep(struct lines *l)
+{
+    if (l->lesson.raw.ptr != NULL) {
+        line_keep_lesson(l);
+    }
+}

@@ -199,9 +199,25 @@ static double stale_marker(void)
     return v;
 }
 
+/* What is unusual or wrong: the long way, which can tell. space: room for err.text. */
+static bool pack_exp_slowly(struct pass *pass, const struct otlp_point *p, struct exp_histogram *h, const char **detail,
+                            char *space, struct err *e)
+{
+    const struct dense_buckets positive = {p->positive.offset, p->positive.n, p->positive.counts};
+    const struct dense_buckets negative = {p->negative.offset, p->negative.n, p->negative.counts};
+    struct err why = ERR_INIT;
+    arena_reset(pass->judge_arena);
+    if (!exp_histogram_from_dense(p->scale, &positive, &negative, pass->judge_arena, h, &why)) {
+        memcpy(space, why.text, sizeof why.text);
+        *detail = space;
+        return true;
+    }
+    exp_histogram_encode(h, &pass->groups->packed);
+    return buf_ok(&pass->groups->packed) || pass_no_room(e);
+}
+
 /* Packs it; *detail set: the point is refused. */
-static bool pack_exp(struct pass *pass, const struct otlp_point *p, const char **detail,
-                     char *space, size_t space_bytes, struct err *e)
+static bool pack_exp(struct pass *pass, const struct otlp_point *p, const char **detail, char *space, struct err *e)
 {
     struct exp_histogram h = {.zero_threshold = p->zero_threshold,
                               .zero_count = p->zero_count,
@@ -209,23 +225,20 @@ static bool pack_exp(struct pass *pass, const struct otlp_point *p, const char *
                               .sum = p->sum};
     const struct dense_buckets positive = {p->positive.offset, p->positive.n, p->positive.counts};
     const struct dense_buckets negative = {p->negative.offset, p->negative.n, p->negative.counts};
-    struct err why = ERR_INIT;
+    struct buf *packed = &pass->groups->packed;
     if (p->no_value) {
         h = (struct exp_histogram){.sum = stale_marker()};
-    } else if (isnan(p->sum)) {
+        exp_histogram_encode(&h, packed);
+        return buf_ok(packed) || pass_no_room(e);
+    }
+    if (isnan(p->sum)) {
         *detail = "the sum is NaN";
         return true;
     }
-    arena_reset(pass->judge_arena);
-    if (!p->no_value &&
-        !exp_histogram_from_dense(p->scale, &positive, &negative, pass->judge_arena, &h, &why)) {
-        memcpy(space, why.text, space_bytes < sizeof why.text ? space_bytes : sizeof why.text);
-        space[space_bytes - 1] = '\0';
-        *detail = space;
-        return true;
+    if (exp_histogram_encode_dense(&h, p->scale, &positive, &negative, packed)) {
+        return buf_ok(packed) || pass_no_room(e);
     }
-    exp_histogram_encode(&h, &pass->groups->packed);
-    return buf_ok(&pass->groups->packed) || pass_no_room(e);
+    return pack_exp_slowly(pass, p, &h, detail, space, e);
 }
 
 static bool pack_classic(struct pass *pass, const struct otlp_point *p, const char **detail,
@@ -259,7 +272,7 @@ static bool add_histogram(struct otlp_points_walk *w, const struct otlp_point *p
     const char *detail = NULL;
     char space[sizeof e->text];
     size_t start = packed->len;
-    bool ok = w->kind == SERIES_EXP_HISTOGRAM ? pack_exp(pass, p, &detail, space, sizeof space, e)
+    bool ok = w->kind == SERIES_EXP_HISTOGRAM ? pack_exp(pass, p, &detail, space, e)
                                               : pack_classic(pass, p, &detail, e);
     if (!ok) {
         return false;

@@ -189,9 +189,14 @@ static bool slot_take(struct skeletons *s, struct pass *p, struct slot *slot, st
     return true;
 }
 
+static bool is_number(const struct otlp_metric *m)
+{
+    return m->kind == OTLP_GAUGE || m->kind == OTLP_SUM;
+}
+
 uint32_t skeleton_take(struct skeletons *s, struct pass *p, const struct otlp_metric *m)
 {
-    if (s->sheet == NULL) {
+    if (s->sheet == NULL || (m->key != 0 && !is_number(m))) {
         return 0;
     }
     struct slot *next = s->last == NULL ? s->sheet->first : s->last->next;
@@ -209,8 +214,7 @@ uint32_t skeleton_take(struct skeletons *s, struct pass *p, const struct otlp_me
 
 void skeleton_learn(struct skeletons *s, const struct otlp_metric *m)
 {
-    bool is_number = m->kind == OTLP_GAUGE || m->kind == OTLP_SUM;
-    s->lesson.raw = s->sheet != NULL && is_number && m->raw.len <= MAX_METRIC_BYTES ? m->raw : SLICE_NONE;
+    s->lesson.raw = s->sheet != NULL && is_number(m) && m->raw.len <= MAX_METRIC_BYTES ? m->raw : SLICE_NONE;
     s->lesson.key = m->key;
     s->lesson.n = 0;
 }

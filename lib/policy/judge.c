@@ -32,7 +32,19 @@ bool judge_no_memory(struct judgement *j)
 
 bool judge_is_clean(struct slice s)
 {
-    return s.len == 0 || (utf8_valid(s) && memchr(s.ptr, '\0', s.len) == NULL);
+    const uint64_t high_bits = UINT64_C(0x8080808080808080);
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    size_t i = 0;
+    for (uint64_t word; s.len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, s.ptr + i, sizeof word);
+        if (((word | (word - ones)) & high_bits) != 0) { /* a byte that is not ASCII, or is 0 */
+            break;
+        }
+    }
+    while (i < s.len && s.ptr[i] - 1U < 0x7f) {
+        i++;
+    }
+    return i == s.len || (utf8_valid(s) && memchr(s.ptr, '\0', s.len) == NULL);
 }
 
 /* Refused by a rule, no label is to blame. */

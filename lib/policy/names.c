@@ -42,19 +42,25 @@ static const struct unit_name per_units[] = {
     {"w", "week"},   {"mo", "month"}, {"y", "year"},
 };
 
+enum { LETTER = 1, DIGIT = 2, COLON = 4, UNDERSCORE = 8 };
+
+static const uint8_t kind_of[256] = {
+    ['a'... 'z'] = LETTER, ['A'... 'Z'] = LETTER, ['0'... '9'] = DIGIT, [':'] = COLON, ['_'] = UNDERSCORE,
+};
+
 static bool is_letter(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return (kind_of[c] & LETTER) != 0;
 }
 
 static bool is_digit(uint8_t c)
 {
-    return c >= '0' && c <= '9';
+    return (kind_of[c] & DIGIT) != 0;
 }
 
 static bool is_name_char(uint8_t c)
 {
-    return is_letter(c) || is_digit(c) || c == ':';
+    return (kind_of[c] & (LETTER | DIGIT | COLON)) != 0;
 }
 
 /* The second and later bytes of a character in UTF-8. */
@@ -274,17 +280,21 @@ bool label_name_translate(struct slice name, struct buf *out)
     return buf_ok(out) && is_usable(slice_of(out->ptr + start, out->len - start));
 }
 
+static bool is_made_of(struct slice name, unsigned kinds)
+{
+    unsigned bad = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        bad |= (kind_of[name.ptr[i]] & kinds) == 0;
+    }
+    return bad == 0 && name.len > 0 && !is_digit(name.ptr[0]);
+}
+
 bool name_valid(struct slice name)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        if (!is_name_char(name.ptr[i]) && name.ptr[i] != '_') {
-            return false;
-        }
-    }
-    return name.len > 0 && !is_digit(name.ptr[0]);
+    return is_made_of(name, LETTER | DIGIT | COLON | UNDERSCORE);
 }
 
 bool label_name_valid(struct slice name)
 {
-    return name_valid(name) && memchr(name.ptr, ':', name.len) == NULL;
+    return is_made_of(name, LETTER | DIGIT | UNDERSCORE);
 }

@@ -171,7 +171,7 @@ static bool walk_histograms(struct walk *w, const struct otlp_metric *m, struct 
             pb_skip(&c, tag, type);
             continue;
         }
-        struct otlp_point p = {0};
+        struct otlp_point p; /* filled by its reader */
         if (!point_read(w, m, pb_bytes(&c), index++, &p, e) || !points_deliver(w, m, &p, 1, e)) {
             return false;
         }

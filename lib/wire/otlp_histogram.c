@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "wire/varints.h"
+
 /* Field numbers: metrics.proto, one message each. */
 static const struct pb_type histogram_type = {
     "HistogramDataPoint",
@@ -162,53 +164,10 @@ bool otlp_histogram_read(const struct otlp_point_reader *r, struct otlp_point *p
            take_columns(r, &counts, &bounds, p, e);
 }
 
-/* Eight bytes of 7 bits each → 56 bits. */
-static uint64_t squeeze7(uint64_t v)
-{
-    v = (v & UINT64_C(0x007f007f007f007f)) | (v & UINT64_C(0x7f007f007f007f00)) >> 1;
-    v = (v & UINT64_C(0x00003fff00003fff)) | (v & UINT64_C(0x3fff00003fff0000)) >> 2;
-    return (v & UINT64_C(0x000000000fffffff)) | (v & UINT64_C(0x0fffffff00000000)) >> 4;
-}
-
-/* Packed varints into out, which has room for as many as end in the bytes. By words of 8 bytes,
- * without a branch on each one's length: bucket counts are a mix that no predictor guesses. */
-static size_t unpack_varints(struct cursor *c, uint64_t *out)
-{
-    const uint64_t high_bits = UINT64_C(0x8080808080808080);
-    size_t n = 0;
-    while (cursor_left(c) >= 8) {
-        uint64_t word;
-        memcpy(&word, c->next, sizeof word);
-        uint64_t ends = ~word & high_bits;
-        if (ends == 0) { /* longer than 8 bytes */
-            uint64_t v = cursor_varint(c);
-            if (!cursor_ok(c)) {
-                return n;
-            }
-            out[n++] = v;
-            continue;
-        }
-        unsigned from = 0;
-        do {
-            unsigned to = (unsigned)__builtin_ctzll(ends) + 1;
-            out[n++] = squeeze7((word >> from) & (UINT64_MAX >> (64 - (to - from))));
-            from = to;
-            ends &= ends - 1;
-        } while (ends != 0);
-        c->next += from / 8;
-    }
-    while (cursor_more(c)) {
-        uint64_t v = cursor_varint(c);
-        if (cursor_ok(c)) {
-            out[n++] = v;
-        }
-    }
-    return n;
-}
-
 /* A Buckets message, skimmed. */
 struct buckets_size {
-    size_t n_most; /* room for the counts */
+    size_t n_most;  /* counts */
+    size_t n_bytes; /* which they take: room for so many */
     struct slice packed;
     uint32_t n_fields;
     int32_t offset;
@@ -227,11 +186,13 @@ static bool buckets_skim(struct slice raw, bool exactly, struct buckets_size *si
         case PB_TAG(2, PB_LEN):
             size->packed = pb_bytes(&c);
             size->n_most += exactly ? pb_packed_varints(size->packed) : size->packed.len;
+            size->n_bytes += size->packed.len;
             size->n_fields++;
             break;
         case PB_TAG(2, PB_VARINT):
             (void)cursor_varint(&c);
             size->n_most++;
+            size->n_bytes++;
             size->n_fields++;
             break;
         default:
@@ -251,7 +212,7 @@ static bool buckets_collect(struct slice raw, uint64_t *counts, size_t *n)
             counts[(*n)++] = cursor_varint(&c);
         } else if (tag == PB_TAG(2, PB_LEN)) {
             struct cursor packed = cursor_of(pb_bytes(&c));
-            *n += unpack_varints(&packed, counts + *n);
+            *n += varints_unpack(&packed, counts + *n);
             if (!cursor_ok(&packed)) {
                 return false;
             }
@@ -274,7 +235,7 @@ static bool buckets_read(const struct otlp_point_reader *r, struct slice raw, st
         p->fault = "too many buckets";
         return true;
     }
-    uint64_t *counts = arena_alloc(r->scratch, size.n_most * sizeof *counts);
+    uint64_t *counts = arena_alloc(r->scratch, size.n_bytes * sizeof *counts);
     if (counts == NULL) {
         return otlp_no_room(e);
     }
@@ -282,7 +243,7 @@ static bool buckets_read(const struct otlp_point_reader *r, struct slice raw, st
     bool ok;
     if (size.n_fields == 1 && size.packed.len > 0) {
         struct cursor c = cursor_of(size.packed);
-        n = unpack_varints(&c, counts);
+        n = varints_unpack(&c, counts);
         ok = cursor_ok(&c);
     } else {
         ok = buckets_collect(raw, counts, &n);

@@ -104,6 +104,10 @@ static bool parts_count(struct slice message, const struct layout *l, uint32_t *
         if (is_other_version(l, tag)) {
             return err_set(e, ERR_BAD_INPUT, "the message is of the other version than its content type says");
         }
+        if (tag == l->series_tag) {
+            (void)pb_bytes(&c);
+            continue;
+        }
         *n_symbols += l == &layouts[REMOTE_WRITE_2] && tag == TAG_SYMBOLS;
         *n_metadata += l == &layouts[REMOTE_WRITE_1] && tag == FAMILIES_TAG;
         pb_skip(&c, tag, &l->request);

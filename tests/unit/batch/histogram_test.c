@@ -409,6 +409,53 @@ START_TEST(dense_buckets_become_spans)
 }
 END_TEST
 
+/* Straight into the column: the same bytes as by way of spans, or none. */
+START_TEST(dense_buckets_are_encoded_at_once)
+{
+    uint64_t r = 5;
+    int n_taken = 0;
+    for (int i = 0; i < N_SAMPLES * 5; i++) {
+        uint64_t counts[2][MAX_DENSE];
+        struct dense_buckets sides[2];
+        uint32_t n_filled = 1 + random_below(&r, 60);
+        uint32_t max_bits = 1 + random_below(&r, i % 2 == 0 ? 13 : 64);
+        for (size_t s = 0; s < 2; s++) {
+            sides[s] = (struct dense_buckets){(int32_t)random_below(&r, 400) - 200, random_below(&r, MAX_DENSE + 1),
+                                              counts[s]};
+            for (uint32_t k = 0; k < sides[s].n; k++) {
+                uint64_t v = (uint64_t)random_below(&r, UINT32_MAX) << 32 | random_below(&r, UINT32_MAX);
+                counts[s][k] = random_below(&r, n_filled) == 0 ? 0 : v >> (64 - 1 - random_below(&r, max_bits));
+            }
+        }
+        if (i % 50 == 0) {
+            sides[0].offset = INT32_MAX - (int32_t)random_below(&r, MAX_DENSE * 2);
+        }
+        int32_t scale = (int32_t)random_below(&r, 15) - 5;
+        struct arena a;
+        struct err e = ERR_INIT;
+        struct exp_histogram h = {.count = (uint64_t)1 << random_below(&r, 64), .zero_count = random_below(&r, 3), .sum = 2.5};
+        struct buf at_once;
+        struct buf by_spans;
+        arena_init(&a, BYTES);
+        buf_init(&at_once, BYTES);
+        buf_init(&by_spans, BYTES);
+        bool taken = exp_histogram_encode_dense(&h, scale, &sides[0], &sides[1], &at_once);
+        bool ok = exp_histogram_from_dense(scale, &sides[0], &sides[1], &a, &h, &e);
+        if (taken) {
+            ck_assert_msg(ok, "%s", e.text);
+            exp_histogram_encode(&h, &by_spans);
+            ck_assert(buf_ok(&at_once) && slice_eq(buf_slice(&at_once), buf_slice(&by_spans)));
+            n_taken++;
+        }
+        ck_assert(taken || at_once.len == 0);
+        arena_fini(&a);
+        buf_fini(&at_once);
+        buf_fini(&by_spans);
+    }
+    ck_assert_int_gt(n_taken, N_SAMPLES);
+}
+END_TEST
+
 /* As Prometheus's otlptranslator lays out the same buckets (histograms_test.go), where no bucket at
  * an end is empty. */
 static const struct {
@@ -495,6 +542,7 @@ int main(void)
     tcase_add_test(t, caps_hold);
     tcase_add_test(t, classic_survives_the_round_trip);
     tcase_add_test(t, dense_buckets_become_spans);
+    tcase_add_test(t, dense_buckets_are_encoded_at_once);
     tcase_add_test(t, dense_layouts);
     tcase_add_test(t, counts_agree_or_not);
     suite_add_tcase(suite, t);

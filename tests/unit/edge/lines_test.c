@@ -2,6 +2,7 @@
  * with and without them. */
 #include <stdio.h>
 
+#include "edge/fullness.h"
 #include "runner.h"
 #include "twins.h"
 #include "unit/wire/remote_write_message.h"
@@ -30,10 +31,11 @@ static const int64_t too_old_ms = NOW_MS - INT64_C(100000000000); /* in as many 
 static void series_fill(struct remote_write_test_series *series, char labels[N_SERIES][TEXT_BYTES], uint64_t rarely)
 {
     int64_t time_ms = NOW_MS - (int64_t)draw(10000);
+    static const char *const servers[] = {"s0", "s1", "server-two"}; /* of one length and of another */
     unsigned server = (unsigned)draw(3);
     for (unsigned i = 0; i < N_SERIES; i++) {
         const char *more = one_in(rarely) ? one_in(2) ? ",player_id=7" : ",zone=b" : "";
-        (void)snprintf(labels[i], TEXT_BYTES, "__name__=m%u%s,shard_id=s%u%s", i, i % 2 == 0 ? "_total" : "", server, more);
+        (void)snprintf(labels[i], TEXT_BYTES, "__name__=m%u%s,shard_id=%s%s", i, i % 2 == 0 ? "_total" : "", servers[server], more);
         struct remote_write_test_series *s = &series[i];
         *s = (struct remote_write_test_series){.labels = labels[i], .n_points = one_in(rarely) ? draw(4) : 1};
         s->type = one_in(rarely) ? REMOTE_WRITE_GAUGE : REMOTE_WRITE_UNKNOWN;
@@ -137,6 +139,28 @@ START_TEST(metadata_elsewhere_in_the_message_counts)
 }
 END_TEST
 
+/* However long what is known has hit: when it no longer does, it goes soon. While most of it does, it stays. */
+START_TEST(a_full_cache_is_emptied_by_what_misses_now)
+{
+    struct fullness f = {.n_learned = 100};
+    uint64_t hits = 0;
+    uint64_t misses = 0;
+    ck_assert(!fullness_look(&f, true, hits, misses));
+    for (int i = 0; i < 100000; i++) {
+        hits += 90;
+        misses += 10;
+        ck_assert(!fullness_look(&f, true, hits, misses));
+    }
+    int n = 0;
+    while (!fullness_look(&f, true, hits, misses)) {
+        misses += 100;
+        n++;
+    }
+    ck_assert_int_le(n, FULLNESS_PATIENCE + FULLNESS_WINDOW + 2);
+    ck_assert_int_ge(n, FULLNESS_PATIENCE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lines");
@@ -144,6 +168,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, what_was_learned_never_changes_a_result, 0, 8);
     tcase_add_loop_test(t, metadata_elsewhere_in_the_message_counts, 0, 2);
+    tcase_add_test(t, a_full_cache_is_emptied_by_what_misses_now);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

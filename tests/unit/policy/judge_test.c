@@ -499,6 +499,40 @@ START_TEST(kinds_that_are_guessed_come_from_the_dictionary)
 }
 END_TEST
 
+/* A NUL or a bad byte is found wherever it stands; a letter that is not ASCII is none. */
+START_TEST(each_byte_of_a_value_is_looked_at)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        enum reason want;
+    } parts[] = {{"\0", 1, REASON_LABEL_VALUE_INVALID}, {"\xff", 1, REASON_LABEL_VALUE_INVALID}, {"\xc3\xa9", 2, REASON_NONE},
+                 {"\x01", 1, REASON_NONE}, {"\x7f", 1, REASON_NONE}, {"\x80", 1, REASON_LABEL_VALUE_INVALID}};
+    struct policy *p = NULL;
+    struct err e = ERR_INIT;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    ck_assert(policy_parse(SLICE_LITERAL("{}"), &p, &e));
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+        for (size_t at = 0; at < 40; at++) {
+            char value[64];
+            struct verdict v;
+            size_t len = at + parts[k].n + (40 - at) % 11;
+            memset(value, 'v', sizeof value);
+            memcpy(value + at, parts[k].bytes, parts[k].n);
+            const struct raw_label labels[] = {{SLICE_LITERAL("region"), slice_of(value, len), true},
+                                               {SLICE_LITERAL("shard_id"), SLICE_LITERAL("s1"), true}};
+            const struct raw_series raw = {.metric = SLICE_LITERAL("a"), .labels = {2, labels}};
+            arena_reset(&a);
+            ck_assert(policy_judge(&p->rules, SLICE_LITERAL("t"), &raw, &a, &v, &e));
+            ck_assert_msg(v.reason == parts[k].want, "part %zu at %zu: %s", k, at, reason_name(v.reason));
+        }
+    }
+    policy_free(p);
+    arena_fini(&a);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("judge");
@@ -507,6 +541,7 @@ int main(void)
     tcase_add_loop_test(t, all_labels_that_are_refused_are_noted, 0,
                         sizeof more_rows / sizeof more_rows[0]);
     tcase_add_test(t, final_names_are_not_translated);
+    tcase_add_test(t, each_byte_of_a_value_is_looked_at);
     tcase_add_loop_test(t, the_rule_that_decided_has_a_place, 0,
                         sizeof place_rows / sizeof place_rows[0]);
     tcase_add_loop_test(t, kinds_that_are_guessed_come_from_the_dictionary, 0,
