@@ -150,8 +150,10 @@ static bool conf_set_defaults(rd_kafka_conf_t *conf, enum kafka_role role, const
     /* A transaction that follows at once finds the markers of the one before still being written, and its
      * AddOffsetsToTxn is refused (CONCURRENT_TRANSACTIONS): asked again soon, as librdkafka itself does for
      * AddPartitionsToTxn. Later retries back off exponentially. */
+    /* zstd's level 3, its usual one, takes half as much CPU again for 1.3 % fewer bytes of metrics.valid. */
     return conf_set(conf, "retry.backoff.ms", "10", e) &&
-           conf_set(conf, "compression.codec", "zstd", e) && conf_set(conf, "linger.ms", "5", e) &&
+           conf_set(conf, "compression.codec", "zstd", e) && conf_set(conf, "compression.level", "1", e) &&
+           conf_set(conf, "linger.ms", "5", e) &&
            conf_set(conf, "message.max.bytes", "8454144", e) &&
            conf_set(conf, "queue.buffering.max.messages", "1000000", e) &&
            conf_set(conf, "queue.buffering.max.kbytes", "1048576", e);

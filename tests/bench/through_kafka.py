@@ -2,7 +2,7 @@
 parquet (into S3Proxy), in one run beside a bare librdkafka consume → produce of the same bytes (for amp: of what limit read) with the same
 commit interval. Rates count from the first commit on: starting and joining the group are left out. The shares are of the bare one's CPU and rate.
 
-    PYTHONPATH=. build/venv/bin/python tests/bench/through_kafka.py [--messages N] [--json]"""
+    PYTHONPATH=. build/venv/bin/python tests/bench/through_kafka.py [--messages N] [--until validate] [--json]"""
 import argparse
 import json
 import os
@@ -92,7 +92,7 @@ def measure_worker(stack, worker, name, group, topic, samples, bare=None, positi
     return result
 
 
-def run(messages, servers):
+def run(messages, servers, until):
     with tempfile.TemporaryDirectory() as folder:
         stack = StackUnderTest(Path(folder) / "stack")
         stack.kafka.start()
@@ -109,6 +109,8 @@ def run(messages, servers):
             validate = stack.new_worker("validate")
             rows.append(measure_worker(stack, validate, "validate", "sluice-validate", "metrics.ingest.demo", samples,
                                        rows[0]))
+            if until == "validate":
+                return rows
             rows.append(measure_passthrough(stack, "metrics.valid", samples, "zstd"))
             limit = stack.new_worker("limit")
             bare = rows[-1]
@@ -130,9 +132,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=20000)
     parser.add_argument("--servers", type=int, default=500, help="each sends messages / servers scrapes")
+    parser.add_argument("--until", choices=["validate"], help="leave the stages behind it out")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    rows = run(args.messages, args.servers)
+    rows = run(args.messages, args.servers, args.until)
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
