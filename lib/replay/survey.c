@@ -86,7 +86,8 @@ bool survey_add_ingest(struct survey *s, const struct record *r, struct slice te
                        struct err *e)
 {
     record_count(s, r);
-    return samples_count(s, tenant, hash128(r->key).lo, n_samples, e);
+    struct slice whose = tenant.len > 0 ? tenant : SLICE_LITERAL("(nobody says)");
+    return samples_count(s, whose, hash128(r->key).lo, n_samples, e);
 }
 
 bool survey_add(struct survey *s, const struct record *r, struct survey_record *out, struct err *e)

@@ -20,13 +20,14 @@ GROUP = "sluice-parquet"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    """Three ranges in partition 0, each of two hours (two objects), and one in partition 1; heartbeats between them."""
+    """Three ranges in partition 0, cut by their rows, each of two hours (two objects), and one in partition 1; heartbeats between
+    them."""
     with offsets_tool.cluster(tmp_path_factory, "audit") as stack:
         create_topic(stack, "series", 2)
         create_topic(stack, "sluice.gaps", 1)
         create_topic(stack, "sluice.replay", 1, cleanup_policy="compact")
         stack.bucket = Bucket(stack)
-        worker = start_worker(stack, stack.bucket, topics=["series"], group=GROUP, raw_max_age_ms=300)
+        worker = start_worker(stack, stack.bucket, topics=["series"], group=GROUP, file_max_rows=4, raw_max_age_ms=2000)
         for n in range(3):
             produce(stack, "series", [batch(n, 0), batch(n, HOUR_MS), batches.heartbeat(T0)])
             if n == 0:
