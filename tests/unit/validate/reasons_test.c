@@ -119,7 +119,7 @@ static const enum reason elsewhere[] = {REASON_NONE,
                                         REASON_OTHER_TENANT,
                                         REASON_TOO_SLOW,
                                         REASON_OVER_QUOTA,
-                                        REASON_OVERLOADED,
+                                        REASON_OVERLOADED, REASON_SHED,
                                         REASON_UNAVAILABLE};
 
 START_TEST(each_reason)
