@@ -36,6 +36,8 @@ COMMANDS = {
     "topics check": (("topics", "check"), {}),
     "topics tenant create": (("topics", "tenant", "create", "studio-x", "--no-acls"), {}),
     "reset": (("reset", "sluice-amp", "--to", "1", "--yes"), {}),
+    "pause": (("pause", "sluice-amp", "--for", "1m", "--reason", "r"), {}),
+    "resume": (("resume", "sluice-amp"), {}),
     "snapshot": (("snapshot", "sluice-amp"), {}),
     "restore": (("restore", "{dir}/saved.json", "--yes"), {}),
     "parquet skip": (("parquet", "skip", "sluice-parquet", "--topic", "series", "--yes"), STORE),
@@ -174,7 +176,7 @@ def test_what_needs_no_broker_to_be_refused(folder):
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
     with offsets_tool.cluster(tmp_path_factory, "verbs") as stack:
-        for topic in ("series", "metrics.valid", "metrics.dlq", "metrics.ingest", "sluice.gaps", "sluice.replay"):
+        for topic in ("series", "metrics.valid", "metrics.dlq", "metrics.ingest", "sluice.gaps", "sluice.replay", "sluice.control"):
             create_topic(stack, topic, 1)
         now = otlp.now_ms()
         produce(stack, "series", [batches.batch("gs-1", [batches.counter("hits_total", n)], now - MINUTE_MS + n, offset=n)
@@ -215,7 +217,12 @@ def test_json_for_scripts_and_plain_words_for_people(stack, folder, name):
         made = called(stack, folder, "plan replay amp", "--to", "3", "--metric", "none_of_them", "--out",
                       str(folder / "amp.plan"))
         assert made.returncode == 0, made
-    as_json, plain = called(stack, folder, name, "--json"), called(stack, folder, name)
+    if name == "resume":
+        assert called(stack, folder, "pause").returncode == 0
+    as_json = called(stack, folder, name, "--json")
+    if name == "resume":
+        assert called(stack, folder, "pause").returncode == 0
+    plain = called(stack, folder, name)
     for done in (as_json, plain):
         assert done.returncode in (0, 1) and "\033" not in done.stdout + done.stderr, done
     assert all(isinstance(answer, (dict, list)) for answer in answers(as_json.stdout)) and as_json.stdout, as_json

@@ -113,7 +113,7 @@ static bool print_json(const struct control_rule *r, const char *state)
     return ok;
 }
 
-static void print_paused(const struct control_rule *r)
+static void print_paused(const struct tool *t, const struct control_rule *r)
 {
     struct buf out;
     buf_init(&out, MAX_TEXT);
@@ -126,7 +126,7 @@ static void print_paused(const struct control_rule *r)
     buf_printf(&out,
                "\nworkers obey within two seconds; their /ready and sluice_partitions_paused{reason=\"operator\"} show it"
                "\ntake it back: sluice-offsets resume %.*s\n", SLICE_ARG(r->id));
-    (void)fputs(buf_c_str(&out), stdout);
+    (void)fputs(buf_c_str(&out), tool_talk(t));
     buf_fini(&out);
 }
 
@@ -158,7 +158,7 @@ bool pause_verb(const struct tool *t, struct err *e)
     if (t->command->values[OPTION_JSON] != NULL) {
         return print_json(&rule, "paused") || err_set(e, ERR_FATAL, "it could not be written");
     }
-    print_paused(&rule);
+    print_paused(t, &rule);
     return true;
 }
 
