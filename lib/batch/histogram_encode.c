@@ -75,13 +75,15 @@ static void room_close(struct buf *out, const uint8_t *first, size_t n_room, con
 /* Deltas of at most two bytes each, without a branch on which: bucket counts are a mix that no predictor guesses. */
 static uint8_t *small_deltas_write(uint8_t *p, const struct piece *piece, uint64_t *before)
 {
+    const uint64_t *counts = piece->counts;
+    uint32_t n = piece->n;
     uint32_t last = (uint32_t)*before;
-    for (uint32_t i = 0; i < piece->n; i++) {
-        uint32_t count = (uint32_t)piece->counts[i];
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t count = (uint32_t)counts[i];
         int32_t delta = (int32_t)(count - last);
         uint32_t v = (uint32_t)delta << 1 ^ (uint32_t)(delta >> 31);
-        uint32_t more = v >= 0x80;
-        uint16_t bytes = (uint16_t)((v & 0x7f) | more << 7 | v >> 7 << 8);
+        uint32_t more = v > 0x7f;
+        uint16_t bytes = (uint16_t)((v + (v & ~UINT32_C(0x7f))) | more << 7); /* the high 7 bits one place up */
         memcpy(p, &bytes, sizeof bytes);
         p += 1 + more;
         last = count;
@@ -283,7 +285,7 @@ static bool runs_find(const struct dense_buckets *d, struct runs *space, struct 
 bool exp_histogram_encode_dense(const struct exp_histogram *h, int32_t scale, const struct dense_buckets *positive,
                                 const struct dense_buckets *negative, struct buf *out)
 {
-    struct runs runs[2];
+    struct runs runs[2] __attribute__((uninitialized)); /* filled as far as they are read */
     struct side sides[2];
     if (scale < HISTOGRAM_MIN_SCHEMA || scale > HISTOGRAM_MAX_SCHEMA || !runs_find(negative, &runs[0], &sides[0]) ||
         !runs_find(positive, &runs[1], &sides[1])) {

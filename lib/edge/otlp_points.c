@@ -270,7 +270,7 @@ static bool add_histogram(struct otlp_points_walk *w, const struct otlp_point *p
     struct pass *pass = w->pass;
     struct buf *packed = &pass->groups->packed;
     const char *detail = NULL;
-    char space[sizeof e->text];
+    char space[sizeof e->text] __attribute__((uninitialized)); /* of what detail says */
     size_t start = packed->len;
     bool ok = w->kind == SERIES_EXP_HISTOGRAM ? pack_exp(pass, p, &detail, space, e)
                                               : pack_classic(pass, p, &detail, e);

@@ -171,7 +171,7 @@ static bool walk_histograms(struct walk *w, const struct otlp_metric *m, struct 
             pb_skip(&c, tag, type);
             continue;
         }
-        struct otlp_point p; /* filled by its reader */
+        struct otlp_point p __attribute__((uninitialized)); /* its reader clears it */
         if (!point_read(w, m, pb_bytes(&c), index++, &p, e) || !points_deliver(w, m, &p, 1, e)) {
             return false;
         }
