@@ -28,7 +28,7 @@ static uint64_t symbol_of(char symbols[][LABEL_BYTES], unsigned *n, const char *
             return i;
         }
     }
-    (void)snprintf(symbols[*n], LABEL_BYTES, "%s", text);
+    (void)snprintf(symbols[*n], LABEL_BYTES, "%.*s", LABEL_BYTES - 1, text);
     return (*n)++;
 }
 
