@@ -74,6 +74,8 @@ void control_free(struct control_rule *rule);
 /* Appends the record's JSON, one line; check buf_ok. What it writes need not be what control_parse
  * takes. */
 bool control_write(const struct control_rule *r, struct buf *out, struct err *e) MUST_CHECK;
+/* The same, and sees that readers will take it: ERR_BAD_INPUT names the field otherwise. */
+bool control_write_checked(const struct control_rule *r, struct buf *out, struct err *e) MUST_CHECK;
 const char *control_kind_name(enum control_kind kind);
 const char *control_budget_name(enum control_budget budget);
 

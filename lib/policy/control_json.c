@@ -405,3 +405,13 @@ bool control_write(const struct control_rule *r, struct buf *out, struct err *e)
     return ok || err_set(e, ERR_BAD_INPUT, "rule %.*s cannot be written: not UTF-8, or too long",
                          SLICE_ARG(r->id));
 }
+
+bool control_write_checked(const struct control_rule *r, struct buf *out, struct err *e)
+{
+    struct control_rule *again = NULL;
+    uint32_t n_unknown_fields;
+    buf_reset(out);
+    bool ok = control_write(r, out, e) && control_parse(r->id, buf_slice(out), &again, &n_unknown_fields, e);
+    control_free(again);
+    return ok;
+}

@@ -223,3 +223,13 @@ const struct control_rule *controls_pauses(const struct controls *c)
 {
     return rules_of(c, SLICE_NONE, CONTROL_PAUSE);
 }
+
+const struct control_rule *controls_pause_of(const struct controls *c, struct slice group, struct slice topic,
+                                             int32_t partition)
+{
+    const struct control_rule *r = controls_pauses(c);
+    while (r != NULL && !control_pauses(r, group, topic, partition)) {
+        r = r->next;
+    }
+    return r;
+}

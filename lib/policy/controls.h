@@ -48,5 +48,8 @@ const struct control_rule *controls_limit(const struct controls *c, struct slice
  * verbose. */
 const struct control_rule *controls_shed(const struct controls *c, enum batch_class class,
                                          struct slice tenant);
-/* All pauses, of whichever group (control_pauses). */
+/* All pauses, of whichever group. */
 const struct control_rule *controls_pauses(const struct controls *c);
+/* The newest rule that pauses the partition for the group; NULL: none. */
+const struct control_rule *controls_pause_of(const struct controls *c, struct slice group, struct slice topic,
+                                             int32_t partition);

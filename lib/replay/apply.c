@@ -214,12 +214,26 @@ static bool pieces_do(struct applying *x, struct err *e)
     return true;
 }
 
-/* Notes that the plan is under way. What was read of the others before the open may have changed. */
+static bool not_abandoned(const struct applying *x, struct err *e)
+{
+    return x->progress.state != REPLAY_ABANDONED || err_set(e, ERR_CONFIG, "the plan was given up; make a new one");
+}
+
+/* From here on no other process can note anything for the plan's topic and stage; what was read before may have changed. */
+static bool progress_own(struct applying *x, struct err *e)
+{
+    return replay_progress_open(x->settings, &x->plan, &x->journal, e) &&
+           replay_progress_read(x->settings, &x->plan, &x->progress, e);
+}
+
+/* Notes that the plan is under way. */
 static bool claim(struct applying *x, struct err *e)
 {
-    if (!replay_progress_open(x->settings, &x->plan, &x->journal, e) ||
-        !replay_progress_read(x->settings, &x->plan, &x->progress, e)) {
+    if (!progress_own(x, e) || !not_abandoned(x, e)) {
         return false;
+    }
+    if (x->progress.state == REPLAY_DONE) {
+        return true; /* another apply has come to its end meanwhile: no piece is left */
     }
     struct replay_progress next = x->progress;
     next.state = x->plan.n_pieces == 0 ? REPLAY_DONE : REPLAY_OPEN;
@@ -232,12 +246,14 @@ static bool claim(struct applying *x, struct err *e)
 
 static bool abandon(struct applying *x, struct err *e)
 {
+    if (!progress_own(x, e)) {
+        return false;
+    }
     if (x->progress.state == REPLAY_DONE) {
         return err_set(e, ERR_CONFIG, "the plan was applied to its end; there is nothing to give up");
     }
     x->progress.state = REPLAY_ABANDONED;
-    return replay_progress_open(x->settings, &x->plan, &x->journal, e) &&
-           replay_progress_put(x->journal, &x->plan, &x->progress, e);
+    return replay_progress_put(x->journal, &x->plan, &x->progress, e);
 }
 
 static bool apply(struct applying *x, struct err *e)
@@ -251,8 +267,8 @@ static bool apply(struct applying *x, struct err *e)
     if (x->arguments->abandon) {
         return abandon(x, e);
     }
-    if (x->progress.state == REPLAY_ABANDONED) {
-        return err_set(e, ERR_CONFIG, "the plan was given up; make a new one");
+    if (!not_abandoned(x, e)) {
+        return false;
     }
     return x->progress.state == REPLAY_DONE ||
            (log_fits(x, e) && (to->begin == NULL || to->begin(to->ctx, &x->plan, x->progress.n_pieces, x->reader, e)) &&

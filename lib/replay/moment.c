@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_BACK = 1000000 };
+enum { MAX_BACK = 100000000 };
 
 static bool read_back(const char *text, struct moment *out)
 {

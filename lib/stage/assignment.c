@@ -182,7 +182,7 @@ void assignment_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_top
         }
         error = rd_kafka_incremental_assign(rk, list);
         (void)rd_kafka_pause_partitions(rk, list);
-        atomic_store(&s->joined, true);
+        atomic_store(&s->joined, s->subscribed); /* not, when an operator has just taken us out */
     } else {
         count_rebalance(s, lost ? "lost" : "revoked", list->cnt);
         revoke(s, list);

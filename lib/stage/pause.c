@@ -39,12 +39,7 @@ bool pause_take(struct stage *s, const struct record *r, struct err *e)
 
 static const struct control_rule *rule_of(const struct stage *s, const struct partition *p)
 {
-    struct slice group = slice_str(s->group);
-    const struct control_rule *r = controls_pauses(&s->pauses.controls);
-    while (r != NULL && !control_pauses(r, group, p->topic, p->number)) {
-        r = r->next;
-    }
-    return r;
+    return controls_pause_of(&s->pauses.controls, slice_str(s->group), p->topic, p->number);
 }
 
 bool pause_halts(const struct stage *s, const struct partition *p)

@@ -20,6 +20,8 @@ static bool is_ready(void *ctx, struct buf *detail)
     struct stage *s = ctx;
     bool joined = atomic_load(&s->joined);
     bool stopping = atomic_load(&s->stopping);
+    int n_partitions = (int)cell_get(s->cell_partitions);
+    int n_halted = (int)cell_get(s->cell_halted);
     int n_not_ready = atomic_load(&s->n_not_ready);
     int n_failed = atomic_load(&s->n_failed);
     int64_t age_ms = atomic_load(&s->age_ms);
@@ -27,11 +29,12 @@ static bool is_ready(void *ctx, struct buf *detail)
     buf_printf(detail,
                "{\"joined\":%s,\"stopping\":%s,\"partitions\":%d,\"recovering\":%d,\"failed\":%d,"
                "\"age_ms\":%lld,\"age_bound_ms\":%lld,\"paused\":%d,\"pauses\":",
-               joined ? "true" : "false", stopping ? "true" : "false", (int)cell_get(s->cell_partitions),
-               n_not_ready, n_failed, (long long)age_ms, (long long)bound_ms, (int)cell_get(s->cell_halted));
+               joined ? "true" : "false", stopping ? "true" : "false", n_partitions,
+               n_not_ready, n_failed, (long long)age_ms, (long long)bound_ms, n_halted);
     pause_show(s, detail);
     buf_printf(detail, "}");
-    return joined && !stopping && n_not_ready == 0 && n_failed == 0 && age_ms <= bound_ms;
+    bool is_fresh = age_ms <= bound_ms || (n_halted > 0 && n_halted == n_partitions);
+    return joined && !stopping && n_not_ready == 0 && n_failed == 0 && is_fresh;
 }
 
 static bool is_alive(void *ctx)
@@ -323,8 +326,6 @@ static void update_gauges(struct stage *s, int64_t now_mono_ms)
     }
 }
 
-/* What has come on the topics that all read whole. Until their ends were reached once no record
- * is processed, so there is time to wait for it. */
 static bool take_followed(void *stage, size_t topic, const struct record *r, struct err *e)
 {
     struct stage *s = stage;
@@ -334,6 +335,8 @@ static bool take_followed(void *stage, size_t topic, const struct record *r, str
     return topic >= s->n_followed || s->spec->follow(s->ctx, topic, r, e);
 }
 
+/* What has come on the topics that all read whole. Until their ends were reached once no record
+ * is processed, so there is time to wait for it. */
 static bool follow(struct stage *s, int64_t now, struct err *e)
 {
     bool is_behind = s->follower != NULL && !follower_caught_up(s->follower);
@@ -442,11 +445,11 @@ static void stage_close(struct stage *s)
         rd_kafka_destroy(s->reader);
     }
     follower_close(s->follower);
-    pause_close(s);
     if (s->consumer != NULL) {
         rd_kafka_destroy(s->consumer);
     }
     admin_stop(s->admin);
+    pause_close(s); /* /ready reads it */
 }
 
 /* An end that hangs is cut off: what was not committed is done again by whoever takes over. */

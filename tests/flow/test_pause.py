@@ -108,7 +108,7 @@ def test_every_stage_obeys_keeps_its_partitions_and_goes_on(pipeline, tool, kind
     done = tool("resume", group, "--who", "bob", "--reason", "done")
     assert done.returncode == 0 and f"{rule} is taken back" in done.stdout
     wait_for(lambda: not pipeline.behind(kind), 60, "the records behind the pause")
-    assert pipeline.wait_paused(kind, 0) < 30
+    pipeline.wait_paused(kind, 0)
     assert metric(pipeline.workers[kind], "sluice_partitions_paused", reason="operator") == 0
     told = [a for a in acts(pipeline.stack) if a["id"] == rule]
     assert [(a["who"], a["act"], a["reason"]) for a in told] == [("ana", "pause", "a new store"), ("bob", "resume", "done")]
@@ -225,7 +225,7 @@ def test_drained_reset_moves_a_group_that_runs(pipeline, tool):
     assert worker.process.pid == pid and pipeline.ready("amp")[1]["partitions"] == PARTITIONS
     wait_for(lambda: not pipeline.behind("amp"), 60, "what is sent again")
     assert metric(worker, "sluice_samples_in_total") >= before + 5 * 13
-    assert [a["act"] for a in acts(pipeline.stack) if a["who"] == "ana"][-3:] == ["drain", "reset", "drain ended"]
+    assert [a["act"] for a in acts(pipeline.stack) if a["who"] == "ana"][-4:] == ["drain", "drain", "reset", "drain ended"]
 
 
 def test_a_drain_that_nobody_obeys_changes_nothing(pipeline, tool):
@@ -242,10 +242,69 @@ def test_a_drain_that_nobody_obeys_changes_nothing(pipeline, tool):
         consumer.close()
 
 
-def test_nobody_says_yes_and_the_workers_come_back(pipeline, tool):
-    done = tool("reset", "sluice-amp", "--to", "earliest", "--drain", stdin="no\n")
-    assert done.returncode == 2 and "nobody said yes: nothing was changed" in done.stderr
-    wait_for(lambda: pipeline.n_members("sluice-amp") == 1 and pipeline.workers["amp"].ready(), 60, "the worker's return")
+def test_nobody_is_sent_away_before_all_is_looked_at_and_said_yes_to(pipeline, tool):
+    before = sum(pipeline.stack.ends("sluice.control").values())
+    committed = pipeline.stack.committed("sluice-amp", "metrics.admitted")
+    for arguments, stdin, words in ((["earliest"], "no\n", "nobody said yes: nothing was changed"),
+                                    (["99999999"], "yes\n", "there is no offset 99999999"),
+                                    (["earliest", "--topic", "other"], "yes\n", "committed nothing of what")):
+        done = tool("reset", "sluice-amp", "--drain", "--to", *arguments, stdin=stdin)
+        assert done.returncode == 2 and words in done.stderr, done
+    assert sum(pipeline.stack.ends("sluice.control").values()) == before and pipeline.n_members("sluice-amp") == 1
+    assert pipeline.stack.committed("sluice-amp", "metrics.admitted") == committed
+
+
+def test_a_tool_that_is_killed_while_it_drains_can_be_undone(pipeline, tool):
+    stack = pipeline.stack
+    produce(stack, "metrics.dlq", [b"a"])
+    commit(stack, "sluice-amp-killed", "metrics.dlq", {0: 1})
+    consumer = member(stack, "sluice-amp-killed", "metrics.dlq")  # obeys no rule: the tool waits
+    try:
+        process = subprocess.Popen([offsets_tool.BINARY, "reset", "sluice-amp-killed", "--to", "earliest", "--drain", "--yes",
+                                    f"--set=kafka.bootstrap.servers={stack.bootstrap}"], stderr=subprocess.PIPE, text=True)
+        told = process.stderr.readline()
+        rule = told.partition("rule ")[2].split()[0]
+        assert f"or by sluice-offsets resume {rule}" in told
+        process.kill()
+        process.wait()
+        assert f"is drained for a reset by {rule}" not in tool("resume", rule).stderr
+        assert "no pause is in force" in tool("resume", rule).stderr
+        again = subprocess.Popen([offsets_tool.BINARY, "reset", "sluice-amp-killed", "--to", "earliest", "--drain", "--yes",
+                                  f"--set=kafka.bootstrap.servers={stack.bootstrap}"], stderr=subprocess.PIPE, text=True)
+        again.stderr.readline()
+        assert f"sluice-offsets resume {rule}" in tool("resume", "sluice-amp-killed").stderr
+        again.terminate()  # in order: the rule goes with it
+        assert again.wait(30) == 1 and "ended by a signal: nothing was changed" in again.stderr.read()
+        assert "no pause is in force" in tool("resume", rule).stderr
+        assert stack.committed("sluice-amp-killed", "metrics.dlq")[0][0] == 1
+    finally:
+        consumer.close()
+
+
+def test_two_workers_of_rollup_are_drained_and_come_back(pipeline, tool):
+    """The README's example."""
+    second = pipeline.stack.worker("rollup", name="rollup-second", session_timeout_ms=6000)
+    wait_for(lambda: pipeline.n_members("sluice-rollup") == 2, 60, "two members")
+    pipeline.fill("rollup")
+    wait_for(lambda: not pipeline.behind("rollup"), 60, "the records")
+    done = tool("reset", "sluice-rollup", "--to", "-30m", "--drain", "--yes")
+    assert done.returncode == 0 and "2 members of sluice-rollup still to leave" in done.stderr, done
+    wait_for(lambda: pipeline.n_members("sluice-rollup") == 2, 60, "both again")
+    wait_for(lambda: pipeline.workers["rollup"].ready() and second.ready(), 60, "both to be ready")
+    wait_for(lambda: not pipeline.behind("rollup"), 60, "the records again")
+    done = tool("pause", "sluice-rollup", "--for", "1m", "--reason", "r")
+    paused = lambda: [json.loads(w.get("/ready")[1])["paused"] for w in (pipeline.workers["rollup"], second)]  # noqa: E731
+    wait_for(lambda: sum(paused()) == PARTITIONS and min(paused()) > 0, 30, "both to pause")
+    second.stop()  # the other takes them over, paused
+    pipeline.wait_paused("rollup", PARTITIONS, 60)
+    assert tool("resume", "sluice-rollup").returncode == 0
+    pipeline.wait_paused("rollup", 0)
+
+
+def test_what_workers_would_not_take_is_refused(pipeline, tool):
+    done = tool("pause", "sluice-amp", "--for", "1m", "--reason", "x" * 600)
+    assert done.returncode == 2 and "reason: must be a string of 1 to 512 bytes" in done.stderr, done
+    assert pipeline.ready("amp")[1]["pauses"] == []
 
 
 def test_control_lists_it(pipeline, tool):

@@ -62,17 +62,12 @@ static bool draw_id(enum control_kind kind, char out[ID_BYTES], struct err *e)
     return true;
 }
 
-/* Writes the rule, and sees that workers will take it. */
+/* What workers would not take came from the command line. */
 static bool rule_write(const struct control_rule *rule, struct buf *out, struct err *e)
 {
-    struct control_rule *again = NULL;
-    uint32_t n_unknown_fields;
-    buf_reset(out);
-    bool ok = control_write(rule, out, e) &&
-              control_parse(rule->id, buf_slice(out), &again, &n_unknown_fields, e);
-    control_free(again);
+    bool ok = control_write_checked(rule, out, e);
     if (!ok && e->kind == ERR_BAD_INPUT) {
-        e->kind = ERR_CONFIG; /* it came from the command line */
+        e->kind = ERR_CONFIG;
     }
     return ok;
 }

@@ -107,11 +107,10 @@ static void diagnose_open(struct progress *p, const struct tool *t)
 static bool is_paused(struct progress *p, const struct controls *rules)
 {
     struct buf until;
-    const struct control_rule *r = controls_pauses(rules);
-    while (r != NULL && !control_pauses(r, slice_str(p->group->name), slice_str(p->topic), p->partition)) {
-        r = r->next;
-    }
-    if (r == NULL) {
+    const struct control_rule *r =
+        controls_pause_of(rules, slice_str(p->group->name), slice_str(p->topic), p->partition);
+    bool is_dead = r != NULL && !r->leaves && p->group->n_members == 0 && p->lag_records > 0;
+    if (r == NULL || is_dead) { /* worse than paused */
         return false;
     }
     buf_init(&until, 64);

@@ -1,6 +1,8 @@
 #include "drain.h"
 
 #include "base/clock.h"
+#include "run/show.h"
+#include "run/signals.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -27,10 +29,13 @@ static bool wait_until_left(const struct tool *t, rd_kafka_t *rk, const char *gr
             (void)fprintf(stderr, "sluice-offsets: %zu member%s of %s still to leave\n", n, n == 1 ? "" : "s", group);
             told = n;
         }
+        if (signals_stop_requested()) {
+            return err_set(e, ERR_RETRY, "ended by a signal: nothing was changed");
+        }
         if (clock_mono_ms() > deadline) {
             return err_set(e, ERR_RETRY,
                            "group %.80s still has %zu members after %lld s: do its workers read %.60s (control_topic)? "
-                           "Static members stay for a session; else stop them",
+                           "Else stop them; nothing was changed",
                            group, n, (long long)timeout_ms / 1000, config_str(t->config, "control_topic"));
         }
         (void)usleep(LOOK_EVERY_MS * 1000);
@@ -41,23 +46,55 @@ static bool wait_until_left(const struct tool *t, rd_kafka_t *rk, const char *gr
     return true;
 }
 
+static bool rule_put(struct drain *d, const char *act, struct err *e)
+{
+    struct control_rule rule = {
+        .group = slice_str(d->group), .leaves = true, .expires_ms = clock_now_ms() + RULE_MS};
+    return pause_put(d->tool, act, &rule, d->id, SLICE_NONE, e);
+}
+
+static void tell(const struct drain *d)
+{
+    struct buf until;
+    buf_init(&until, 64);
+    show_time(&until, clock_now_ms() + RULE_MS);
+    (void)fprintf(stderr,
+                  "sluice-offsets: rule %s takes the workers out of %s; should this be cut off, they come back at %s, or by "
+                  "sluice-offsets resume %s\n", d->id, d->group, buf_c_str(&until), d->id);
+    buf_fini(&until);
+}
+
 bool drain_begin(const struct tool *t, rd_kafka_t *rk, const char *group, struct drain *d, struct err *e)
 {
     size_t n = 0;
-    *d = (struct drain){0};
-    if (!members(rk, group, &n, e) || n == 0) {
-        return e->kind == ERR_NONE;
+    *d = (struct drain){.tool = t, .group = group};
+    if (!members(rk, group, &n, e)) {
+        return false;
     }
-    struct control_rule rule = {
-        .group = slice_str(group), .leaves = true, .expires_ms = t->now_ms + RULE_MS};
-    pause_id(&rule, d->id);
-    return pause_put(t, "drain", &rule, SLICE_NONE, e) && wait_until_left(t, rk, group, n, e);
+    if (n == 0) {
+        return true;
+    }
+    signals_install(); /* Ctrl-C ends it in order */
+    if (!rule_put(d, "drain", e)) {
+        d->id[0] = e->kind == ERR_CONFIG ? '\0' : d->id[0]; /* nothing was written */
+        return false;
+    }
+    tell(d);
+    return wait_until_left(t, rk, group, n, e);
 }
 
-bool drain_end(const struct tool *t, const struct drain *d, bool ok, struct err *e)
+bool drain_renew(struct drain *d, struct err *e)
+{
+    if (signals_stop_requested()) {
+        return err_set(e, ERR_RETRY, "ended by a signal: nothing was changed");
+    }
+    return d->id[0] == '\0' || rule_put(d, "drain", e);
+}
+
+bool drain_end(const struct drain *d, bool ok, struct err *e)
 {
     struct err why = ERR_INIT;
-    if (d->id[0] == '\0' || pause_put(t, "drain ended", NULL, slice_str(d->id), &why)) {
+    if (d->id[0] == '\0' || pause_drop(d->tool, "drain ended", slice_str(d->id), &why)) {
         return ok;
     }
     (void)err_wrap(&why, "the workers come back when rule %s ends, within 15 min, or by sluice-offsets resume %s", d->id,

@@ -63,8 +63,8 @@ static bool check_group(rd_kafka_t *rk, const char *group, bool needs_commits, s
     bool ok = groups_named(&group, 1, &g, e) && groups_describe(rk, &g, e);
     if (ok && g.items[0].n_members > 0) {
         ok = err_set(e, ERR_CONFIG,
-                     "group %.80s has %zu members (%.80s): stop its workers first, or their next "
-                     "commit undoes it",
+                     "group %.80s has %zu members (%.80s): stop its workers first (reset: or --drain), "
+                     "or their next commit undoes it",
                      group, g.items[0].n_members,
                      g.items[0].n_owners > 0 ? g.items[0].owners[0].client : "one is joining");
     } else if (ok && needs_commits && g.items[0].committed->cnt == 0) {
@@ -188,25 +188,40 @@ static bool alter(rd_kafka_t *rk, const char *group, const struct moves *m, stru
     return ok;
 }
 
-bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m,
-              struct err *e)
+static bool has_any(const struct moves *m, struct err *e)
+{
+    return m->n > 0 || err_set(e, ERR_CONFIG, "there is nothing to set");
+}
+
+bool moves_ask(const struct tool *t, const char *group, const struct moves *m, struct err *e)
+{
+    print(t, m);
+    return has_any(m, e) && is_confirmed(t, group, m->n, e);
+}
+
+/* Without a word before it. */
+static bool set_all(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m, struct err *e)
 {
     char path[SNAPSHOT_MAX_PATH];
     bool had_any = false;
     for (size_t i = 0; i < m->n; i++) {
         had_any |= m->items[i].old_offset >= 0;
     }
+    return (!had_any || snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) && note(t, group, m, e) &&
+           alter(rk, group, m, e) && report(t, group, m, had_any ? path : NULL, e);
+}
+
+bool moves_set(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m, struct err *e)
+{
     print(t, m);
-    if (m->n == 0) {
-        return err_set(e, ERR_CONFIG, "there is nothing to set");
-    }
+    return has_any(m, e) && set_all(t, rk, group, m, e);
+}
+
+bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m, struct err *e)
+{
     if (t->command->values[OPTION_DRY_RUN] != NULL) {
-        return report(t, group, m, NULL, e);
+        print(t, m);
+        return has_any(m, e) && report(t, group, m, NULL, e);
     }
-    if (!is_confirmed(t, group, m->n, e) ||
-        (had_any && !snapshot_write(t, rk, group, t->command->values[OPTION_OUT], path, e)) ||
-        !note(t, group, m, e) || !alter(rk, group, m, e)) {
-        return false;
-    }
-    return report(t, group, m, had_any ? path : NULL, e);
+    return moves_ask(t, group, m, e) && set_all(t, rk, group, m, e);
 }

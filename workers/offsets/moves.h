@@ -35,7 +35,12 @@ bool group_is_idle(rd_kafka_t *rk, const char *group, struct err *e) MUST_CHECK;
 bool group_is_stopped(rd_kafka_t *rk, const char *group, struct err *e) MUST_CHECK;
 /* Forward: what lies between would be read by nobody. ERR_CONFIG without --force. */
 bool moves_check_forward(const struct tool *t, const struct moves *m, struct err *e) MUST_CHECK;
-/* Prints before → after, writes a snapshot of the group, asks (or --yes), and sets the offsets.
+/* Prints before → after and asks (or --yes). ERR_CONFIG: there is nothing to set, or nobody said yes. */
+bool moves_ask(const struct tool *t, const char *group, const struct moves *m, struct err *e) MUST_CHECK;
+/* Prints before → after, writes a snapshot of the group, and sets the offsets. */
+bool moves_set(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m,
+               struct err *e) MUST_CHECK;
+/* Both. Prints before → after, writes a snapshot of the group, asks (or --yes), and sets the offsets.
  * With --dry-run it only prints. ERR_CONFIG: nobody said yes; nothing was changed. */
 bool moves_do(const struct tool *t, rd_kafka_t *rk, const char *group, const struct moves *m,
               struct err *e) MUST_CHECK;

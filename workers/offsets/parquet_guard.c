@@ -52,9 +52,8 @@ static bool check_intents(const struct moves *m, struct err *e)
               strcmp(one->old_metadata, one->new_metadata) == 0)) {
             return err_set(e, ERR_CONFIG,
                            "%s[%d]: the range from %" PRId64
-                           " on is being stored (its intent is open): start the workers, they "
-                           "finish it; then stop them and "
-                           "try again",
+                           " on is being stored (its intent is open): let the workers finish it (start "
+                           "them, if they are stopped), and try again",
                            one->topic, one->partition, one->old_offset);
         }
     }

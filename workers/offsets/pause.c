@@ -150,11 +150,9 @@ bool pause_verb(const struct tool *t, struct err *e)
                                 .partitions = p.partitions,
                                 .expires_ms = t->now_ms + for_ms};
     char id[PAUSE_ID_BYTES];
-    if (!pause_put(t, "pause", &rule, SLICE_NONE, e)) {
+    if (!pause_put(t, "pause", &rule, id, SLICE_NONE, e)) {
         return false;
     }
-    pause_id(&rule, id);
-    rule.id = slice_str(id);
     if (t->command->values[OPTION_JSON] != NULL) {
         return print_json(&rule, "paused") || err_set(e, ERR_FATAL, "it could not be written");
     }
@@ -178,6 +176,10 @@ static bool is_among(int32_t partition, const int32_t *list, uint32_t n)
 static bool rest_of(const struct control_rule *r, const struct place *p, struct control_rule *rest,
                     int32_t left[CONTROL_MAX_PARTITIONS], struct err *e)
 {
+    if (p->topic.len > 0 && r->topic.len == 0) {
+        return err_set(e, ERR_CONFIG, "%.*s pauses all that group %.*s reads: resume it whole, and pause by name what is "
+                                      "to stand still", SLICE_ARG(r->id), SLICE_ARG(r->group));
+    }
     *rest = *r;
     rest->n_partitions = 0;
     rest->partitions = left;
@@ -216,12 +218,9 @@ static bool resume_one(const struct tool *t, const struct control_rule *r, const
 {
     struct control_rule rest;
     int32_t left[CONTROL_MAX_PARTITIONS];
-    if (p->topic.len > 0 && r->topic.len == 0) {
-        return err_set(e, ERR_CONFIG, "%.*s pauses all that group %.*s reads: resume it whole, and pause by name what is "
-                                      "to stand still", SLICE_ARG(r->id), SLICE_ARG(r->group));
-    }
+    char id[PAUSE_ID_BYTES];
     if (!rest_of(r, p, &rest, left, e) ||
-        !pause_put(t, "resume", rest.n_partitions > 0 ? &rest : NULL, r->id, e)) {
+        !(rest.n_partitions > 0 ? pause_put(t, "resume", &rest, id, r->id, e) : pause_drop(t, "resume", r->id, e))) {
         return false;
     }
     if (t->command->values[OPTION_JSON] != NULL) {
@@ -232,8 +231,6 @@ static bool resume_one(const struct tool *t, const struct control_rule *r, const
     buf_printf(&out, "%.*s is taken back: ", SLICE_ARG(r->id));
     control_show(&out, r);
     if (rest.n_partitions > 0) {
-        char id[PAUSE_ID_BYTES];
-        pause_id(&rest, id);
         buf_printf(&out, "; left: %s ", id);
         control_show(&out, &rest);
     }
@@ -247,15 +244,23 @@ static bool choose(const struct tool *t, const struct controls *c, const struct 
                    const struct control_rule ***chosen, size_t *n, struct err *e)
 {
     const char *word = t->command->words[0];
+    const struct control_rule *drained = NULL;
     *n = 0;
     *chosen = calloc(c->n_rules + 1, sizeof **chosen);
     if (*chosen == NULL) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
     for (const struct control_rule *r = controls_pauses(c); r != NULL; r = r->next) {
-        if ((slice_eq_str(r->group, word) || slice_eq_str(r->id, word)) && touches(r, p)) {
+        bool is_meant = slice_eq_str(r->id, word) || (slice_eq_str(r->group, word) && !r->leaves);
+        drained = r->leaves && slice_eq_str(r->group, word) ? r : drained;
+        if (is_meant && touches(r, p)) {
             (*chosen)[(*n)++] = r;
         }
+    }
+    if (*n == 0 && drained != NULL) { /* it may be at work: by its id only */
+        return err_set(e, ERR_CONFIG, "group %.80s is drained for a reset by %.*s; should that have been cut off: "
+                                      "sluice-offsets resume %.*s", word, SLICE_ARG(drained->who),
+                       SLICE_ARG(drained->id));
     }
     return *n > 0 || err_set(e, ERR_CONFIG, "no pause is in force for %.100s; sluice-control list shows what is", word);
 }
@@ -273,6 +278,11 @@ bool resume_verb(const struct tool *t, struct err *e)
     }
     controls_init(&c, &draw);
     bool ok = place_find(t, rk, &p, e) && pauses_read(t, &c, e) && choose(t, &c, &p, &chosen, &n, e);
+    struct control_rule rest;
+    int32_t left[CONTROL_MAX_PARTITIONS];
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = rest_of(chosen[i], &p, &rest, left, e); /* all or none */
+    }
     for (size_t i = 0; ok && i < n; i++) {
         ok = resume_one(t, chosen[i], &p, e);
     }

@@ -48,38 +48,40 @@ void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES])
     buf_fini(&what);
 }
 
-bool pause_put(const struct tool *t, const char *act, struct control_rule *rule, struct slice dropped_id, struct err *e)
+bool pause_put(const struct tool *t, const char *act, struct control_rule *rule, char id[PAUSE_ID_BYTES],
+               struct slice dropped_id, struct err *e)
 {
-    char id[PAUSE_ID_BYTES] = "";
-    struct slice keys[2];
-    struct slice values[2];
-    size_t n = 0;
+    const char *reason = t->command->values[OPTION_REASON];
     struct buf json;
     buf_init(&json, OUT_MAX_BYTES);
-    bool ok = true;
-    if (rule != NULL) {
-        pause_id(rule, id);
-        rule->kind = CONTROL_PAUSE;
-        rule->id = slice_str(id);
-        if (rule->who.len == 0) {
-            const char *reason = t->command->values[OPTION_REASON];
-            rule->who = slice_str(act_who(t));
-            rule->reason = slice_str(reason == NULL ? "no reason given" : reason);
-        }
-        rule->created_ms = t->now_ms;
-        ok = control_write(rule, &json, e);
-        keys[n] = rule->id;
-        values[n++] = buf_slice(&json);
+    pause_id(rule, id);
+    rule->kind = CONTROL_PAUSE;
+    rule->id = slice_str(id);
+    if (rule->who.len == 0) {
+        rule->who = slice_str(act_who(t));
+        rule->reason = slice_str(reason == NULL ? "no reason given" : reason);
     }
-    if (dropped_id.len > 0 && !slice_eq_str(dropped_id, id)) {
-        keys[n] = dropped_id;
-        values[n++] = SLICE_NONE;
+    rule->created_ms = clock_now_ms();
+    bool ok = control_write_checked(rule, &json, e);
+    if (!ok && e->kind == ERR_BAD_INPUT) {
+        e->kind = ERR_CONFIG; /* it came from the command line */
     }
-    const char *detail = ok && rule != NULL ? buf_c_str(&json) : "{}";
-    char told[80];
-    (void)snprintf(told, sizeof told, "%.*s", SLICE_ARG(dropped_id.len > 0 ? dropped_id : slice_str(id)));
-    ok = ok && act_note(t, act, told, detail, e) &&
+    const struct slice keys[2] = {rule->id, dropped_id};
+    const struct slice values[2] = {buf_slice(&json), SLICE_NONE};
+    size_t n = dropped_id.len > 0 && !slice_eq_str(dropped_id, id) ? 2 : 1;
+    char told[2 * PAUSE_ID_BYTES];
+    (void)snprintf(told, sizeof told, "%.*s", SLICE_ARG(n == 2 ? dropped_id : rule->id));
+    ok = ok && act_note(t, act, told, buf_c_str(&json), e) &&
          records_write(t, config_str(t->config, "control_topic"), keys, values, n, e);
     buf_fini(&json);
     return ok;
+}
+
+bool pause_drop(const struct tool *t, const char *act, struct slice id, struct err *e)
+{
+    const struct slice none = SLICE_NONE;
+    char told[CONTROL_MAX_ID_BYTES + 1];
+    (void)snprintf(told, sizeof told, "%.*s", SLICE_ARG(id));
+    return records_write(t, config_str(t->config, "control_topic"), &id, &none, 1, e) &&
+           (act_note(t, act, told, "{}", e) || err_wrap(e, "%s is taken back, which could not be told", told));
 }

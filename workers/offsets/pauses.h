@@ -12,8 +12,10 @@ enum { PAUSE_ID_BYTES = 16 };
 bool pauses_read(const struct tool *t, struct controls *out, struct err *e) MUST_CHECK;
 /* A pause's id is what it pauses, hashed: the same pause once more is another time for the same rule. */
 void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES]);
-/* Told on the audit topic first, as `act`. Then the rule (NULL: none) and a tombstone for the id (empty: none), the rule
- * first. rule needs group, topic, partitions and expires_ms; its id and created_ms are set here, and who and reason where
- * it has none. */
-bool pause_put(const struct tool *t, const char *act, struct control_rule *rule, struct slice dropped_id,
-               struct err *e) MUST_CHECK;
+/* Told on the audit topic first, as `act`: the rule, and a tombstone for the id (empty: none) behind it. rule needs
+ * group, topic, partitions and expires_ms; its id (in id), created_ms, and who and reason where it has none, are set here.
+ * ERR_CONFIG: nothing was written. */
+bool pause_put(const struct tool *t, const char *act, struct control_rule *rule, char id[PAUSE_ID_BYTES],
+               struct slice dropped_id, struct err *e) MUST_CHECK;
+/* A tombstone for the id; told afterwards: what stands still goes on, whether it can be told or not. */
+bool pause_drop(const struct tool *t, const char *act, struct slice id, struct err *e) MUST_CHECK;

@@ -86,19 +86,53 @@ static bool find_moves(struct reset *r, struct err *e)
                    r->group);
 }
 
+static void forget(struct reset *r)
+{
+    moves_free(&r->moves);
+    if (r->committed != NULL) {
+        rd_kafka_topic_partition_list_destroy(r->committed);
+        r->committed = NULL;
+    }
+}
+
+/* What is to become of the commits as they are now; all that can be refused is. */
+static bool look(struct reset *r, struct err *e)
+{
+    forget(r);
+    return group_committed(r->rk, r->group, &r->committed, e) &&
+           group_kind(r->tool, r->group, r->committed, &r->kind, e) && find_moves(r, e) &&
+           moves_check_forward(r->tool, &r->moves, e) &&
+           (r->kind != GROUP_PARQUET || parquet_check(r->tool, r->rk, &r->moves, e));
+}
+
+static void tell_effect(const struct reset *r)
+{
+    (void)fprintf(tool_talk(r->tool), "%s\n", group_kind_effect(r->kind));
+}
+
 static bool run(struct reset *r, struct err *e)
 {
-    const char *const *given = r->tool->command->values;
-    bool only_shows = given[OPTION_DRAIN] != NULL && given[OPTION_DRY_RUN] != NULL;
-    if ((!only_shows && !group_is_stopped(r->rk, r->group, e)) ||
-        !group_committed(r->rk, r->group, &r->committed, e) ||
-        !group_kind(r->tool, r->group, r->committed, &r->kind, e) || !find_moves(r, e) ||
-        !moves_check_forward(r->tool, &r->moves, e) ||
-        (r->kind == GROUP_PARQUET && !parquet_check(r->tool, r->rk, &r->moves, e))) {
+    if (!look(r, e)) {
         return false;
     }
-    (void)fprintf(tool_talk(r->tool), "%s\n", group_kind_effect(r->kind));
+    tell_effect(r);
     return moves_do(r->tool, r->rk, r->group, &r->moves, e);
+}
+
+/* All is looked at and asked before the workers are sent away; then once more, since they have moved on. */
+static bool run_drained(struct reset *r, struct err *e)
+{
+    if (!look(r, e)) {
+        return false;
+    }
+    tell_effect(r);
+    if (!moves_ask(r->tool, r->group, &r->moves, e)) {
+        return false;
+    }
+    struct drain d;
+    bool ok = drain_begin(r->tool, r->rk, r->group, &d, e) && look(r, e) && drain_renew(&d, e) &&
+              moves_set(r->tool, r->rk, r->group, &r->moves, e);
+    return drain_end(&d, ok, e);
 }
 
 /* The group as a word, or as reset had it first, by --group. */
@@ -111,15 +145,14 @@ static bool group_name(const struct tool *t, const char **out, struct err *e)
            err_set(e, ERR_CONFIG, "reset: of which group? reset GROUP --to PLACE");
 }
 
-static bool run_drained(struct reset *r, struct err *e)
+/* A dry run only looks, members or not. */
+static bool run_as_asked(struct reset *r, struct err *e)
 {
     const char *const *given = r->tool->command->values;
-    if (given[OPTION_DRAIN] == NULL || given[OPTION_DRY_RUN] != NULL) {
-        return run(r, e);
+    if (given[OPTION_DRAIN] == NULL) {
+        return group_is_stopped(r->rk, r->group, e) && run(r, e);
     }
-    struct drain d;
-    bool ok = drain_begin(r->tool, r->rk, r->group, &d, e) && run(r, e);
-    return drain_end(r->tool, &d, ok, e);
+    return given[OPTION_DRY_RUN] != NULL ? run(r, e) : run_drained(r, e);
 }
 
 bool reset_verb(const struct tool *t, struct err *e)
@@ -131,11 +164,8 @@ bool reset_verb(const struct tool *t, struct err *e)
         (list != NULL && !replay_partitions_check(list, e)) || !tool_connect(t, KAFKA_READER, &r.rk, e)) {
         return false;
     }
-    bool ok = run_drained(&r, e);
-    moves_free(&r.moves);
-    if (r.committed != NULL) {
-        rd_kafka_topic_partition_list_destroy(r.committed);
-    }
+    bool ok = run_as_asked(&r, e);
+    forget(&r);
     tool_disconnect(r.rk);
     return ok;
 }
