@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+const char histogram_too_large[] = "packed it has more than 64 KiB: send fewer buckets";
+
 enum { FIRST_POINTS = 16, MAX_PACKED_BYTES = 64 << 20 };
 
 void groups_init(struct groups *g, size_t max_bytes)

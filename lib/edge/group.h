@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "batch/batch.h"
+#include "batch/histogram.h"
 #include "edge/plan.h"
 #include "edge/rejects.h"
 
@@ -67,6 +68,17 @@ static inline struct group *group_of(struct groups *g, struct stream *s)
     }
     return group_room(g, s);
 }
+
+/* Is what stands behind start, a histogram, larger than readers take? Then it is taken off again: true. */
+static inline bool packed_undo_large(struct buf *packed, size_t start)
+{
+    enum { LENGTH_BYTES = 3 }; /* of the varint in front, at such a size */
+    bool is_large = packed->len - start > HISTOGRAM_MAX_BYTES + LENGTH_BYTES;
+    packed->len = is_large ? start : packed->len;
+    return is_large;
+}
+
+extern const char histogram_too_large[]; /* for a person */
 
 /* The slice of `packed` behind start, as a histogram's value. */
 static inline uint64_t packed_place(const struct buf *packed, size_t start)

@@ -277,6 +277,9 @@ static bool add_histogram(struct otlp_points_walk *w, const struct otlp_point *p
     if (!ok) {
         return false;
     }
+    if (detail == NULL && packed_undo_large(packed, start)) {
+        detail = histogram_too_large;
+    }
     if (detail != NULL) {
         return reject(w, p, entry, REASON_HISTOGRAM_INVALID, detail, e);
     }

@@ -162,6 +162,9 @@ static bool on_point(void *ctx, const struct remote_write_series *s, const struc
     struct buf *packed = &pass->groups->packed;
     size_t start = packed->len;
     exp_histogram_encode(&h, packed);
+    if (packed_undo_large(packed, start)) {
+        return reject(w, s, p, entry, REASON_HISTOGRAM_INVALID, histogram_too_large, e);
+    }
     return buf_ok(packed) ? pass_add(pass, entry, p->time_ms, p->start_ms, packed_place(packed, start), e)
                           : pass_no_room(e);
 }

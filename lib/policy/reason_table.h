@@ -54,7 +54,7 @@ REASON(REASON_OVER_SOURCE_BUDGET, "over_source_budget", SERIES, REDRIVABLE, "The
 REASON(REASON_OVER_METRIC_BUDGET, "over_metric_budget", SERIES, REDRIVABLE, "The tenant's metric has as many active series as the policy allows (series_per_metric). Find the label with too many values on /offenders.")
 REASON(REASON_OVER_TENANT_BUDGET, "over_tenant_budget", SERIES, REDRIVABLE, "The tenant has as many active series as the policy allows (series_per_tenant). Find the metric with too many series on /offenders.")
 REASON(REASON_LIMITER_FULL, "limiter_full", SERIES, REDRIVABLE, "The limiter holds as many series as its memory takes. Operators: more replicas, or a higher memory_limit_mb.")
-REASON(REASON_KILLED, "killed", SERIES, COUNTED, "An operator's kill switch drops these series; it ends by itself. The samples are still in the ingest topic. Ask the operators (sluice-control list).")
+REASON(REASON_KILLED, "killed", SERIES, COUNTED, "An operator's kill switch drops these series; it ends by itself. Ask the operators (sluice-control list).")
 
 /* Told to a client of the gateway alone: none of these is ever in the DLQ. */
 REASON(REASON_NO_SUCH_ROUTE, "no_such_route", RECORD, TOLD, "Nothing is at this path, or not for this method. OTLP: POST /v1/metrics; remote write: POST /api/v1/write.")

@@ -70,9 +70,12 @@ def histogram(**fields):
     return otlp.message(r)
 
 
-def exponential(scale, offset):
+LARGE = (2**40, 1) * 4000  # packed in differences, six bytes each
+
+
+def exponential(scale, offset, counts=(1, 2)):
     r = counter()
-    otlp.exp_histogram(r, "e", T, scale, 0, (offset, (1, 2)))
+    otlp.exp_histogram(r, "e", T, scale, 0, (offset, counts), (offset, counts))
     return otlp.message(r)
 
 
@@ -182,7 +185,7 @@ CASES = [
     Case(14, "samples out of order", [write([(2.0, T), (1.0, T - 1000)])], {}, accepted=2, headers=REMOTE_WRITE_1),
     Case(15, "histograms that contradict themselves, beside a good counter",
          [histogram(bucket_counts=[1, 2]), histogram(explicit_bounds=[2.0, 1.0]), histogram(sum=float("nan")),
-          exponential(-100, 0), exponential(3, 2**31 - 1)], {"histogram_invalid": 5}, accepted=5),
+          exponential(-100, 0), exponential(3, 2**31 - 1), exponential(0, 0, LARGE)], {"histogram_invalid": 6}, accepted=6),
     Case(16, "no temporality", [temporality(0)], {"temporality_missing": 1}, accepted=1),
     Case(16, "temporality delta", [temporality(otlp.DELTA)], {"delta_not_allowed": 1}, accepted=1),
     Case(16, "a start behind the time", [temporality(otlp.CUMULATIVE, T + 5000)], {"start_after_time": 1}, accepted=1),

@@ -232,7 +232,21 @@ static void run_dense(struct cursor c, struct arena *a)
     struct dense_buckets none = {0};
     struct exp_histogram h = {0};
     struct err e = ERR_INIT;
-    if (!exp_histogram_from_dense(scale, &d, &none, a, &h, &e)) {
+    struct buf at_once;
+    struct buf by_spans;
+    buf_init(&at_once, BYTES);
+    buf_init(&by_spans, BYTES);
+    bool taken = exp_histogram_encode_dense(&h, scale, &d, &none, &at_once);
+    bool ok = exp_histogram_from_dense(scale, &d, &none, a, &h, &e);
+    if (taken) {
+        exp_histogram_encode(&h, &by_spans);
+    }
+    if ((taken && !ok) || !slice_eq(buf_slice(&at_once), buf_slice(&by_spans))) {
+        fail("encoded at once it is another one", "");
+    }
+    buf_fini(&at_once);
+    buf_fini(&by_spans);
+    if (!ok) {
         check_err(&e);
         return;
     }

@@ -202,8 +202,9 @@ static bool revoke_one(const struct config *c, const struct arguments *a, struct
         }
         token_write(&tokens.items[i], &file);
     }
-    bool ok = found ? file_replace(path, buf_slice(&file), e)
-                    : err_set(e, ERR_CONFIG, "%s has no token %.60s", path, a->id);
+    bool ok = !found          ? err_set(e, ERR_CONFIG, "%s has no token %.60s", path, a->id)
+              : !buf_ok(&file) ? err_set(e, ERR_FATAL, "%s: out of memory, or too many tokens; it was not changed", path)
+                               : file_replace(path, buf_slice(&file), e);
     buf_fini(&file);
     tokens_fini(&tokens);
     return ok;

@@ -148,6 +148,7 @@ bool pause_verb(const struct tool *t, struct err *e)
                                 .topic = p.topic,
                                 .n_partitions = p.n_partitions,
                                 .partitions = p.partitions,
+                                .created_ms = t->now_ms,
                                 .expires_ms = t->now_ms + for_ms};
     char id[PAUSE_ID_BYTES];
     if (!pause_put(t, "pause", &rule, id, SLICE_NONE, e)) {

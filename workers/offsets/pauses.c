@@ -61,7 +61,7 @@ bool pause_put(const struct tool *t, const char *act, struct control_rule *rule,
         rule->who = slice_str(act_who(t));
         rule->reason = slice_str(reason == NULL ? "no reason given" : reason);
     }
-    rule->created_ms = clock_now_ms();
+    rule->created_ms = rule->created_ms == 0 ? clock_now_ms() : rule->created_ms;
     bool ok = control_write_checked(rule, &json, e);
     if (!ok && e->kind == ERR_BAD_INPUT) {
         e->kind = ERR_CONFIG; /* it came from the command line */

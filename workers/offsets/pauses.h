@@ -13,7 +13,7 @@ bool pauses_read(const struct tool *t, struct controls *out, struct err *e) MUST
 /* A pause's id is what it pauses, hashed: the same pause once more is another time for the same rule. */
 void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES]);
 /* Told on the audit topic first, as `act`: the rule, and a tombstone for the id (empty: none) behind it. rule needs
- * group, topic, partitions and expires_ms; its id (in id), created_ms, and who and reason where it has none, are set here.
+ * group, topic, partitions and expires_ms; its id (in id), and created_ms, who and reason where it has none, are set here.
  * ERR_CONFIG: nothing was written. */
 bool pause_put(const struct tool *t, const char *act, struct control_rule *rule, char id[PAUSE_ID_BYTES],
                struct slice dropped_id, struct err *e) MUST_CHECK;

@@ -4,7 +4,7 @@
 #include "remote_write.pb-c.h"
 #include "unit/batch/samples.h"
 
-enum { BYTES = 1 << 20, MAX_BUCKETS = 512, N_SAMPLES = 2000, MAX_DENSE = 40 };
+enum { BYTES = 1 << 20, MAX_BUCKETS = 512, N_SAMPLES = 2000, MAX_DENSE = 200 };
 
 static uint64_t bits_of(double v)
 {
