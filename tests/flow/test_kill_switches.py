@@ -108,9 +108,10 @@ def audit(limiters):
 def test_a_kill_switch_from_effect_to_end(limiters, say):
     limiters.start("limit-1")
     assert limiters.send_until(lambda m: m == ["debug_a", "kept"], ["debug_a", "kept"]) >= 0
-    limiters.control("kill", "--tenant", "demo", "--metric", "debug_*", "--label", "shard_id=gs-1", "--drop", "--ttl", "12s",
-                     "--reason", "a flood")
+    rule = ["kill", "--tenant", "demo", "--metric", "debug_*", "--label", "shard_id=gs-1", "--drop", "--reason", "a flood", "--ttl"]
+    limiters.control(*rule, "1h")
     began = time.monotonic()
+    first, = limiters.rule_ids()
     wait_for(lambda: limiters.total("sluice_control_rules") == 1, what="the worker to know it")
     n = limiters.send(["debug_a", "kept"])
     limiters.wait_processed()
@@ -132,10 +133,13 @@ def test_a_kill_switch_from_effect_to_end(limiters, say):
     assert page.by("sluice_samples_rejected_total", "reason") == {"killed": 1}
     assert list(page.by("sluice_killed_samples_total", "rule").values()) == [1]
     assert page.by("sluice_control_rules", "kind")["kill"] == 1
-    # It ends by itself; who, when and why stay on record. What it dropped is no dead letter.
-    limiters.send_until(lambda m: m == ["debug_a", "kept"], ["debug_a", "kept"], timeout_s=40)
+    # Another one ends by itself; who, when and why stay on record. What it dropped is no dead letter.
+    limiters.control(*rule, "3s")
+    limiters.control("revoke", first, "--reason", "over")
+    limiters.send_until(lambda m: m == ["debug_a", "kept"], ["debug_a", "kept"], timeout_s=60)
     assert not limiters.rule_ids()
-    entry, = audit(limiters)
+    entry, *others = audit(limiters)
+    assert [other["act"] for other in others] == ["kill", "revoke"]
     assert (entry["who"], entry["reason"]) == ("ann", "a flood") and entry["rule"]["metric"] == "debug_*"
     assert not limiters.stack.read_committed("metrics.dlq")
 
