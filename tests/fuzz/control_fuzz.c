@@ -59,6 +59,10 @@ static void check_look_ups(struct controls *c, const struct control_rule *r)
     case CONTROL_LIMIT:
         found = controls_limit(c, r->tenant, r->budget, r->metric) == r;
         break;
+    case CONTROL_PAUSE:
+        found = controls_pause_of(c, r->group, r->topic.len > 0 ? r->topic : SLICE_LITERAL("any"),
+                                  r->n_partitions > 0 ? r->partitions[r->n_partitions - 1] : 7) == r;
+        break;
     default:
         found = controls_shed(c, CLASS_VERBOSE, r->tenant) == r &&
                 controls_shed(c, CLASS_CRITICAL, r->tenant) == NULL;
