@@ -40,10 +40,11 @@ class Doors:
         """Certificates and tokens, as far as they are not there yet."""
         authority = Authority(self.certs, days=DAYS)
         authority.issue("gateway", usage="serverAuth")
+        are_known = self.tokens_path.exists()  # before the first new one makes it
         for tenant in TENANTS:
             authority.issue(tenant, names=f"URI:{PRINCIPAL.format(tenant)}", usage="clientAuth")
             path = self.token_path(tenant)
-            if not path.exists() or not self.tokens_path.exists():
+            if not (are_known and path.exists()):
                 self._write_secret(path, self._new_token(tenant) + "\n")
 
     def keys(self):

@@ -95,14 +95,24 @@ static void place_put(struct text *t, const struct point_place *place, enum edge
     }
 }
 
-/* As many as are read in a line: who mends the one should know of the others. */
+/* As many as are read in a line: who mends the one should know of the others, each with its reason
+ * where that is another. */
 static void more_put(struct text *t, const struct reject *r)
 {
     size_t left = MORE_BYTES;
     uint32_t i = 0;
-    for (; i < r->n_more && r->more[i].label.len < left; i++) {
-        text_put(t, "%s\"%.*s\"", i == 0 ? " (and " : ", ", SLICE_ARG(r->more[i].label));
-        left -= r->more[i].label.len;
+    for (; i < r->n_more; i++) {
+        const struct culprit_label *l = &r->more[i];
+        const char *reason = l->reason == r->reason ? NULL : reason_name(l->reason);
+        size_t n = l->label.len + (reason == NULL ? 0 : strlen(reason));
+        if (n >= left) {
+            break;
+        }
+        left -= n;
+        text_put(t, "%s\"%.*s\"", i == 0 ? " (and " : ", ", SLICE_ARG(l->label));
+        if (reason != NULL) {
+            text_put(t, " (%s)", reason);
+        }
     }
     if (r->n_more > 0) {
         text_put(t, "%s", i == 0 ? " (and others)" : i < r->n_more ? ", …)" : ")");

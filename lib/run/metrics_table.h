@@ -101,7 +101,7 @@ METRIC_ENUM(M_GATEWAY_BYTES, "sluice_gateway_body_bytes_total", COUNTER, "tenant
 METRIC_ENUM(M_GATEWAY_IN_FLIGHT, "sluice_gateway_in_flight_requests", GAUGE, "", "Requests begun and not answered yet.")
 METRIC_ENUM(M_GATEWAY_IN_FLIGHT_BYTES, "sluice_gateway_in_flight_bytes", GAUGE, "", "Bytes of bodies being received, and of records that the brokers have not acknowledged.")
 METRIC_ENUM(M_GATEWAY_CONNECTIONS, "sluice_gateway_connections", GAUGE, "", "Open connections.")
-METRIC_ENUM(M_GATEWAY_CONNECTIONS_REFUSED, "sluice_gateway_connections_refused_total", COUNTER, "limit", "Connections closed at once, since there were too many in all, or of one address.")
+METRIC_ENUM(M_GATEWAY_CONNECTIONS_REFUSED, "sluice_gateway_connections_refused_total", COUNTER, "limit", "Connections closed at once, since there were too many in all, or of one address; or (head) since a request's headers were too large, malformed or broken off.")
 METRIC_ENUM(M_GATEWAY_CONNECTIONS_CUT, "sluice_gateway_connections_cut_total", COUNTER, "phase", "Connections closed since something took too long (head, body, idle, lingering, answer).")
 METRIC_ENUM(M_GATEWAY_RELOAD_ERRORS, "sluice_gateway_reload_errors_total", COUNTER, "what", "Files of tokens or certificates that were refused; the old ones stay in force. Alarm.")
 METRIC_ENUM(M_GATEWAY_CERTIFICATE, "sluice_gateway_certificate_expires_seconds", GAUGE, "", "When the server's certificate expires, in seconds since the epoch. Alarm some weeks before.")

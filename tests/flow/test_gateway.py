@@ -112,6 +112,22 @@ def test_what_goes_on_is_judged_by_validate(passing, shared):
     wait_for(arrived, what="all three formats in metrics.valid")
 
 
+def test_a_remote_write_2_that_goes_on_says_what_was_written(passing):
+    """Who sends it takes an answer without counts for a failure."""
+    body = write_v2(["w2_x_total", "w2_y_total"])
+    with New(passing) as new:
+        answer = passing.write(body, content_type=WRITE_V2)
+        assert answer.status == 204, answer
+        assert [answer.headers[f"X-Prometheus-Remote-Write-{k}-Written"] for k in ("Samples", "Histograms", "Exemplars")] == [
+            "2", "0", "0"]
+        broken = passing.write(wire.snappy_block(b"\x2a\x7f"), content_type=WRITE_V2)
+        assert broken.status == 400 and broken.reason == "malformed", broken
+        other = passing.write(wire.snappy_block(wire.request()), content_type=WRITE_V2)
+        assert other.status == 204 and other.headers["X-Prometheus-Remote-Write-Samples-Written"] == "0", other
+    [record] = new.records
+    assert record.value() == body and dict(record.headers())["content-type"] == WRITE_V2.encode()
+
+
 def test_what_goes_on_keeps_each_sources_order(passing):
     """Whoever brings it, and among whatever else: a source's records come on its own partition. What does not say whose it
     is, and remote write, keeps to its client's."""

@@ -3,6 +3,7 @@ small, and the next good request works. And whoever is slow or many harms nobody
 import gzip
 import http.client
 import json
+import resource
 import socket
 import struct
 import threading
@@ -293,13 +294,17 @@ def test_25_a_length_that_lies(gateway):
         s.sendall(head(gateway, len(body) + 10) + body)
         s.shutdown(socket.SHUT_WR)
         assert b" 200 " not in read_all(s)
-    for length in ("-1", "abc", "99999999999999999999999", "10, 20"):
+    lies = ("-1", "abc", "99999999999999999999999", "10, 20")
+    before = gateway.metric("sluice_gateway_connections_refused_total", limit="head")
+    for length in lies:
         assert b" 200 " not in gateway.raw(head(gateway, length) + body + b"\r\n")
+    gateway.wait_metric("sluice_gateway_connections_refused_total", before + len(lies), limit="head")
 
 
 def test_header_floods_are_refused(gateway):
-    for flood in (b"".join(b"X-%d: y\r\n" % i for i in range(20000)), b"X: " + b"y" * 200000 + b"\r\n",
-                  b"A" * 200000):
+    before = gateway.metric("sluice_gateway_connections_refused_total", limit="head")
+    floods = (b"".join(b"X-%d: y\r\n" % i for i in range(20000)), b"X: " + b"y" * 200000 + b"\r\n", b"A" * 200000)
+    for flood in floods:
         with gateway.connect() as s:
             try:
                 s.sendall(b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\n" + flood + b"\r\n")
@@ -308,6 +313,9 @@ def test_header_floods_are_refused(gateway):
             answer = read_all(s)
         assert answer == b"" or answer.startswith((b"HTTP/1.1 431", b"HTTP/1.1 414", b"HTTP/1.1 413", b"HTTP/1.1 400",
                                                    b"HTTP/1.1 500")), answer[:200]
+    gateway.wait_metric("sluice_gateway_connections_refused_total", before + len(floods), limit="head")
+    assert gateway.post(scrape()).status == 200  # on a head that is none of these, nothing is counted
+    assert gateway.metric("sluice_gateway_connections_refused_total", limit="head") == before + len(floods)
 
 
 def test_who_is_not_known_may_not_send_much(gateway):
@@ -337,6 +345,46 @@ def test_connections_of_one_address_are_bounded(gateway):
     finally:
         for s in many:
             s.close()
+
+
+def answered(s, gateway):
+    """An empty message on a connection that stays open: its status line; b"" when it was closed."""
+    try:
+        s.sendall(head(gateway, 0))
+        answer = s.recv(4096)
+        while answer and b"\r\n\r\n" not in answer:
+            answer += s.recv(4096)
+        return answer.split(b"\r\n")[0]
+    except OSError:
+        return b""
+
+
+def test_as_many_connections_as_are_configured_are_served(gateway, tmp_path):
+    """By one thread, more than FD_SETSIZE; what is over is closed at once, counted, and takes nobody's place."""
+    bound, n_at_first, n_in_all = 1200, 1100, 1300
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    one = Gateway(gateway.stack, tmp_path, name="gateway-many", threads=1, max_connections=bound,
+                  max_connections_per_address=0).start()
+    open_now = []
+    try:
+        open_now += [one.connect() for _ in range(n_at_first)]
+        assert [answered(s, one) for s in open_now] == [b"HTTP/1.1 200 OK"] * n_at_first
+        assert one.metric("sluice_gateway_connections_refused_total") == 0
+        open_now += [one.connect() for _ in range(n_in_all - n_at_first)]
+        one.wait_metric("sluice_gateway_connections_refused_total", n_in_all - bound, limit="all")
+        answers = [answered(s, one) for s in open_now]
+        assert answers.count(b"HTTP/1.1 200 OK") == bound and answers.count(b"") == n_in_all - bound
+        assert one.metric("sluice_gateway_connections") == bound
+        assert one.metric("sluice_gateway_connections_refused_total") == n_in_all - bound
+    finally:
+        for s in open_now:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_for(lambda: one.metric("sluice_gateway_connections") == 0, what="the end of all")
+    with one.connect() as s:
+        assert answered(s, one) == b"HTTP/1.1 200 OK"
+    one.worker.process.kill()
 
 
 def test_a_flood_and_slow_senders_leave_the_others_alone(gateway, say):

@@ -87,7 +87,9 @@ def last_tenant(tls):
 def test_a_certificate_says_whose_it_is(tls):
     by_uri = tls.ca.issue("uri", "whoever", "URI:spiffe://games.example/demo", "clientAuth")
     by_cn = tls.ca.issue("cn", "other-exporter", None, "clientAuth")
-    for client, tenant in ((by_uri, b"demo"), (by_cn, b"other")):
+    behind_others = tls.ca.issue("others", "whoever", f"URI:x://{'y' * 400},RID:1.2.3.4,IP:{HOST},URI:spiffe://games.example/demo",
+                                 "clientAuth")
+    for client, tenant in ((by_uri, b"demo"), (by_cn, b"other"), (behind_others, b"demo")):
         assert tls.post(client).status == 200
         assert last_tenant(tls) == tenant
     named = tls.post(by_uri, {"X-Scope-OrgID": "other"})

@@ -6,6 +6,8 @@ import urllib.request
 import pytest
 from confluent_kafka.admin import ConfigResource
 
+from deploy.local.gateway import Doors
+from deploy.local.places import private_places
 from deploy.local.topics import TENANTS
 from tests.flow.stack import wait_for
 
@@ -83,3 +85,16 @@ def test_prometheus_serves_queries(stack):
             return json.load(response)
 
     assert wait_for(answer)["data"]["result"][1] == "2"
+
+
+def test_the_doors_tokens_are_made_anew_with_their_file(tmp_path):
+    places = private_places(tmp_path)
+    doors = Doors(places)
+    doors.prepare()
+    old = doors.endpoints()["tokens"]
+    doors.prepare()
+    assert doors.endpoints()["tokens"] == old
+    doors.tokens_path.unlink()
+    doors.prepare()
+    fresh = doors.endpoints()["tokens"]
+    assert len(TENANTS) > 1 and not set(fresh.values()) & set(old.values())

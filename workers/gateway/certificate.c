@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A certificate whose alternative names can't be read at all gives an error for each. */
+enum { MAX_ALTERNATIVE_NAMES = 1024 };
+
 static void name_add(struct certificate *c, size_t *used, const char *prefix, const char *name, size_t len)
 {
     size_t n_prefix = strlen(prefix);
@@ -22,15 +25,13 @@ static void names_read(struct certificate *c, gnutls_x509_crt_t crt)
     char text[CERTIFICATE_NAME_BYTES];
     size_t used = 0;
     c->block = malloc(CERTIFICATE_MAX_NAMES * CERTIFICATE_NAME_BYTES);
-    for (unsigned i = 0; c->block != NULL; i++) {
+    for (unsigned i = 0; c->block != NULL && i < MAX_ALTERNATIVE_NAMES; i++) {
         size_t len = sizeof text;
         int type = gnutls_x509_crt_get_subject_alt_name(crt, i, text, &len, NULL);
-        if (type == GNUTLS_E_SHORT_MEMORY_BUFFER) {
-            continue; /* too long for a principal */
-        }
-        if (type < 0) {
+        if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE) {
             break;
         }
+        /* Others: too long for a principal, or of a type that is not known. */
         if (type == GNUTLS_SAN_URI && memchr(text, '\0', len) == NULL) {
             name_add(c, &used, "", text, len);
         }

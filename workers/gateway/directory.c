@@ -402,10 +402,19 @@ void directory_sheds(struct directory *d, const struct tenant *t, struct shed_or
         const struct control_rule *r = controls_shed(&d->controls, (enum batch_class)i, t->name);
         if (r != NULL) {
             out->sheds[i] = true;
-            (void)snprintf(out->rule_id, sizeof out->rule_id, "%.*s", SLICE_ARG(r->id));
+            (void)snprintf(out->rule_ids[i], sizeof out->rule_ids[i], "%.*s", SLICE_ARG(r->id));
         }
     }
     (void)pthread_mutex_unlock(&d->lock);
+}
+
+const char *shed_orders_rule(const struct shed_orders *o, const uint64_t n_shed[N_CLASSES])
+{
+    int i = 0;
+    while (i < N_CLASSES - 1 && n_shed[i] == 0) {
+        i++;
+    }
+    return o->rule_ids[i];
 }
 
 /* --- what became of it --- */

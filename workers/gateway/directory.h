@@ -41,8 +41,11 @@ struct credentials {
 /* Classes that the operators' rules shed. */
 struct shed_orders {
     bool sheds[N_CLASSES];
-    char rule_id[CONTROL_MAX_ID_BYTES + 1]; /* of one of the rules; empty = none sheds anything */
+    char rule_ids[N_CLASSES][CONTROL_MAX_ID_BYTES + 1]; /* of a rule that sheds the class; empty = none does */
 };
+
+/* The rule to name when so many samples were shed: that of the most important class among them. */
+const char *shed_orders_rule(const struct shed_orders *o, const uint64_t n_shed[N_CLASSES]);
 
 bool directory_open(const struct directory_options *o, struct directory **out, struct err *e) MUST_CHECK;
 void directory_close(struct directory *d);

@@ -138,13 +138,12 @@ static void let_in(struct doors *d, int fd, const struct sockaddr *address, sock
         (void)close(fd);
         return;
     }
-    if (!is_tls) {
-        lane_set_take(d->plain, fd, address, len);
-        return;
-    }
     (void)pthread_mutex_lock(&d->lock); /* so that the set is not retired and empty meanwhile */
-    lane_set_take(d->tls, fd, address, len);
+    bool is_taken = lane_set_take(is_tls ? d->tls : d->plain, fd, address, len);
     (void)pthread_mutex_unlock(&d->lock);
+    if (!is_taken) {
+        peers_refuse(d->peers, fd);
+    }
 }
 
 static void accept_some(struct doors *d, int listening, bool is_tls)

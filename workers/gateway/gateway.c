@@ -215,6 +215,7 @@ static bool open_doors(struct gateway *g, struct err *e)
     const struct doors_options o = {
         .lanes = {.service = &g->service,
                   .n_lanes = g->n_judges,
+                  .max_connections = (size_t)config_int(c, "max_connections"),
                   .max_header_bytes = 2 * (size_t)config_int(c, "max_header_bytes"), /* headers, and room to answer */
                   .idle_s = (unsigned)(config_int(c, "idle_timeout_ms") / 1000 + 1)},
         .address = config_str(c, "address"),

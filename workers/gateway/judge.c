@@ -2,8 +2,9 @@
 
 #include "wire/otlp_json.h"
 #include "wire/protobuf.h"
+#include "wire/remote_write.h"
 
-enum { RATIO_FROM_BYTES = 1 << 20, KEPT_BYTES = 4 << 20 };
+enum { RATIO_FROM_BYTES = 1 << 20, KEPT_BYTES = 4 << 20, SCRATCH_BYTES = 32 << 20 };
 
 bool judge_init(struct judge *j, const struct judge_options *o, struct err *e)
 {
@@ -11,6 +12,7 @@ bool judge_init(struct judge *j, const struct judge_options *o, struct err *e)
     controls_init(&j->controls, &j->draw);
     buf_init(&j->unpacked, o->max_unpacked_bytes + 1); /* one more, so that too much shows */
     buf_init(&j->converted, otlp_json_default_caps.max_message_bytes);
+    arena_init(&j->scratch, SCRATCH_BYTES);
     if (pthread_mutex_init(&j->lock, NULL) != 0) {
         return err_set(e, ERR_FATAL, "judge: no mutex");
     }
@@ -30,6 +32,7 @@ void judge_fini(struct judge *j)
     controls_fini(&j->controls);
     buf_fini(&j->unpacked);
     buf_fini(&j->converted);
+    arena_fini(&j->scratch);
     (void)pthread_mutex_destroy(&j->lock);
 }
 
@@ -83,6 +86,14 @@ static void refuse_by(const struct err *e, struct answer *refusal)
     answer_refuse(refusal, status, reason, "%s", e->text);
 }
 
+static bool refuse_unread(const struct err *e, struct answer *refusal)
+{
+    bool is_too_large = e->kind == ERR_BAD_INPUT && e->code == PB_TOO_LARGE;
+    answer_refuse(refusal, is_too_large ? 413 : e->kind == ERR_BAD_INPUT ? 400 : 500,
+                  is_too_large ? REASON_TOO_LARGE : REASON_MALFORMED, "%s", e->text);
+    return false;
+}
+
 /* Who reads the ingest topic does not take JSON. */
 static bool convert(struct judge *j, struct slice *body, struct answer *refusal)
 {
@@ -92,10 +103,36 @@ static bool convert(struct judge *j, struct slice *body, struct answer *refusal)
         *body = buf_slice(&j->converted);
         return true;
     }
-    bool is_too_large = e.kind == ERR_BAD_INPUT && e.code == PB_TOO_LARGE;
-    answer_refuse(refusal, is_too_large ? 413 : e.kind == ERR_BAD_INPUT ? 400 : 500,
-                  is_too_large ? REASON_TOO_LARGE : REASON_MALFORMED, "%s", e.text);
-    return false;
+    return refuse_unread(&e, refusal);
+}
+
+static bool count_series(void *ctx, const struct remote_write_series *s, struct err *e)
+{
+    (void)ctx;
+    (void)s;
+    (void)e;
+    return true;
+}
+
+static bool count_point(void *ctx, const struct remote_write_series *s, const struct remote_write_point *p, struct err *e)
+{
+    struct edge_answer *counts = ctx;
+    (void)s;
+    (void)e;
+    counts->n_scalars += p->histogram.ptr == NULL;
+    counts->n_histograms += p->histogram.ptr != NULL;
+    return true;
+}
+
+/* Who sends remote write 2.0 takes an answer that does not say how much was written for one that
+ * has written nothing. */
+static bool count(struct judge *j, struct slice message, struct edge_answer *counts, struct answer *refusal)
+{
+    struct err e = ERR_INIT;
+    const struct remote_write_sink sink = {.ctx = counts, .series = count_series, .point = count_point};
+    bool ok = remote_write_walk(REMOTE_WRITE_2, message, &remote_write_default_caps, &j->scratch, &sink, &e);
+    arena_reset(&j->scratch);
+    return ok || refuse_unread(&e, refusal);
 }
 
 bool judge_body(struct judge *j, struct slice tenant, const struct routed *routed, struct slice body,
@@ -107,6 +144,9 @@ bool judge_body(struct judge *j, struct slice tenant, const struct routed *route
     bool ok = unpack(j, routed, body, &out->unpacked, refusal);
     if (ok && j->o.passes && routed->format == EDGE_OTLP_JSON) {
         ok = convert(j, &out->unpacked, refusal);
+    }
+    if (ok && j->o.passes && routed->format == EDGE_REMOTE_WRITE_2) {
+        ok = count(j, out->unpacked, &out->edge, refusal);
     }
     if (ok && !j->o.passes &&
         !edge_judge(j->edge, tenant, routed->format, out->unpacked, now_ms, &out->edge, &e)) {

@@ -23,12 +23,13 @@ struct judge {
     uint64_t draw;
     struct buf unpacked;
     struct buf converted; /* JSON that is passed on, as protobuf */
+    struct arena scratch; /* of a remote write 2.0 that is passed on and counted */
 };
 
 /* What judge_body found; what it points to lives until the judge is let go. */
 struct judged {
     struct slice unpacked; /* passes: what goes on; JSON as protobuf */
-    struct edge_answer edge; /* passes: all 0 */
+    struct edge_answer edge; /* passes: all 0, but of remote write 2.0 n_scalars and n_histograms */
 };
 
 bool judge_init(struct judge *j, const struct judge_options *o, struct err *e) MUST_CHECK;

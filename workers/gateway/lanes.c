@@ -7,6 +7,10 @@ static const char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 enum { MAX_TLS_OPTIONS = 8 };
 
+/* What libmicrohttpd allows of its own accord is less than FD_SETSIZE a daemon, epoll or not. The
+ * bound is ours (peers.h); a connection that is being closed is still counted there for a moment. */
+enum { CLOSING_CONNECTIONS = 1 };
+
 struct lane_set {
     int n;
     unsigned next; /* in turn */
@@ -45,6 +49,7 @@ static bool lane_open(struct lane *lane, const struct lane_options *o, const str
         flags, 0, NULL, NULL, request_on, lane, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, request_over, lane, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, lane,
         MHD_OPTION_URI_LOG_CALLBACK, request_begins, lane, MHD_OPTION_CONNECTION_TIMEOUT, o->idle_s,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->max_connections + CLOSING_CONNECTIONS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->max_header_bytes, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_ARRAY, more, MHD_OPTION_END);
     if (lane->daemon == NULL) {
@@ -78,10 +83,10 @@ bool lane_set_open(const struct lane_options *o, const struct lane_tls *tls, str
     return true;
 }
 
-void lane_set_take(struct lane_set *s, int fd, const struct sockaddr *address, socklen_t len)
+bool lane_set_take(struct lane_set *s, int fd, const struct sockaddr *address, socklen_t len)
 {
     struct lane *lane = &s->lanes[s->next++ % (unsigned)s->n];
-    (void)MHD_add_connection(lane->daemon, fd, address, len); /* closes it when it fails */
+    return MHD_add_connection(lane->daemon, fd, address, len) == MHD_YES; /* closes it when it fails */
 }
 
 void lane_set_retire(struct lane_set *s)

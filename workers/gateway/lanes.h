@@ -18,6 +18,7 @@ struct lane_tls {
 struct lane_options {
     struct service *service;
     int n_lanes;
+    size_t max_connections; /* in all; how they spread over the lanes is not foreseen */
     size_t max_header_bytes;
     unsigned idle_s; /* without any byte */
 };
@@ -25,8 +26,9 @@ struct lane_options {
 /* tls NULL: plain HTTP. ERR_CONFIG: certificate, key or CA are not to be used. */
 bool lane_set_open(const struct lane_options *o, const struct lane_tls *tls, struct lane_set **out,
                    struct err *e) MUST_CHECK;
-/* Hands on a connection, which is then the lanes' to close, whatever happens. */
-void lane_set_take(struct lane_set *s, int fd, const struct sockaddr *address, socklen_t len);
+/* Hands on a connection, which is then the lanes' to close, whatever happens. False: it is closed
+ * already, and connection_changed will not tell of it. */
+bool lane_set_take(struct lane_set *s, int fd, const struct sockaddr *address, socklen_t len) MUST_CHECK;
 /* From now on each answer closes its connection. */
 void lane_set_retire(struct lane_set *s);
 size_t lane_set_connections(const struct lane_set *s);

@@ -26,11 +26,12 @@ static void count_shed(struct metrics *m, struct slice tenant, const uint64_t n[
 
 static void count_samples(const struct outcome *o, struct metrics *m)
 {
-    if (o->n_in > 0) {
-        cell_add(metrics_cell(m, M_SAMPLES_IN, &o->tenant), (double)o->n_in);
-        cell_add(metrics_cell(m, M_SAMPLES_OUT, &o->tenant), (double)o->n_out);
+    if (o->n_in == 0) {
+        return; /* an unanswered one, too: what is not counted as in is not shed */
     }
-    for (int i = 0; o->n_in > 0 && i < N_REASONS; i++) {
+    cell_add(metrics_cell(m, M_SAMPLES_IN, &o->tenant), (double)o->n_in);
+    cell_add(metrics_cell(m, M_SAMPLES_OUT, &o->tenant), (double)o->n_out);
+    for (int i = 0; i < N_REASONS; i++) {
         count(m, M_SAMPLES_REJECTED, o->tenant, slice_str(reason_name((enum reason)i)),
               o->n_by_reason[i]);
     }

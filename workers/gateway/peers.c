@@ -27,6 +27,7 @@ struct peers {
     struct cell *cell_open;
     struct cell *cell_too_many;
     struct cell *cell_too_many_of_address;
+    struct cell *cell_bad_head;
     struct cell *cell_cut[N_PEER_PHASES];
 };
 
@@ -39,9 +40,11 @@ static void find_cells(struct peers *p)
                                                       [PEER_LINGERS] = "lingering"};
     const struct slice all = SLICE_LITERAL("all");
     const struct slice address = SLICE_LITERAL("address");
+    const struct slice head = SLICE_LITERAL("head");
     p->cell_open = metrics_cell(p->o.metrics, M_GATEWAY_CONNECTIONS, NULL);
     p->cell_too_many = metrics_cell(p->o.metrics, M_GATEWAY_CONNECTIONS_REFUSED, &all);
     p->cell_too_many_of_address = metrics_cell(p->o.metrics, M_GATEWAY_CONNECTIONS_REFUSED, &address);
+    p->cell_bad_head = metrics_cell(p->o.metrics, M_GATEWAY_CONNECTIONS_REFUSED, &head);
     for (int i = 0; i < N_PEER_PHASES; i++) {
         const struct slice phase = slice_str(phases[i]);
         p->cell_cut[i] = metrics_cell(p->o.metrics, M_GATEWAY_CONNECTIONS_CUT, &phase);
@@ -164,17 +167,33 @@ bool peers_add(struct peers *p, int fd, const struct sockaddr *address, bool is_
     return ok;
 }
 
-struct peer *peers_find(struct peers *p, int fd)
+void peers_refuse(struct peers *p, int fd)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    struct peer *peer = p->by_fd[fd];
+    if (peer != NULL && !peer->begun) {
+        cell_add(p->cell_too_many, 1);
+        drop(p, peer);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+struct peer *peers_begin(struct peers *p, int fd)
 {
     (void)pthread_mutex_lock(&p->lock);
     struct peer *peer = fd < 0 || (size_t)fd >= p->n_fds ? NULL : p->by_fd[fd];
+    if (peer != NULL) {
+        peer->begun = true;
+    }
     (void)pthread_mutex_unlock(&p->lock);
     return peer;
 }
 
+/* libmicrohttpd answers by itself what is wrong with a head (400, 414, 431), and tells nobody. */
 void peers_remove(struct peers *p, struct peer *peer)
 {
     (void)pthread_mutex_lock(&p->lock);
+    cell_add(p->cell_bad_head, peer->head_open && !peer->cut ? 1 : 0);
     drop(p, peer);
     (void)pthread_mutex_unlock(&p->lock);
 }
@@ -185,6 +204,7 @@ bool peers_enter(struct peers *p, struct peer *peer, enum peer_phase phase, int6
     bool ok = !peer->cut;
     if (ok) {
         peer->phase = phase;
+        peer->head_open = phase == PEER_HEAD;
         peer->since_mono_ms = mono_ms;
     }
     (void)pthread_mutex_unlock(&p->lock);
@@ -202,13 +222,25 @@ static void cut(struct peers *p, struct peer *peer)
     (void)shutdown(peer->fd, SHUT_RDWR);
 }
 
+/* libmicrohttpd had no memory for it and has closed it without a word, or will find nobody when it
+ * begins, and close it then: the descriptor is not ours to touch. */
+static void give_up(struct peers *p, struct peer *peer)
+{
+    cell_add(p->cell_cut[peer->phase], 1);
+    drop(p, peer);
+}
+
 void peers_sweep(struct peers *p, int64_t mono_ms)
 {
     (void)pthread_mutex_lock(&p->lock);
-    for (struct peer *i = p->first; i != NULL; i = i->next) {
+    for (struct peer *i = p->first, *next; i != NULL; i = next) {
         int64_t max_ms = p->o.max_ms[i->phase];
-        if (!i->cut && max_ms > 0 && mono_ms - i->since_mono_ms > max_ms) {
+        bool is_over = !i->cut && max_ms > 0 && mono_ms - i->since_mono_ms > max_ms;
+        next = i->next;
+        if (is_over && i->begun) {
             cut(p, i);
+        } else if (is_over) {
+            give_up(p, i);
         }
     }
     (void)pthread_mutex_unlock(&p->lock);

@@ -19,7 +19,9 @@ struct peer {
     struct peer *previous;
     int fd;
     bool is_tls;
+    bool begun; /* by libmicrohttpd: it tells when the descriptor is about to be closed */
     bool cut; /* by us: its time was over */
+    bool head_open; /* a request's line has been read, its headers not to their end */
     uint8_t address[16];
     enum peer_phase phase;
     int64_t since_mono_ms; /* of the phase */
@@ -41,12 +43,15 @@ bool peers_new(const struct peers_options *o, struct peers **out, struct err *e)
 void peers_free(struct peers *p);
 /* A connection that was accepted; false: there are too many, close it. */
 bool peers_add(struct peers *p, int fd, const struct sockaddr *address, bool is_tls);
-/* The one of the descriptor, NULL when there is none. */
-struct peer *peers_find(struct peers *p, int fd);
+/* One that was added and not taken: it is counted as refused. Its descriptor is closed already, and
+ * may be something else's by now. */
+void peers_refuse(struct peers *p, int fd);
+/* Begins the one of the descriptor; NULL when there is none. */
+struct peer *peers_begin(struct peers *p, int fd);
 /* Its descriptor is about to be closed. */
 void peers_remove(struct peers *p, struct peer *peer);
 /* False: it has been cut, nothing more may be said on it. */
 bool peers_enter(struct peers *p, struct peer *peer, enum peer_phase phase, int64_t mono_ms);
-/* Cuts those that take too long. */
+/* Cuts those that take too long, and forgets those that never began. */
 void peers_sweep(struct peers *p, int64_t mono_ms);
 size_t peers_count(struct peers *p);

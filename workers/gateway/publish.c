@@ -30,7 +30,10 @@ static void put(struct request *r, const struct publication *p)
 
 static bool pass_look(struct request *r, const struct judged *judged)
 {
-    r->answer = (struct answer){.status = r->routed.route == ROUTE_OTLP ? 200 : 204};
+    r->answer = (struct answer){.status = r->routed.route == ROUTE_OTLP ? 200 : 204,
+                                .says_written = r->routed.format == EDGE_REMOTE_WRITE_2,
+                                .n_scalars = judged->edge.n_scalars,
+                                .n_histograms = judged->edge.n_histograms};
     return judged->unpacked.len > 0; /* an empty one is a message without points */
 }
 
@@ -150,8 +153,9 @@ static void say(struct answer *a, enum reason reason, const char *fmt, ...)
 /* What is answered when the records that are kept have been acknowledged.
  *
  * Remote write has no way to say that a part was shed but a status, and resends all at 429; OTLP
- * says it in a 200, unless all of it was. What the operators shed is as good as refused: it would be
- * shed again for as long as the rule lives, and at 429 hold up what is more important behind it. */
+ * says it in a 200, unless all of it was. What is refused beside it is refused again when it comes
+ * again. What the operators shed is as good as refused: it would be shed again for as long as the
+ * rule lives, and at 429 hold up what is more important behind it. */
 static void judged_answer(struct request *r, const struct edge_answer *edge, const struct shedding *s)
 {
     struct answer *a = &r->answer;
@@ -171,14 +175,15 @@ static void judged_answer(struct request *r, const struct edge_answer *edge, con
     }
     if (shed_by_rule > 0) {
         say(a, REASON_SHED, "%" PRIu64 " samples of less important classes are shed for a while by the operators' rule %s",
-            shed_by_rule, s->rules.rule_id);
+            shed_by_rule, shed_orders_rule(&s->rules, r->outcome.n_shed_by_rule));
     }
     if (shed > 0) {
         say(a, REASON_OVERLOADED, "%" PRIu64 " samples of less important classes were shed, since the gateway is overloaded",
             shed);
     }
-    if (all_shed || (shed > 0 && !is_otlp && refused == 0)) {
+    if (all_shed || (shed > 0 && !is_otlp)) {
         a->status = 429;
+        a->reason = REASON_OVERLOADED;
         a->n_rejected = 0;
         a->retry_after_s = directory_retry_after(r->service->directory, SHED_WAIT_MS);
     }

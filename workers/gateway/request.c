@@ -311,7 +311,7 @@ void connection_changed(void *ctx, struct MHD_Connection *c, void **peer, enum M
     struct lane *lane = ctx;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *peer = info == NULL ? NULL : peers_find(lane->service->peers, info->connect_fd);
+        *peer = info == NULL ? NULL : peers_begin(lane->service->peers, info->connect_fd);
     } else if (*peer != NULL) {
         peers_remove(lane->service->peers, *peer);
         *peer = NULL;

@@ -147,13 +147,18 @@ START_TEST(a_person_is_told_of_all_labels_at_once)
     ck_assert_msg(strstr(d.answer.text, "metric \"hits\", label \"player_id\" (and \"raw_ip\", \"email\"): label_forbidden") !=
                       NULL, "%s", d.answer.text);
     ck_assert_ptr_null(strstr(d.answer.text, "secret"));
+    points[0].labels = "player_id=secret-1,queue=secret@example.com,raw_ip=secret-2";
+    door_judge_points(&d, RES, points, 1);
+    ck_assert_msg(strstr(d.answer.text, "label \"player_id\" (and \"queue\" (personal_data), \"raw_ip\"): label_forbidden") !=
+                      NULL, "%s", d.answer.text);
+    ck_assert_ptr_null(strstr(d.answer.text, "secret"));
     for (int i = 0; i < 7; i++) { /* the help still fits */
         size_t n = strlen(many);
         (void)snprintf(many + n, sizeof many - n, ",%c%0120d=1", 'a' + i, 0);
     }
     points[0].labels = many;
     door_judge_points(&d, RES, points, 1);
-    ck_assert_ptr_nonnull(strstr(d.answer.text, "\", …): label_forbidden"));
+    ck_assert_ptr_nonnull(strstr(d.answer.text, ", …): label_forbidden"));
     ck_assert_ptr_nonnull(strstr(d.answer.text, reason_info(REASON_LABEL_FORBIDDEN)->help));
     door_close(&d);
 }

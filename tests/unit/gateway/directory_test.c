@@ -155,22 +155,51 @@ START_TEST(a_class_is_shed_for_a_tenant_or_for_all)
     const struct tenant *b = tenant_of(d, "CN=b");
     struct shed_orders orders;
     directory_sheds(d, a, &orders);
-    ck_assert(!orders.sheds[CLASS_VERBOSE] && orders.rule_id[0] == '\0');
+    ck_assert(!orders.sheds[CLASS_VERBOSE] && orders.rule_ids[CLASS_VERBOSE][0] == '\0');
     order_shed(d, "s-a", "a", "verbose");
     directory_sheds(d, a, &orders);
     ck_assert(orders.sheds[CLASS_VERBOSE] && !orders.sheds[CLASS_STANDARD] &&
               !orders.sheds[CLASS_CRITICAL]);
-    ck_assert_str_eq(orders.rule_id, "s-a");
+    ck_assert_str_eq(orders.rule_ids[CLASS_VERBOSE], "s-a");
     directory_sheds(d, b, &orders);
     ck_assert(!orders.sheds[CLASS_VERBOSE]);
     order_shed(d, "s-all", "", "standard"); /* takes verbose with it */
     directory_sheds(d, b, &orders);
     ck_assert(orders.sheds[CLASS_VERBOSE] && orders.sheds[CLASS_STANDARD] &&
               !orders.sheds[CLASS_CRITICAL]);
-    ck_assert_str_eq(orders.rule_id, "s-all");
+    ck_assert_str_eq(orders.rule_ids[CLASS_STANDARD], "s-all");
     directory_expire(d, HOUR_MS);
     directory_sheds(d, a, &orders);
     ck_assert(!orders.sheds[CLASS_VERBOSE] && !orders.sheds[CLASS_STANDARD]);
+    close_directory(d);
+}
+END_TEST
+
+START_TEST(each_class_names_the_rule_that_sheds_it)
+{
+    struct directory *d = open_directory(1);
+    const struct tenant *a = tenant_of(d, "CN=a");
+    struct shed_orders orders;
+    order_shed(d, "s-all", "", "standard");
+    order_shed(d, "s-a", "a", "verbose");
+    directory_sheds(d, a, &orders);
+    ck_assert_str_eq(orders.rule_ids[CLASS_CRITICAL], "");
+    ck_assert_str_eq(orders.rule_ids[CLASS_STANDARD], "s-all");
+    ck_assert_str_eq(orders.rule_ids[CLASS_VERBOSE], "s-a");
+    const struct {
+        const char *rule;
+        uint64_t n_shed[N_CLASSES];
+    } rows[] = {
+        {"s-all", {[CLASS_STANDARD] = 1}},
+        {"s-all", {[CLASS_STANDARD] = 1, [CLASS_VERBOSE] = 9}},
+        {"s-a", {[CLASS_VERBOSE] = 9}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ck_assert_str_eq(shed_orders_rule(&orders, rows[i].n_shed), rows[i].rule);
+    }
+    order_shed(d, "s-b", "a", "standard"); /* of one tenant, both: either takes verbose */
+    directory_sheds(d, a, &orders);
+    ck_assert_str_eq(shed_orders_rule(&orders, rows[1].n_shed), "s-b");
     close_directory(d);
 }
 END_TEST
@@ -183,6 +212,7 @@ int main(void)
     tcase_add_test(tc, a_limit_may_give_more_and_bounds_who_has_no_quota);
     tcase_add_test(tc, a_replica_gives_its_part_of_a_limit);
     tcase_add_test(tc, a_class_is_shed_for_a_tenant_or_for_all);
+    tcase_add_test(tc, each_class_names_the_rule_that_sheds_it);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
