@@ -99,6 +99,25 @@ def test_a_tenant_is_made_at_once_and_once(stack, tmp_path):
     reader.close()
 
 
+def test_check_finds_access_that_was_taken_away_and_apply_gives_it_back(stack):
+    def topics(verb):
+        done = run(stack, "topics", verb, "--json", topics_file=ROOT / "deploy/topics.json", profile="local", tenants="studio-z",
+                   validate_principal="User:validate")
+        return done.returncode, {(row["topic"], row["detail"]): row["state"] for row in json.loads(done.stdout) if row["what"] == "acl"}
+
+    topic = "metrics.ingest.studio-z"
+    writes, reads = (topic, "User:studio-z may write"), (topic, "User:validate may read")
+    assert topics("apply") == (0, {writes: "created", reads: "created"})
+    wait_for(lambda: topics("check") == (0, {writes: "ok", reads: "ok"}), what="the ACLs to be known")
+    mine = confluent_kafka.admin.AclBindingFilter(
+        confluent_kafka.admin.ResourceType.TOPIC, topic, confluent_kafka.admin.ResourcePatternType.LITERAL, "User:studio-z", None,
+        confluent_kafka.admin.AclOperation.ANY, confluent_kafka.admin.AclPermissionType.ANY)
+    for future in stack.admin.delete_acls([mine]).values():
+        assert len(future.result(timeout=30)) == 1
+    wait_for(lambda: topics("check") == (1, {writes: "missing", reads: "ok"}), what="check to find it")
+    assert topics("apply") == (0, {writes: "created", reads: "ok"})
+
+
 def test_the_tool_logs_in_as_the_workers_do(stack):
     """And is told when it may not: what a login lacks is no secret."""
     keys = {"kafka__bootstrap__servers": f"{HOST}:{stack.login_port}", "kafka__security__protocol": "sasl_plaintext",

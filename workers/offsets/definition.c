@@ -114,9 +114,10 @@ static bool read_topics(json_t *root, const char *profile, const char *const *te
                            mark == NULL ? (int)strlen(name) : (int)(mark - name), name,
                            mark == NULL ? "" : tenants[k],
                            mark == NULL ? "" : mark + strlen(tenant_mark));
-            if (!read_topic(&from, full, a, &out->topics[out->n++], e)) {
+            if (!read_topic(&from, full, a, &out->topics[out->n], e)) {
                 return false;
             }
+            out->topics[out->n++].tenant = mark == NULL ? NULL : tenants[k];
         }
     }
     return true;

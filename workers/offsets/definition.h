@@ -13,6 +13,7 @@ struct topic_setting {
 
 struct topic_definition {
     const char *name;
+    const char *tenant; /* whose own it is; NULL = nobody's */
     int n_partitions;
     int replication;
     const struct topic_setting *settings; /* min.insync.replicas included */

@@ -16,8 +16,8 @@
         "topics tenant create: the policy file that gets the tenant's entry; dlq redrive: "        \
         "validate's")                                                                              \
     KEY("validate_principal", STRING, "", 0, 0,                                                    \
-        "topics tenant create: who may read the tenant's topic (User:validate); empty = nobody "   \
-        "is let in here")                                                                          \
+        "topics: who may read the tenants' topics (User:validate), which User:TENANT may write; "  \
+        "empty = access is not managed here")                                                                          \
     KEY("group", STRING, "", 0, 0,                                                                 \
         "audit: the group that stores the topic; empty = sluice-parquet")                          \
     KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "audit: what sinks told that they skipped")     \

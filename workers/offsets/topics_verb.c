@@ -1,48 +1,71 @@
 #include "topics_verb.h"
 
+#include "acl.h"
 #include "topics.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
-static void report_text(const struct topic_definition *t, const struct topic_report *report)
+struct settling {
+    rd_kafka_t *rk;
+    const char *reader; /* validate's principal; "" = access is not managed here */
+    bool apply;
+    bool as_json;
+    bool all_fit;
+    json_t *rows; /* owned */
+};
+
+static void tell(struct settling *s, const char *what, const char *topic, const struct topic_report *report)
 {
-    (void)printf("%-8s %-28s %s\n", topic_state_name(report->state), t->name, report->detail);
+    s->all_fit = s->all_fit && report->state != TOPIC_MISSING && report->state != TOPIC_DIFFERS;
+    const char *state = topic_state_name(report->state);
+    if (s->as_json) {
+        (void)json_array_append_new(s->rows, json_pack("{s:s, s:s, s:s, s:s}", "what", what, "topic", topic, "state",
+                                                       state, "detail", report->detail));
+    } else {
+        (void)printf("%-8s %-28s %s\n", state, topic, report->detail);
+    }
 }
 
-static void report_json(json_t *list, const struct topic_definition *t,
-                        const struct topic_report *report)
+static bool settle_acl(struct settling *s, const struct acl *want, struct err *e)
 {
-    (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "topic", t->name, "state",
-                                                topic_state_name(report->state), "detail",
-                                                report->detail));
+    struct topic_report report;
+    bool ok = acl_settle(s->rk, want, s->apply, &report, e);
+    if (ok) {
+        tell(s, "acl", want->topic, &report);
+    }
+    return ok;
 }
 
-static bool settle_all(rd_kafka_t *rk, const struct topic_definitions *d, bool apply, bool as_json,
-                       bool *all_fit, struct err *e)
+/* Of a tenant's own topic: the tenant writes, validate reads. */
+static bool settle_acls(struct settling *s, const struct topic_definition *t, struct err *e)
 {
-    json_t *list = json_array();
-    bool ok = true;
-    *all_fit = true;
-    for (size_t i = 0; ok && i < d->n; i++) {
+    char tenant[300];
+    (void)snprintf(tenant, sizeof tenant, "User:%.250s", t->tenant);
+    const struct acl writes = {t->name, tenant, RD_KAFKA_ACL_OPERATION_WRITE};
+    const struct acl reads = {t->name, s->reader, RD_KAFKA_ACL_OPERATION_READ};
+    return settle_acl(s, &writes, e) && settle_acl(s, &reads, e);
+}
+
+static bool settle_all(struct settling *s, const struct topic_definitions *d, struct err *e)
+{
+    for (size_t i = 0; i < d->n; i++) {
         struct topic_report report;
-        ok = topic_settle(rk, &d->topics[i], apply, &report, e);
-        if (!ok) {
-            break;
+        const struct topic_definition *t = &d->topics[i];
+        if (!topic_settle(s->rk, t, s->apply, &report, e)) {
+            return false;
         }
-        *all_fit = *all_fit && report.state != TOPIC_MISSING && report.state != TOPIC_DIFFERS;
-        if (as_json) {
-            report_json(list, &d->topics[i], &report);
-        } else {
-            report_text(&d->topics[i], &report);
+        tell(s, "topic", t->name, &report);
+        bool has_acls = t->tenant != NULL && s->reader[0] != '\0' && report.state != TOPIC_MISSING;
+        if (has_acls && !settle_acls(s, t, e)) {
+            return false;
         }
     }
-    if (as_json && ok) {
-        (void)json_dumpf(list, stdout, JSON_INDENT(2));
+    if (s->as_json) {
+        (void)json_dumpf(s->rows, stdout, JSON_INDENT(2));
         (void)puts("");
     }
-    json_decref(list);
-    return ok;
+    return true;
 }
 
 bool topics_verb(const struct tool *t, bool apply, int *code, struct err *e)
@@ -51,16 +74,19 @@ bool topics_verb(const struct tool *t, bool apply, int *code, struct err *e)
     struct topic_definitions definitions;
     const char *const *tenants;
     size_t n_tenants = config_list(t->config, "tenants", &tenants);
-    rd_kafka_t *rk = NULL;
-    bool all_fit = false;
+    struct settling s = {.reader = config_str(t->config, "validate_principal"),
+                         .apply = apply,
+                         .as_json = t->command->values[OPTION_JSON] != NULL,
+                         .all_fit = true,
+                         .rows = json_array()};
     arena_init(&a, (size_t)16 << 20);
     bool ok =
         definitions_read(config_str(t->config, "topics_file"), config_str(t->config, "profile"),
                          tenants, n_tenants, &a, &definitions, e) &&
-        tool_connect(t, KAFKA_PLAIN_PRODUCER, &rk, e) &&
-        settle_all(rk, &definitions, apply, t->command->values[OPTION_JSON] != NULL, &all_fit, e);
-    tool_disconnect(rk);
+        tool_connect(t, KAFKA_PLAIN_PRODUCER, &s.rk, e) && settle_all(&s, &definitions, e);
+    tool_disconnect(s.rk);
+    json_decref(s.rows);
     arena_fini(&a);
-    *code = !ok || all_fit ? TOOL_FINE : TOOL_DIFFERS;
+    *code = !ok || s.all_fit ? TOOL_FINE : TOOL_DIFFERS;
     return ok;
 }
