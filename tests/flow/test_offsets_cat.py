@@ -108,6 +108,7 @@ def test_aborted_records_and_markers_never_show_and_open_ones_are_told(stack):
     producer.produce("txn", b"aborted")
     producer.flush()
     producer.abort_transaction()
+    wait_for(lambda: stack.ends("txn")[0] == 2, what="the first one's marker")
     with offsets_tool.transaction(stack, "txn", [b"kept"]):
         done = run(stack, "cat", "txn")
         assert lines(done) == []
