@@ -18,7 +18,7 @@ METRIC_ENUM(M_TRANSACTIONS, "sluice_transactions_total", COUNTER, "outcome", "Tr
 METRIC_ENUM(M_PRODUCERS_RECREATED, "sluice_producers_recreated_total", COUNTER, "", "Producers replaced because the outcome of a commit or abort was in doubt.")
 METRIC_ENUM(M_REBALANCES, "sluice_rebalances_total", COUNTER, "kind", "Rebalance callbacks (assigned, revoked, lost).")
 METRIC_ENUM(M_PARTITIONS, "sluice_partitions_assigned", GAUGE, "", "Input partitions that this process owns.")
-METRIC_ENUM(M_LAG, "sluice_lag_records", GAUGE, "topic,partition", "End of the partition minus the true position; of a paused partition as it was when it was paused (sluice-offsets status looks anew).")
+METRIC_ENUM(M_LAG, "sluice_lag_records", GAUGE, "topic,partition", "End of the partition minus the true position.")
 METRIC_ENUM(M_POSITION, "sluice_position", GAUGE, "topic,partition", "True position: the offset that is processed next.")
 METRIC_ENUM(M_OFFSET_RESETS, "sluice_offset_out_of_range_total", COUNTER, "topic", "Partitions stopped since their offset is no longer in the log. Alarm on any.")
 METRIC_ENUM(M_RECORD_ATTEMPTS_EXHAUSTED, "sluice_records_given_up_total", COUNTER, "topic,reason", "Records dead-lettered after their output failed repeatedly.")
