@@ -176,7 +176,7 @@ def test_parquet_is_not_sent_back_over_what_it_has_stored(stack, tool, tmp_path)
     intent = json.dumps({"first": 10, "last": 12, "layout": {}, "rows": 1, "topic_id": "x"}, separators=(",", ":"))
     commit(stack, "sluice-parquet-r", "input", {0: 10}, intent)
     done = tool("reset", "sluice-parquet-r", "--to", "earliest", "--yes", env=ENV, **keys)
-    assert done.returncode == 2 and "its intent is open" in done.stderr and "start the workers" in done.stderr
+    assert done.returncode == 2 and "its intent is open" in done.stderr and "start them" in done.stderr
     commit(stack, "sluice-parquet-r", "input", {0: 10, 1: 10})
     # An empty place: nothing is in the way.
     done = tool("reset", "sluice-parquet-r", "--to", "earliest", "--yes", env=ENV, **{**keys, "prefix": "elsewhere"})

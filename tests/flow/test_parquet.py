@@ -1,6 +1,7 @@
 """sluice-parquet against Kafka and S3Proxy, undisturbed: every row of the topic lies in one object exactly, its values
 as they were, read by pyarrow; starts, changed configurations, and what only an operator may decide."""
 import collections
+import itertools
 import json
 import random
 import threading
@@ -69,6 +70,7 @@ class Site:
         return Audit(self.stack, self.bucket, self.topic)
 
 
+SITE_NUMBERS = itertools.count()
 NOTHING_LISTED = 200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 
@@ -83,7 +85,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def site(shared, request):
     """Its workers end with the test; when it fails, the ends of their logs are printed."""
-    made = Site(shared, len(shared.workers))
+    made = Site(shared, next(SITE_NUMBERS))
     yield made
     while shared.workers and any(w.process.alive() for w in shared.workers):
         for worker in shared.workers:
@@ -119,8 +121,7 @@ def test_rollups_and_samples_in_one_process(site, say):
     as the oracle's rows of those records have them. An unreadable record is counted and passed over, and heartbeats have no rows."""
     stack = site.stack
     rollup_check.create_topics(stack, 1)
-    for topic in ("metrics.dlq", "sluice.control"):
-        stack.create_topic(topic, 1)
+    stack.create_topic("metrics.dlq", 1)
     rollup_check.put(stack, rollup_logs.generate(11, 400, 5, 1), 1, end_s=3 * 3600)
     rollup = stack.worker("rollup", name="rollup-minutes")
     hours = stack.worker("rollup", name="rollup-hours", window="1h", topics=[rollup_check.ROLLUPS[1]])

@@ -50,3 +50,8 @@ static inline int64_t posted_granted(const struct posted *p, uint32_t partition)
 {
     return p != NULL && partition < p->n ? p->granted[partition] : 0;
 }
+
+static inline int64_t posted_returned(const struct posted *p, uint32_t partition)
+{
+    return p != NULL && partition < p->n ? p->reports[partition].returned : 0;
+}

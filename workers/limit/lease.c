@@ -98,12 +98,25 @@ bool leases_restore(struct leases *ls, const struct lease_record *r, struct err 
     return true;
 }
 
-static void join_short_metrics(struct leases *ls)
+static bool is_short_metric(const struct posted *p)
+{
+    return p->scope.kind == SCOPE_METRIC && p->number > 0 && p->room != ROOM_AMPLE;
+}
+
+/* Has this partition more of it than its counters start with, by what was told? One that doesn't know has lost its state. */
+static bool is_held(const struct leases *ls, const struct posted *p)
+{
+    int64_t start = start_of(ls, &p->scope);
+    int64_t returned = posted_returned(p, ls->partition);
+    return posted_granted(p, ls->partition) > (returned > start ? returned : start);
+}
+
+/* What nobody would give back otherwise. */
+static void join(struct leases *ls)
 {
     const struct posted *p;
     for (size_t at = 0; (p = table_next(&ls->board->posts, &at)) != NULL;) {
-        if (p->scope.kind == SCOPE_METRIC && p->number > 0 && p->room != ROOM_AMPLE &&
-            leases_find(ls, &p->scope) == NULL) {
+        if ((is_short_metric(p) || is_held(ls, p)) && leases_find(ls, &p->scope) == NULL) {
             ls->has_joined |= leases_add(ls, &p->scope) != NULL; /* else at the next change */
         }
     }
@@ -116,7 +129,7 @@ bool leases_learn(struct leases *ls)
         return false;
     }
     ls->board_version = ls->board->version;
-    join_short_metrics(ls);
+    join(ls);
     for (struct lease *l = ls->first; l != NULL; l = l->next) {
         is_better |= learn(ls, l);
     }

@@ -56,8 +56,9 @@ struct lease *leases_add(struct leases *ls, const struct scope *s);
 /* One read back from the state. */
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e) MUST_CHECK;
 
-/* Takes from the board what is new; a metric that is short elsewhere gets a lease here, so that what
- * its counters started with is given back. True: a lease has grown, or a budget is no longer over:
+/* Takes from the board what is new. A metric that is short elsewhere gets a lease here, so that what
+ * its counters started with is given back, and so does what was granted to a partition whose state
+ * was lost since. True: a lease has grown, or a budget is no longer over:
  * what was refused may now pass. Called by usage_learn, which tells the new leases what they are
  * used for. */
 bool leases_learn(struct leases *ls);
