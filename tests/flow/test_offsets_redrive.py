@@ -287,6 +287,26 @@ def test_brokers_that_are_away(site):
     assert done.returncode == 1 and "nothing was changed" in done.stderr and time.monotonic() - began < 10
 
 
+MOST_LETTERS = 20_000  # of one run
+
+
+def test_more_letters_than_one_run_takes(site):
+    """What went before is not in the way of what lies behind it: the same call comes to the end."""
+    def refused(metric):
+        server = otlp.resource("gs-8", region="eu")
+        otlp.counter(server, metric, 2, site.t0, player_id="ana")
+        site.send("metrics.ingest.demo", otlp.message(server))
+        return [r for r in site.stack.read_committed("metrics.dlq") if metric.encode() in r.value()]
+    letter, = refused("many_1_total")
+    produce(site.stack, "metrics.dlq", [letter.value()] * MOST_LETTERS, partition=letter.partition())
+    refused("many_2_total")
+    for redriven, more in ((1, True), (1, False), (0, False)):
+        told = site.redrive("--metric", "many_*", code=int(more))
+        assert (told["redriven"], told["more"]) == (redriven, more), told
+    assert told["letters"] == told["redriven_before"] == MOST_LETTERS + 2
+    assert list(site.arrived("many_").values()) == [1, 1]
+
+
 def test_what_passed_at_once_is_past_retention(site):
     """Then points go only if they are as many as the letter counts."""
     servers = [otlp.resource(f"gs-{region}", region=region) for region in ("eu", "moon")]
