@@ -251,6 +251,28 @@ def test_killed_in_the_middle_it_goes_on(site):
     assert set(found.values()) == {1} and {key[3] for key in found} == set(map(float, range(N_RECORDS)))
 
 
+def test_a_limit_that_is_sent_back_lets_nothing_in_twice(site):
+    """Neither what came by the door nor what was redriven."""
+    server = otlp.resource("gs-9", region="eu")
+    otlp.counter(server, "back_total", 1, site.t0, queue="ranked")
+    otlp.counter(server, "back_total", 2, site.t0, player_id="ana")
+    otlp.counter(server, "back_total", 3, site.t0 + 1, player_id="bob")
+    site.send("metrics.ingest.demo", otlp.message(server))
+    assert site.redrive("--metric", "back_*")["samples"] == 2
+    before = len(site.batches(ADMITTED, ""))
+    assert list(site.arrived("back_").values()) == [1, 1, 1]
+    done = run(site.stack, "reset", "sluice-limit", "--to", "earliest", "--drain", "--yes")
+    assert done.returncode == 0, done.stderr
+    site.settle()
+    assert list(site.arrived("back_").values()) == [1, 1, 1] and len(site.batches(ADMITTED, "")) == before
+    # It judges what comes then, and what is redriven then.
+    server = otlp.resource("gs-9", region="eu")
+    otlp.counter(server, "behind_total", 4, site.t0 + 2, player_id="ana")
+    site.send("metrics.ingest.demo", otlp.message(server))
+    assert site.redrive("--metric", "behind_*")["samples"] == 1
+    assert list(site.arrived("behind_").values()) == [1]
+
+
 def test_without_marks_the_check_of_once_fails(site):
     """The faults build forgets them: what arrives twice is seen."""
     server = otlp.resource("gs-4", region="eu")
