@@ -251,7 +251,7 @@ def test_killed_in_the_middle_it_goes_on(site):
     assert set(found.values()) == {1} and {key[3] for key in found} == set(map(float, range(N_RECORDS)))
 
 
-def test_a_limit_that_is_sent_back_lets_nothing_in_twice(site):
+def test_a_limit_that_is_sent_back_lets_nothing_in_twice(site, tmp_path):
     """Neither what came by the door nor what was redriven."""
     server = otlp.resource("gs-9", region="eu")
     otlp.counter(server, "back_total", 1, site.t0, queue="ranked")
@@ -261,7 +261,7 @@ def test_a_limit_that_is_sent_back_lets_nothing_in_twice(site):
     assert site.redrive("--metric", "back_*")["samples"] == 2
     before = len(site.batches(ADMITTED, ""))
     assert list(site.arrived("back_").values()) == [1, 1, 1]
-    done = run(site.stack, "reset", "sluice-limit", "--to", "earliest", "--drain", "--yes")
+    done = run(site.stack, "reset", "sluice-limit", "--to", "earliest", "--drain", "--yes", snapshot_dir=str(tmp_path))
     assert done.returncode == 0, done.stderr
     site.settle()
     assert list(site.arrived("back_").values()) == [1, 1, 1] and len(site.batches(ADMITTED, "")) == before
