@@ -78,13 +78,14 @@ static struct lease *rate_lease(struct limit *l, struct holding *h, const struct
 }
 
 /* May the samples that the budgets let in pass by the tenant's rate too? *over: beyond it, passed
- * or not. */
+ * or not. What an operator has redriven comes at once, and only once: shed it would be gone for good, and it is not what the
+ * tenant sends now, which would be shed in its stead. */
 static bool rate_allows(struct limit *l, struct holding *h, const struct batch *b, uint32_t n,
                         bool *over)
 {
     struct lease *lease = rate_lease(l, h, b);
     *over = false;
-    if (lease == NULL) {
+    if (lease == NULL || b->redriven != 0) {
         return true;
     }
     const struct budget *budget = &tenants_find(&l->rules.tenants, b->tenant)->budgets.rate;
