@@ -256,11 +256,18 @@ static bool abandon(struct applying *x, struct err *e)
     return replay_progress_put(x->journal, &x->plan, &x->progress, e);
 }
 
+/* The one that is in this one's way, if one was named. */
+static bool other_give_up(struct applying *x, struct err *e)
+{
+    const char *id = x->arguments->instead_of;
+    return id[0] == '\0' || replay_progress_give_up(x->settings, &x->plan, id, e);
+}
+
 static bool apply(struct applying *x, struct err *e)
 {
     const struct replay_applier *to = x->applier;
     if (!replay_plan_read(&x->plan, x->arguments->plan, e) || !plan_fits(x, e) ||
-        !log_reader_open(x->settings, &x->reader, e) || !cluster_fits(x, e) ||
+        !log_reader_open(x->settings, &x->reader, e) || !cluster_fits(x, e) || !other_give_up(x, e) ||
         !replay_progress_read(x->settings, &x->plan, &x->progress, e)) {
         return false;
     }

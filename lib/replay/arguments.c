@@ -75,8 +75,11 @@ int64_t replay_partition_highest(const char *partitions)
     return highest;
 }
 
+enum option_of { OF_BOTH, OF_PLAN, OF_APPLY };
+
 struct option {
     const char *name;
+    enum option_of of;
     const char **text; /* one of the three */
     int64_t *number;
     bool *flag;
@@ -92,6 +95,15 @@ static const struct option *option_find(const struct option *options, const char
         }
     }
     return NULL;
+}
+
+/* One of the other verb's would be taken for obeyed: apply has all from the plan. */
+static bool option_fits(const struct option *o, enum replay_verb verb, struct err *e)
+{
+    if (verb == REPLAY_APPLY && o->of == OF_PLAN) {
+        return err_set(e, ERR_CONFIG, "%s is the plan's, and apply does just that: make a new plan with it", o->name);
+    }
+    return verb == REPLAY_APPLY || o->of != OF_APPLY || err_set(e, ERR_CONFIG, "%s goes with apply, not with plan", o->name);
 }
 
 /* How many words it took; -1: e is set. */
@@ -118,17 +130,28 @@ static int option_take(const struct option *o, int argc, char **argv, struct err
 static bool words_read(struct replay_arguments *a, int argc, char **argv, struct err *e)
 {
     const struct option options[] = {
-        {"--stage", &a->stage, NULL, NULL},       {"--topic", &a->topic, NULL, NULL},
-        {"--from", &a->from, NULL, NULL},         {"--to", &a->to, NULL, NULL},
-        {"--tenant", &a->tenant, NULL, NULL},     {"--metric", &a->metric, NULL, NULL},
-        {"--out", &a->out, NULL, NULL},           {"--partitions", &a->partitions, NULL, NULL},
-        {"--rate", NULL, &a->rate, NULL},         {"--max-refused", NULL, &a->max_refused, NULL},
-        {"--json", NULL, NULL, &a->as_json},      {"--abandon", NULL, NULL, &a->abandon},
-        {"--help", NULL, NULL, &a->help},         {NULL, NULL, NULL, NULL},
+        {"--stage", OF_PLAN, &a->stage, NULL, NULL},
+        {"--topic", OF_PLAN, &a->topic, NULL, NULL},
+        {"--from", OF_PLAN, &a->from, NULL, NULL},
+        {"--to", OF_PLAN, &a->to, NULL, NULL},
+        {"--partitions", OF_PLAN, &a->partitions, NULL, NULL},
+        {"--tenant", OF_PLAN, &a->tenant, NULL, NULL},
+        {"--metric", OF_PLAN, &a->metric, NULL, NULL},
+        {"--rate", OF_PLAN, NULL, &a->rate, NULL},
+        {"--out", OF_PLAN, &a->out, NULL, NULL},
+        {"--max-refused", OF_APPLY, NULL, &a->max_refused, NULL},
+        {"--abandon", OF_APPLY, NULL, NULL, &a->abandon},
+        {"--instead-of", OF_APPLY, &a->instead_of, NULL, NULL},
+        {"--json", OF_BOTH, NULL, NULL, &a->as_json},
+        {"--help", OF_BOTH, NULL, NULL, &a->help},
+        {NULL, OF_BOTH, NULL, NULL, NULL},
     };
     for (int i = 1; i < argc;) {
         const struct option *o = option_find(options, argv[i]);
         if (o != NULL) {
+            if (!option_fits(o, a->verb, e)) {
+                return false;
+            }
             int n = option_take(o, argc - i, argv + i, e);
             if (n < 0) {
                 return false;
@@ -160,6 +183,7 @@ bool replay_arguments_read(enum replay_verb verb, int argc, char **argv,
                                      .metric = "",
                                      .out = "",
                                      .plan = "",
+                                     .instead_of = "",
                                      .max_refused = DEFAULT_MAX_REFUSED};
     out->rest = calloc((size_t)argc + 1, sizeof *out->rest);
     if (out->rest == NULL) {

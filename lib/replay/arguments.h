@@ -21,6 +21,7 @@ struct replay_arguments {
     const char *metric;
     const char *out;
     const char *plan;    /* the file; of apply */
+    const char *instead_of; /* an unfinished plan's id, which is given up for this one; of apply */
     int64_t rate;        /* samples a second; 0 = as fast as it goes */
     int64_t max_refused; /* of apply */
     bool as_json;

@@ -94,16 +94,16 @@ static bool others_check(const struct table *notes, const struct replay_plan *pl
             const char *other = json_string_value(json_object_get(note, "plan"));
             return err_set(e, ERR_CONFIG,
                            "plan %.20s has offsets of this one and is not at its end: apply that one to its end "
-                           "first, or give it up (apply ITS-FILE --abandon) and make this plan anew",
+                           "first, or give it up (apply ITS-FILE --abandon; if that is lost: --instead-of its id)",
                            other == NULL ? "?" : other);
         }
     }
     return true;
 }
 
-static void key_print(const struct replay_plan *plan, char out[MAX_NAME])
+static void key_print(const char *id, char out[MAX_NAME])
 {
-    (void)snprintf(out, MAX_NAME, "%s%s", key_prefix, plan->id);
+    (void)snprintf(out, MAX_NAME, "%s%.100s", key_prefix, id);
 }
 
 static uint64_t number_of(const json_t *note, const char *name)
@@ -115,7 +115,7 @@ static uint64_t number_of(const json_t *note, const char *name)
 static bool own_read(struct table *notes, const struct replay_plan *plan, struct replay_progress *out, struct err *e)
 {
     char key[MAX_NAME];
-    key_print(plan, key);
+    key_print(plan->id, key);
     const json_t *note = table_find(notes, hash128(slice_str(key)));
     *out = (struct replay_progress){.state = REPLAY_NEW};
     if (note == NULL) {
@@ -161,7 +161,7 @@ bool replay_progress_put(struct journal *j, const struct replay_plan *plan, cons
                          struct err *e)
 {
     char key[MAX_NAME];
-    key_print(plan, key);
+    key_print(plan->id, key);
     json_t *note = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "plan", plan->id, "state",
                              replay_state_name(p->state), "stage", plan->stage, "sink", plan->sink, "topic_id",
                              plan->topic_id, "pieces", (json_int_t)plan->n_pieces, "pieces_done",
@@ -187,4 +187,40 @@ bool replay_progress_open(const struct kafka_settings *s, const struct replay_pl
     own.group = "sluice-replay";
     own.instance = name;
     return journal_open(&own, topic_name, out, e);
+}
+
+/* --- another's --- */
+
+static bool other_check(const json_t *note, const struct replay_plan *plan, const char *id, struct err *e)
+{
+    return (note != NULL && is_text(note, "stage", plan->stage) && is_text(note, "topic_id", plan->topic_id)) ||
+           err_set(e, ERR_CONFIG, "--instead-of %.40s: %s tells of no such plan of %s and this topic", id, topic_name,
+                   plan->stage);
+}
+
+static bool other_put(struct journal *j, json_t *note, const char *key, struct err *e)
+{
+    json_t *state = json_string(replay_state_name(REPLAY_ABANDONED));
+    char *text = json_object_set_new(note, "state", state) == 0 ? json_dumps(note, JSON_COMPACT) : NULL;
+    bool ok = text != NULL ? journal_put(j, slice_str(key), slice_str(text), e)
+                           : err_set(e, ERR_RETRY, "out of memory for a note");
+    free(text);
+    return ok;
+}
+
+/* Whoever is at work on the other one is fenced before it is looked at. */
+bool replay_progress_give_up(const struct kafka_settings *s, const struct replay_plan *plan, const char *other_id,
+                             struct err *e)
+{
+    char key[MAX_NAME];
+    struct table notes;
+    struct journal *j = NULL;
+    table_init(&notes, MAX_NOTES_BYTES, note_free);
+    key_print(other_id, key);
+    bool ok = replay_progress_open(s, plan, &j, e) && journal_read(s, topic_name, note_take, &notes, e);
+    json_t *note = ok ? table_find(&notes, hash128(slice_str(key))) : NULL;
+    ok = ok && other_check(note, plan, other_id, e) && (state_of(note) != REPLAY_OPEN || other_put(j, note, key, e));
+    journal_close(j);
+    table_fini(&notes);
+    return ok;
 }

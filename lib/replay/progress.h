@@ -32,4 +32,8 @@ bool replay_progress_put(struct journal *j, const struct replay_plan *plan,
  * before. */
 bool replay_progress_open(const struct kafka_settings *s, const struct replay_plan *plan,
                           struct journal **out, struct err *e) MUST_CHECK;
+/* Gives up an unfinished plan of the same stage and topic by its id alone: its file may be lost, and would be in the way of
+ * all others for ever. One that is at its end or given up stays so. ERR_CONFIG: there is no such plan. */
+bool replay_progress_give_up(const struct kafka_settings *s, const struct replay_plan *plan, const char *other_id,
+                             struct err *e) MUST_CHECK;
 const char *replay_state_name(enum replay_state state);

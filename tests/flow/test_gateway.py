@@ -289,6 +289,9 @@ def test_tokens_say_whose_it_is(judging):
     token = judging.tokens["demo"]
     for wrong in ("x", token[:-1] + ("A" if token[-1] != "A" else "B"), "slt_0123456789ab_" + token[17:], token + "x"):
         assert judging.post(body, tenant=wrong).status == 401, wrong
+    for text in (f"bearer {token}", f"Bearer   {token}", f"Bearer {token} \t "):
+        assert judging.post(body, headers={**judging.headers(), "Authorization": text}).status == 200, text
+    assert judging.post(body, headers={**judging.headers(), "Authorization": "Bearer   "}).status == 401
     assert judging.post(body, headers={**judging.headers(), "Authorization": "Basic eDp5"}).status == 401
     for header in ("sluice-tenant", "X-Scope-OrgID"):
         assert judging.post(body, headers={**judging.headers(), header: "demo"}).status == 200

@@ -251,6 +251,28 @@ def test_killed_in_the_middle_it_goes_on(site):
     assert set(found.values()) == {1} and {key[3] for key in found} == set(map(float, range(N_RECORDS)))
 
 
+def test_a_limit_that_is_sent_back_lets_nothing_in_twice(site, tmp_path):
+    """Neither what came by the door nor what was redriven."""
+    server = otlp.resource("gs-9", region="eu")
+    otlp.counter(server, "back_total", 1, site.t0, queue="ranked")
+    otlp.counter(server, "back_total", 2, site.t0, player_id="ana")
+    otlp.counter(server, "back_total", 3, site.t0 + 1, player_id="bob")
+    site.send("metrics.ingest.demo", otlp.message(server))
+    assert site.redrive("--metric", "back_*")["samples"] == 2
+    before = len(site.batches(ADMITTED, ""))
+    assert list(site.arrived("back_").values()) == [1, 1, 1]
+    done = run(site.stack, "reset", "sluice-limit", "--to", "earliest", "--drain", "--yes", snapshot_dir=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    site.settle()
+    assert list(site.arrived("back_").values()) == [1, 1, 1] and len(site.batches(ADMITTED, "")) == before
+    # It judges what comes then, and what is redriven then.
+    server = otlp.resource("gs-9", region="eu")
+    otlp.counter(server, "behind_total", 4, site.t0 + 2, player_id="ana")
+    site.send("metrics.ingest.demo", otlp.message(server))
+    assert site.redrive("--metric", "behind_*")["samples"] == 1
+    assert list(site.arrived("behind_").values()) == [1]
+
+
 def test_without_marks_the_check_of_once_fails(site):
     """The faults build forgets them: what arrives twice is seen."""
     server = otlp.resource("gs-4", region="eu")
@@ -285,6 +307,26 @@ def test_brokers_that_are_away(site):
     done = run(None, "dlq", "redrive", "--policy", str(site.mild), "--yes",
                kafka__bootstrap__servers=f"127.0.0.1:{free_ports(1)}", connect_timeout_ms=2000)
     assert done.returncode == 1 and "nothing was changed" in done.stderr and time.monotonic() - began < 10
+
+
+MOST_LETTERS = 20_000  # of one run
+
+
+def test_more_letters_than_one_run_takes(site):
+    """What went before is not in the way of what lies behind it: the same call comes to the end."""
+    def refused(metric):
+        server = otlp.resource("gs-8", region="eu")
+        otlp.counter(server, metric, 2, site.t0, player_id="ana")
+        site.send("metrics.ingest.demo", otlp.message(server))
+        return [r for r in site.stack.read_committed("metrics.dlq") if metric.encode() in r.value()]
+    letter, = refused("many_1_total")
+    produce(site.stack, "metrics.dlq", [letter.value()] * MOST_LETTERS, partition=letter.partition())
+    refused("many_2_total")
+    for redriven, more in ((1, True), (1, False), (0, False)):
+        told = site.redrive("--metric", "many_*", code=int(more))
+        assert (told["redriven"], told["more"]) == (redriven, more), told
+    assert told["letters"] == told["redriven_before"] == MOST_LETTERS + 2
+    assert list(site.arrived("many_").values()) == [1, 1]
 
 
 def test_what_passed_at_once_is_past_retention(site):

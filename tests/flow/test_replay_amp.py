@@ -144,6 +144,26 @@ def test_one_tenant_and_one_metric(shared, tmp_path):
     assert sum(len(points) for points in have.values()) == report["to_do"]
 
 
+@pytest.mark.parametrize("key", ["tenants", "not_tenants"])
+def test_a_tenant_of_another_store_is_refused(shared, tmp_path, key):
+    """The live worker would never send its samples there."""
+    topic, group = site(shared, f"routed-{key}")
+    put(shared, topic, [now_ms()])
+    put(shared, topic, [now_ms()], servers=["other-1"], tenant="studio-b")
+    amp = deliver(shared, topic, group, **{key: ["demo"]})
+    tool, plan = operator(shared, amp, topic), tmp_path / "plan.json"
+    here, elsewhere = ("demo", "studio-b") if key == "tenants" else ("studio-b", "demo")
+    told = tool.plan(plan, "--tenant", elsewhere)
+    assert told.code == 2 and "does not send that tenant's samples there" in told.err and not plan.exists()
+    assert tool.plan(plan, "--tenant", here).json["to_do"] > 0
+    shared.receiver.reset()
+    tool.plan(plan)
+    told = tool.apply(plan, **{key: "studio-c"})
+    assert told.code == 2 and "the configuration that it was made with" in told.err and got(shared.receiver) == {}
+    adds_up(tool.apply(plan))
+    assert {dict(key)["shard_id"] for key in got(shared.receiver)} == (set(SERVERS) if here == "demo" else {"other-1"})
+
+
 def test_refusals_of_the_store_stop_it(shared, tmp_path):
     """Samples that the store refuses are told with its words and counted; above --max-refused it stops behind a piece, and goes
     on with a higher one. The DLQ hears nothing: the log has them."""

@@ -247,6 +247,27 @@ def test_what_cannot_be_applied(stored, tmp_path, monkeypatch):
     assert site.contents() == before
 
 
+def test_a_plan_whose_file_is_lost(stored, tmp_path):
+    """It was begun, and is in the way of all others of its offsets; its id is all that is left."""
+    site = stored
+    before = site.contents()
+    site.delete(*list(before)[1::2])
+    operator, plan, lost = site.operator(), tmp_path / "plan.json", tmp_path / "lost.json"
+    operator.plan(plan)
+
+    def another_digest(content):
+        content["pieces"][0]["digest"] = "0" * 32
+    refused(operator.apply(forged(plan, lost, another_digest)), "nothing of the piece was done")
+    lost_id = json.loads(lost.read_text())["plan"]
+    refused(operator.apply(plan), lost_id, "--instead-of")
+    refused(operator.apply(plan, "--instead-of", "moon"), "no such plan")
+    refused(operator.apply(plan), lost_id, "--instead-of")
+    for _ in range(2):  # the same call again does no harm
+        adds_up(operator.apply(plan, "--instead-of", lost_id))
+        assert site.contents() == before
+    refused(operator.apply(lost), "given up")
+
+
 def cut_log(site, partition, offset):
     for future in site.stack.admin.delete_records([TopicPartition(site.topic, partition, offset)]).values():
         future.result()

@@ -170,7 +170,7 @@ static bool is_listed(struct slice tenant, const char *const *names, size_t n)
     return false;
 }
 
-static bool comes_here(const struct amp_route *r, struct slice tenant)
+bool amp_route_has(const struct amp_route *r, struct slice tenant)
 {
     return (r->n_only == 0 || is_listed(tenant, r->only, r->n_only)) &&
            !is_listed(tenant, r->others, r->n_others);
@@ -179,7 +179,7 @@ static bool comes_here(const struct amp_route *r, struct slice tenant)
 /* Counts what does not. */
 static bool is_passed_over(struct amp *a, struct slice tenant)
 {
-    bool passed_over = !comes_here(&a->route, tenant);
+    bool passed_over = !amp_route_has(&a->route, tenant);
     if (passed_over) {
         cell_add(metrics_cell(a->metrics, M_RW_ELSEWHERE, &tenant), 1);
     }
@@ -333,7 +333,7 @@ bool amp_restore(struct amp *a, const struct record *r, struct partition *p, str
         return true;
     }
     bool ok = rows_read(&a->rows, r->value, &a->arena, &row, e) &&
-              (row.shape == NULL || !comes_here(&a->route, row.rollup.tenant) ||
+              (row.shape == NULL || !amp_route_has(&a->route, row.rollup.tenant) ||
                row_keep(a, r, &row, p, e));
     if (!ok && e->kind == ERR_BAD_INPUT) { /* it was dead-lettered when its turn came */
         err_reset(e);

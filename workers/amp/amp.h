@@ -18,6 +18,8 @@ struct amp_route {
     size_t n_others;
 };
 
+bool amp_route_has(const struct amp_route *r, struct slice tenant);
+
 struct amp_options {
     struct sender_options sender;
     const char *tenant_label; /* "" = none; lives as long as amp */

@@ -33,6 +33,7 @@ struct applying {
     struct buf values;
     struct buf records; /* struct held each */
     struct outcome before;
+    uint64_t n_wanted; /* points of the piece that the configuration sends */
     uint64_t n_refused;
     uint64_t n_unsure; /* skipped, and maybe there */
     int n_told;         /* of the refusals, in words */
@@ -120,7 +121,23 @@ static bool piece_begin(void *ctx, const struct replay_plan *plan, const struct 
     (void)e;
     buf_reset(&x->values);
     buf_reset(&x->records);
+    x->n_wanted = 0;
     return true;
+}
+
+static bool wanted_count(struct applying *x, const struct record *r, struct err *e)
+{
+    struct scrape *first = NULL;
+    struct scrape *behind = NULL;
+    bool ok = amp_look(x->delivery.amp, r, &first, &behind, e);
+    x->n_wanted += replay_n_wanted(first) + replay_n_wanted(behind);
+    scrape_free(first);
+    scrape_free(behind);
+    if (!ok && e->kind == ERR_BAD_INPUT) { /* the live one has told the DLQ of it */
+        err_reset(e);
+        return true;
+    }
+    return ok;
 }
 
 static bool take(void *ctx, const struct record *r, struct err *e)
@@ -131,7 +148,7 @@ static bool take(void *ctx, const struct record *r, struct err *e)
     x->partition = *r->partition;
     buf_put_slice(&x->values, r->value);
     buf_put(&x->records, &held, sizeof held);
-    return survey_add(&x->survey, r, &seen, e) &&
+    return survey_add(&x->survey, r, &seen, e) && wanted_count(x, r, e) &&
            ((buf_ok(&x->values) && buf_ok(&x->records)) ||
             err_set(e, ERR_FATAL, "a piece of more than %d bytes; make a new plan", MAX_PIECE_BYTES));
 }
@@ -206,7 +223,11 @@ static bool finish(void *ctx, const struct replay_piece *piece, bool is_repeat, 
                    struct err *e)
 {
     struct applying *x = ctx;
-    (void)piece;
+    if (x->n_wanted != piece->n_samples) { /* other tenants', even */
+        return err_set(e, ERR_CONFIG, "%" PRIu64 " samples would go by this configuration, the plan has %" PRIu64 ": apply it with "
+                                      "the configuration that it was made with (tenants, not_tenants)",
+                       x->n_wanted, piece->n_samples);
+    }
     if (!send_all(x, is_repeat, e)) {
         return false;
     }

@@ -249,6 +249,18 @@ static bool by_certificate(struct directory *d, const struct certificate *c, int
     return false;
 }
 
+/* Blanks before a token belong to the scheme, those behind it to nobody (RFC 9110). */
+static struct slice token_of(struct slice value)
+{
+    while (value.len > 0 && value.ptr[0] == ' ') {
+        value = slice_of(value.ptr + 1, value.len - 1);
+    }
+    while (value.len > 0 && (value.ptr[value.len - 1] == ' ' || value.ptr[value.len - 1] == '\t')) {
+        value.len--;
+    }
+    return value;
+}
+
 static bool by_token(struct directory *d, struct slice authorization, int64_t now_s, struct slice *name,
                      struct answer *refusal)
 {
@@ -261,7 +273,7 @@ static bool by_token(struct directory *d, struct slice authorization, int64_t no
                       "the Authorization header must be: Bearer slt_…");
         return false;
     }
-    bearer = slice_of(authorization.ptr + n, authorization.len - n);
+    bearer = token_of(slice_of(authorization.ptr + n, authorization.len - n));
     const struct token *t = tokens_find(&d->tokens, bearer, now_s, &why);
     if (t == NULL) {
         answer_refuse(refusal, 401, REASON_UNAUTHENTICATED, "%s", why.text);

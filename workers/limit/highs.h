@@ -1,5 +1,6 @@
 /* The highest origin that was seen from each ingest partition. What lies at or below it has been
- * processed: an earlier stage was reset and reads its input again. */
+ * processed: an earlier stage was reset and reads its input again. What was redriven counts with its
+ * place in limit's own input: there limit itself was reset. */
 #pragma once
 
 #include "base/table.h"

@@ -78,13 +78,14 @@ static struct lease *rate_lease(struct limit *l, struct holding *h, const struct
 }
 
 /* May the samples that the budgets let in pass by the tenant's rate too? *over: beyond it, passed
- * or not. */
+ * or not. What an operator has redriven comes at once, and only once: shed it would be gone for good, and it is not what the
+ * tenant sends now, which would be shed in its stead. */
 static bool rate_allows(struct limit *l, struct holding *h, const struct batch *b, uint32_t n,
                         bool *over)
 {
     struct lease *lease = rate_lease(l, h, b);
     *over = false;
-    if (lease == NULL) {
+    if (lease == NULL || b->redriven != 0) {
         return true;
     }
     const struct budget *budget = &tenants_find(&l->rules.tenants, b->tenant)->budgets.rate;
@@ -260,6 +261,19 @@ static bool wait_note(const struct limit *l, struct owned_state *o, int64_t offs
     return limit_tell(out, metrics_cell(l->metrics, M_LEASE_WAITS, &outcome), 1, e);
 }
 
+/* What says whether the batch was seen before. One of a redrive has the origin of what passed long ago, and is known by its
+ * own place in the input: it comes again only when we are sent back. */
+static struct origin place_of(const struct record *in, const struct batch *b)
+{
+    struct origin place = b->origin;
+    if (b->redriven != 0) {
+        place = (struct origin){
+            .topic = in->partition->topic, .partition = in->partition->number, .offset = in->offset};
+        memcpy(place.topic_id, in->partition->topic_id, TOPIC_ID_BYTES);
+    }
+    return place;
+}
+
 static bool batch_take(struct limit *l, const struct record *in, int64_t now_ms, struct outbox *out,
                        struct err *e)
 {
@@ -270,7 +284,8 @@ static bool batch_take(struct limit *l, const struct record *in, int64_t now_ms,
     if (!batch_read(l, in, &b, e)) {
         return false;
     }
-    if (b.redriven == 0 && highs_seen(&h->highs, &b.origin)) {
+    const struct origin place = place_of(in, &b);
+    if (highs_seen(&h->highs, &place)) {
         return duplicate_count(l, &g, out, e);
     }
     if (!holding_advance(h, b.received_ms, in->timestamp_ms, e)) {
@@ -279,7 +294,7 @@ static bool batch_take(struct limit *l, const struct record *in, int64_t now_ms,
     const char *shed = shed_reason(l, &b, now_ms);
     bool ok = shed != NULL ? batch_shed(l, &g, shed, out, e) : batch_judge(l, in, &g, out, e);
     ok = wait_note(l, o, in->offset, now_ms, !ok && e->kind == ERR_WAIT, out, e) && ok;
-    if (ok && b.redriven == 0 && !highs_raise(&h->highs, &b.origin)) {
+    if (ok && !highs_raise(&h->highs, &place)) {
         ok = err_set(e, ERR_FATAL, "out of memory");
     }
     return ok;

@@ -53,6 +53,11 @@ static bool mark_take(void *ctx, const struct record *r, struct err *e)
     return table_put(&d->marks, hash128(r->key), d, 0) || err_set(e, ERR_FATAL, "out of memory");
 }
 
+static bool marks_read(struct redrive *d, struct err *e)
+{
+    return journal_read(&d->own, config_str(d->tool->config, "replay_topic"), mark_take, d, e);
+}
+
 static bool is_marked(struct redrive *d, const struct redrive_letter *l)
 {
     return table_find(&d->marks, hash128(slice_str(l->key))) != NULL;
@@ -330,8 +335,8 @@ static bool open_all(struct redrive *d, struct err *e)
         return false;
     }
     topic_id_text(id, dlq_id);
-    return again_new(d->tool, d->policy, n_valid, &d->again, e) &&
-           redrive_letters_read(d->tool, dlq_id, &d->letters, e);
+    return again_new(d->tool, d->policy, n_valid, &d->again, e) && marks_read(d, e) &&
+           redrive_letters_read(d->tool, dlq_id, &d->marks, &d->letters, e);
 }
 
 static bool run(struct redrive *d, struct err *e)
@@ -341,11 +346,10 @@ static bool run(struct redrive *d, struct err *e)
     if (!open_all(d, e)) {
         return false;
     }
-    d->count.n_letters = d->letters.n;
-    return d->letters.n == 0 ||
-           ((is_dry || allowed(d, e)) && /* the marks of whoever was fenced are there by now */
-            journal_read(&d->own, config_str(d->tool->config, "replay_topic"), mark_take, d, e) &&
-            all_redrive(d, e));
+    d->count.n_before = d->letters.n_before;
+    d->count.n_letters = d->letters.n + d->letters.n_before;
+    return d->letters.n == 0 || /* the marks of whoever was fenced are there by now */
+           ((is_dry || (allowed(d, e) && marks_read(d, e))) && all_redrive(d, e));
 }
 
 static bool arguments_check(const struct tool *t, const char **policy, struct err *e)

@@ -67,7 +67,8 @@ static void text_print(bool is_dry, const struct redrive_count *c, const struct 
                          "--stage amp sends what the store takes by now");
     line_print(l->n_other, "letters that refer to no ingest record");
     if (l->is_full) {
-        (void)puts("there are more letters: run it again, or from later on (--from)");
+        (void)puts("there are more letters than one run takes: run it again; what did not go is in the way, leave it out "
+                   "(--reason, --tenant, --metric, --from)");
     }
     if (is_dry) {
         (void)puts("dry run: nothing was changed");

@@ -109,6 +109,7 @@ struct gathering {
     struct redrive_letters *all;
     const char *dlq_topic_id;
     const char *shared_topic;
+    struct table *marks;
 };
 
 /* Is it one that tenants' messages come on? */
@@ -137,16 +138,7 @@ static bool take(void *ctx, const json_t *letter, bool *enough, struct err *e)
         all->n_other++;
         return true;
     }
-    if (all->n == REDRIVE_MAX_LETTERS || all->n_points + n_points > REDRIVE_MAX_POINTS) {
-        all->is_full = *enough = true;
-        return true;
-    }
-    if (!room(all, e)) {
-        return false;
-    }
-    struct redrive_letter *l = &all->items[all->n++];
-    *l = (struct redrive_letter){
-        .json = json_incref((json_t *)(uintptr_t)letter),
+    struct redrive_letter l = {
         .partition = (int32_t)number_of(letter, "partition"),
         .offset = number_of(letter, "offset"),
         .tenant = text_of(value, "tenant"),
@@ -162,8 +154,23 @@ static bool take(void *ctx, const json_t *letter, bool *enough, struct err *e)
         .is_whole = is_whole,
         .n_samples = number_of(value, "samples"),
     };
-    bool ok =
-        points_read(l, json_object_get(value, "points"), e) && key_make(l, g->dlq_topic_id, e);
+    if (!key_make(&l, g->dlq_topic_id, e)) {
+        return false;
+    }
+    if (table_find(g->marks, hash128(slice_str(l.key))) != NULL) {
+        all->n_before++;
+        return true;
+    }
+    if (all->n == REDRIVE_MAX_LETTERS || all->n_points + n_points > REDRIVE_MAX_POINTS) {
+        all->is_full = *enough = true;
+        return true;
+    }
+    if (!room(all, e)) {
+        return false;
+    }
+    l.json = json_incref((json_t *)(uintptr_t)letter);
+    all->items[all->n++] = l;
+    bool ok = points_read(&all->items[all->n - 1], json_object_get(value, "points"), e);
     all->n_points += n_points;
     (void)json_object_del(value, "points"); /* they take the most room */
     return ok;
@@ -187,10 +194,10 @@ static int by_origin(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-bool redrive_letters_read(const struct tool *t, const char *dlq_topic_id,
+bool redrive_letters_read(const struct tool *t, const char *dlq_topic_id, struct table *marks,
                           struct redrive_letters *out, struct err *e)
 {
-    struct gathering g = {out, dlq_topic_id, config_str(t->config, "shared_topic")};
+    struct gathering g = {out, dlq_topic_id, config_str(t->config, "shared_topic"), marks};
     *out = (struct redrive_letters){0};
     if (!letters_read(t, take, &g, e)) {
         return false;

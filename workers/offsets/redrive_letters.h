@@ -4,6 +4,7 @@
 #include "letters.h"
 
 #include "base/hash.h"
+#include "base/table.h"
 
 enum { REDRIVE_MAX_LETTERS = 20000, REDRIVE_MAX_POINTS = 4000000, REDRIVE_KEY_BYTES = 128 };
 
@@ -44,13 +45,14 @@ struct redrive_letters {
     size_t n;
     size_t cap;
     size_t n_points;
+    uint64_t n_before; /* left out: they were redriven before, and would be in the way of those behind them */
     uint64_t n_amp;   /* letters of amp */
     uint64_t n_other; /* that refer to no ingest record */
     bool is_full;     /* there are more than one run takes */
 };
 
-/* By the command's filters. dlq_topic_id: as Kafka's tools show it. */
-bool redrive_letters_read(const struct tool *t, const char *dlq_topic_id,
+/* By the command's filters. dlq_topic_id: as Kafka's tools show it. marks: by the hash of a letter's key. */
+bool redrive_letters_read(const struct tool *t, const char *dlq_topic_id, struct table *marks,
                           struct redrive_letters *out, struct err *e) MUST_CHECK;
 void redrive_letters_fini(struct redrive_letters *l);
 /* Are two about the same ingest record? */

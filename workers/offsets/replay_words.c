@@ -12,9 +12,10 @@ const char replay_usage[] =
     "usage: sluice-offsets plan replay --stage amp|parquet|validate|limit|rollup --topic TOPIC --from PLACE [--to PLACE]\n"
     "                      [--partitions 0,3-5] [--tenant T] [--metric GLOB] [--rate SAMPLES/S] [--out FILE] [--json]\n"
     "                      [--config FILE] [--set key=value]…\n"
-    "       sluice-offsets apply FILE [--max-refused N] [--abandon] [--json] [--config FILE] [--set key=value]…\n"
+    "       sluice-offsets apply FILE [--max-refused N] [--abandon] [--instead-of ID] [--json] [--config FILE] [--set key=value]…\n"
     "  plan    reads the log and the sink, says what a replay would do, and writes it down; changes nothing\n"
     "  apply   does just that: refuses what has changed since; killed, the same call goes on where it was\n"
+    "          --abandon gives the plan up; --instead-of gives up another one that was not applied to its end and is in the way\n"
     "  PLACE   an offset, earliest, end, 2026-11-27T10:00:00Z, -30m: help places\n"
     "  Configuration is the stage's own: give the worker's --config file, for the plan and for apply.\n"
     "exit codes: 0 done; 1 failed or stopped, apply again; 2 refused, usage or configuration; 3 another apply took over\n";

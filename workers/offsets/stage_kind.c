@@ -76,7 +76,8 @@ const char *group_kind_effect(enum stage_kind_of kind)
     static const char *const effects[N_GROUP_KINDS] = {
         [GROUP_VALIDATE] = "validate reads its input again: harmless, and for series of no use, "
                            "since limit drops what it "
-                           "has seen; dead letters repeat",
+                           "has seen; dead letters repeat. Mind a policy whose classes were split since: of the "
+                           "last record of a partition a part may come twice",
         [GROUP_LIMIT] =
             "limit reads its input again: harmless and of no use, since it drops what it has seen",
         [GROUP_ROLLUP] = "rollup reads its input again: no row changes, none comes twice",

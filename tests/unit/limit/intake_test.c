@@ -121,6 +121,27 @@ START_TEST(what_was_shed_is_a_duplicate_later)
 }
 END_TEST
 
+/* It has no origin of its own: its place in the input tells it. */
+START_TEST(what_was_redriven_is_dropped_when_the_input_is_read_again)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){0});
+    for (int round = 0; round < 2; round++) {
+        r.offset = 70;
+        rig_send(&r, &(struct rig_batch){"a b", .redriven = 7, .offset = 3});
+        rig_send(&r, &(struct rig_batch){"a b", .redriven = 7, .offset = 3, .index = 1});
+        rig_commit(&r);
+        rig_restart(&r);
+    }
+    ck_assert(rig_count(&r, M_SAMPLES_REJECTED, "t", "duplicate_batch") == 4);
+    rig_send(&r, &(struct rig_batch){"a b", .redriven = 8, .offset = 3});
+    ck_assert_str_ne(rig_text(&r), "");
+    rig_commit(&r);
+    rig_check_accounts(&r, "t");
+    rig_close(&r);
+}
+END_TEST
+
 /* --- what can't be read --- */
 
 #define MALFORMED "! malformed   0/0\n"
@@ -398,6 +419,7 @@ int main(void)
                         (int)(sizeof duplicates / sizeof duplicates[0]));
     tcase_add_test(t, old_batches_are_shed_by_class);
     tcase_add_test(t, what_was_shed_is_a_duplicate_later);
+    tcase_add_test(t, what_was_redriven_is_dropped_when_the_input_is_read_again);
     tcase_add_test(t, every_cut_of_a_batch_is_malformed);
     tcase_add_loop_test(t, batches_with_a_byte_changed, 0, 3);
     tcase_add_test(t, what_validate_does_not_write);

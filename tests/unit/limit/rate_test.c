@@ -123,6 +123,27 @@ START_TEST(the_least_important_class_is_shed_first)
 }
 END_TEST
 
+/* A redrive comes at once and never again: it is neither shed nor taken off what the tenant may send now. */
+START_TEST(what_is_redriven_is_outside_of_the_rate)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy = RATED("")});
+    send_for(&r, 1, CLASS_STANDARD, "t"); /* so that there is a lease */
+    double before = rig_count(&r, M_SAMPLES_OUT, "t", "");
+    for (int i = 0; i < 50; i++) {
+        rig_send(&r, &(struct rig_batch){"a*20", .class = CLASS_VERBOSE, .redriven = 7});
+        rig_commit(&r);
+    }
+    ck_assert_double_eq(rig_count(&r, M_SAMPLES_OUT, "t", "") - before, 50 * 20);
+    rig_send(&r, &(struct rig_batch){"a*5", .class = CLASS_STANDARD, .at_ms = 1000});
+    rig_commit(&r);
+    ck_assert_double_eq(rig_count(&r, M_SAMPLES_OUT, "t", "") - before, 50 * 20 + 5);
+    ck_assert_double_eq(rig_shed_for(&r, "t", CLASS_VERBOSE, "samples_per_second"), 0);
+    rig_check_accounts(&r, "t");
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("limit_rate");
@@ -133,6 +154,7 @@ int main(void)
     tcase_add_test(t, a_tenant_is_held_to_its_rate);
     tcase_add_test(t, a_rate_in_shadow_mode_counts_alone);
     tcase_add_test(t, the_least_important_class_is_shed_first);
+    tcase_add_test(t, what_is_redriven_is_outside_of_the_rate);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

@@ -51,6 +51,29 @@ static const char *const bad_words[][4] = {
     {"plan", "--partitions", "1-"},    {"plan", "--partitions", "99999999999999999999"},
 };
 
+/* What the other verb obeys would be taken for obeyed here. */
+static const struct {
+    enum replay_verb verb;
+    const char *words[4];
+} others_words[] = {
+    {REPLAY_APPLY, {"apply", "--rate", "5000", NULL}},     {REPLAY_APPLY, {"apply", "--tenant", "demo", NULL}},
+    {REPLAY_APPLY, {"apply", "--metric=*", NULL}},         {REPLAY_APPLY, {"apply", "--partitions", "3", NULL}},
+    {REPLAY_APPLY, {"apply", "--from", "7", NULL}},        {REPLAY_APPLY, {"apply", "--to=9", NULL}},
+    {REPLAY_APPLY, {"apply", "--out", "p.json", NULL}},    {REPLAY_APPLY, {"apply", "--stage", "amp", NULL}},
+    {REPLAY_PLAN, {"plan", "--max-refused", "10", NULL}},  {REPLAY_PLAN, {"plan", "--abandon", NULL}},
+};
+
+START_TEST(test_others_words)
+{
+    struct replay_arguments a;
+    struct err e = ERR_INIT;
+    ck_assert(!read_words(others_words[_i].verb, &a, &e, others_words[_i].words));
+    ck_assert_int_eq(e.kind, ERR_CONFIG);
+    size_t len = strcspn(others_words[_i].words[1], "=");
+    ck_assert_msg(strncmp(e.text, others_words[_i].words[1], len) == 0, "%s", e.text);
+}
+END_TEST
+
 START_TEST(test_bad_words)
 {
     struct replay_arguments a;
@@ -68,6 +91,7 @@ int main(void)
     TCase *tc = tcase_create("all");
     tcase_add_test(tc, test_words);
     tcase_add_loop_test(tc, test_bad_words, 0, sizeof bad_words / sizeof bad_words[0]);
+    tcase_add_loop_test(tc, test_others_words, 0, sizeof others_words / sizeof others_words[0]);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
