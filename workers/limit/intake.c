@@ -178,11 +178,11 @@ static bool kept_put(struct limit *l, const struct record *in, const struct batc
 }
 
 /* Room for what the flush will say of the source, and of leases. */
-static bool state_reserve(const struct holding *h, const struct verdict *v, bool is_first_touch,
+static bool state_reserve(const struct verdict *v, bool is_first_touch,
                           bool is_new, struct outbox *out, struct err *e)
 {
     bool is_dirty = v->source != NULL && v->source->is_dirty && (is_new || is_first_touch);
-    size_t n = (is_dirty ? holding_source_bytes(h, v->source) : 0) + (is_new ? LEASE_BYTES : 0);
+    size_t n = (is_dirty ? holding_source_bytes(v->source) : 0) + (is_new ? LEASE_BYTES : 0);
     return n == 0 || outbox_reserve(out, n, e);
 }
 
@@ -220,7 +220,7 @@ static bool batch_judge(struct limit *l, const struct record *in, const struct j
     bool is_first_touch = known == NULL || !known->is_dirty;
     l->judge.n_set_bytes = other_set_bytes(l, h);
     if (!judge_batch(&l->judge, g, &v, e) ||
-        !state_reserve(h, v, is_first_touch, !v->is_told, out, e)) {
+        !state_reserve(v, is_first_touch, !v->is_told, out, e)) {
         return false;
     }
     if (v->source != NULL) {

@@ -339,6 +339,50 @@ START_TEST(a_full_limiter_refuses_what_is_new)
 }
 END_TEST
 
+enum { N_EACH = 14000, NAME_BYTES = 250 };
+
+/* N_EACH series of as many metrics with long names, from this number on. free() it. */
+static char *many_metrics(int from)
+{
+    char *text = malloc((size_t)N_EACH * (NAME_BYTES + 1) + 1);
+    ck_assert_ptr_nonnull(text);
+    for (int i = 0; i < N_EACH; i++) {
+        (void)snprintf(text + (size_t)i * (NAME_BYTES + 1), NAME_BYTES + 2, "m%0*d ", NAME_BYTES - 1,
+                       from + i);
+    }
+    return text;
+}
+
+/* In shadow mode: the state of one source must fit into a record, or nobody's can be written. */
+START_TEST(a_source_has_as_many_series_as_its_state_takes)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){
+                     .policy = POLICY("\"series_per_source\": 3, \"over_source\": \"shadow\""),
+                     .dlq_cap = 10});
+    for (int i = 0; i < 3; i++) {
+        char *series = many_metrics(i * N_EACH);
+        rig_send(&r, &(struct rig_batch){series, .source = "many"});
+        rig_commit(&r);
+        free(series);
+    }
+    ck_assert_double_gt(rig_count(&r, M_SAMPLES_OUT, "t", ""), 2.0 * N_EACH);
+    ck_assert_double_gt(rig_count(&r, M_SAMPLES_REJECTED, "t", "limiter_full"), N_EACH / 2);
+    rig_send(&r, &(struct rig_batch){"a", .source = "other"});
+    ck_assert_str_eq(rig_text(&r), "> other critical a\n");
+    rig_commit(&r);
+    rig_restart(&r);
+    rig_send(&r, &(struct rig_batch){"b*100", .source = "many", .at_ms = 60000});
+    ck_assert_ptr_nonnull(strstr(rig_text(&r), "! limiter_full t b "));
+    rig_commit(&r);
+    /* When they have gone there is room. */
+    rig_send(&r, &(struct rig_batch){"a", .source = "other", .at_ms = 10 * STEP_MS});
+    rig_send(&r, &(struct rig_batch){"b*100", .source = "many", .at_ms = 10 * STEP_MS});
+    ck_assert_ptr_nonnull(strstr(rig_text(&r), "> many critical b*100\n"));
+    rig_close(&r);
+}
+END_TEST
+
 enum { N_METRIC_INDEXES = 1 << 19, N_LEFT = 5 };
 
 /* The state of a source that has a series each of nearly as many metrics as there are indexes. */
@@ -406,6 +450,7 @@ int main(void)
     tcase_add_test(t, a_silent_partition_gets_heartbeats);
     tcase_add_test(t, a_partition_of_which_nothing_passes_gets_heartbeats);
     tcase_add_test(t, a_full_limiter_refuses_what_is_new);
+    tcase_add_test(t, a_source_has_as_many_series_as_its_state_takes);
     tcase_add_test(t, metrics_without_bound_are_refused);
     suite_add_tcase(s, t);
     return run_suite(s);
