@@ -25,11 +25,12 @@ static bool batch_read(struct limit *l, const struct record *in, struct batch *b
 
 /* Why the batch is shed, NULL: it is not. By age with hysteresis: shedding ends at half the age
  * that began it. What was redriven is old, and says nothing of how far behind we are. */
-static const char *shed_reason(struct limit *l, const struct batch *b, int64_t now_ms)
+static const char *shed_reason(struct limit *l, struct owned_state *o, const struct batch *b,
+                               int64_t now_ms)
 {
     int64_t age_ms = now_ms - b->received_ms;
     int64_t bound_ms = l->options.shed_after_ms[b->class];
-    bool *on = &l->is_shedding[b->class];
+    bool *on = &o->is_shedding[b->class];
     if (b->redriven == 0) {
         *on = bound_ms > 0 && age_ms > (*on ? bound_ms / 2 : bound_ms);
     }
@@ -37,7 +38,11 @@ static const char *shed_reason(struct limit *l, const struct batch *b, int64_t n
         controls_shed(&l->rules.controls, b->class, b->tenant) != NULL) {
         return "operator";
     }
-    return *on && b->redriven == 0 ? "freshness" : NULL;
+    if (!*on || b->redriven != 0) {
+        return NULL;
+    }
+    l->shed_ms[b->class] = now_ms;
+    return "freshness";
 }
 
 static bool duplicate_count(struct limit *l, const struct judging *g, struct outbox *out,
@@ -276,7 +281,7 @@ static bool batch_take(struct limit *l, const struct record *in, int64_t now_ms,
     if (!holding_advance(h, b.received_ms, in->timestamp_ms, e)) {
         return false;
     }
-    const char *shed = shed_reason(l, &b, now_ms);
+    const char *shed = shed_reason(l, o, &b, now_ms);
     bool ok = shed != NULL ? batch_shed(l, &g, shed, out, e) : batch_judge(l, in, &g, out, e);
     ok = wait_note(l, o, in->offset, now_ms, !ok && e->kind == ERR_WAIT, out, e) && ok;
     if (ok && b.redriven == 0 && !highs_raise(&h->highs, &b.origin)) {

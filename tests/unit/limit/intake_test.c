@@ -103,6 +103,43 @@ START_TEST(old_batches_are_shed_by_class)
 }
 END_TEST
 
+/* A partition that is far behind has no other's batches shed, nor does one that is not end its shedding. */
+START_TEST(each_partition_sheds_by_its_own_age)
+{
+    static const struct {
+        int partition;
+        int64_t age_ms;
+        bool is_shed;
+    } rows[] = {{0, 10001, true}, {1, 6000, false}, {0, 6000, true},
+                {1, 0, false},    {0, 6000, true},  {0, 5000, false}};
+    struct rig r;
+    struct err e = ERR_INIT;
+    rig_open(&r, &(struct rig_options){.shed_after_ms = {[CLASS_VERBOSE] = 10000}, .n_partitions = 2});
+    struct partition partitions[2] = {r.partition, r.partition};
+    partitions[1].number = 1;
+    partitions[1].state = NULL;
+    ck_assert_msg(limit_recover(r.limit, NULL, &partitions[1], -1, SLICE_NONE, &e), "%s", e.text);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        r.partition = partitions[rows[i].partition];
+        r.age_ms = rows[i].age_ms;
+        rig_send(&r, &(struct rig_batch){"a",
+                                         .class = CLASS_VERBOSE,
+                                         .source = rows[i].partition == 0 ? "gs-4" : "gs-1",
+                                         .ingest = rows[i].partition});
+        ck_assert_msg((rig_text(&r)[0] == '\0') == rows[i].is_shed, "row %zu: %s", i, rig_text(&r));
+        rig_commit(&r);
+    }
+    const struct slice verbose = SLICE_LITERAL("verbose");
+    limit_export(r.limit, NOW_MS + 10001);
+    ck_assert_double_eq(cell_get(metrics_cell(r.metrics, M_SHEDDING, &verbose)), 1);
+    limit_export(r.limit, NOW_MS + 60000);
+    ck_assert_double_eq(cell_get(metrics_cell(r.metrics, M_SHEDDING, &verbose)), 0);
+    limit_drop(r.limit, &partitions[1]);
+    r.partition = partitions[0];
+    rig_close(&r);
+}
+END_TEST
+
 /* What was shed was processed: it does not come again. */
 START_TEST(what_was_shed_is_a_duplicate_later)
 {
@@ -441,6 +478,7 @@ int main(void)
     tcase_add_loop_test(t, duplicates_are_dropped, 0,
                         (int)(sizeof duplicates / sizeof duplicates[0]));
     tcase_add_test(t, old_batches_are_shed_by_class);
+    tcase_add_test(t, each_partition_sheds_by_its_own_age);
     tcase_add_test(t, what_was_shed_is_a_duplicate_later);
     tcase_add_test(t, every_cut_of_a_batch_is_malformed);
     tcase_add_loop_test(t, batches_with_a_byte_changed, 0, 3);
