@@ -16,11 +16,13 @@ void leases_init(struct leases *ls, struct board *board, uint32_t partition, uin
 {
     *ls = (struct leases){.board = board, .partition = partition, .n_partitions = n_partitions};
     table_init(&ls->by_scope, 0, lease_free);
+    table_init(&ls->n_by_tenant, 0, free);
 }
 
 void leases_fini(struct leases *ls)
 {
     table_fini(&ls->by_scope);
+    table_fini(&ls->n_by_tenant);
     ls->first = NULL;
 }
 
@@ -56,10 +58,33 @@ static bool learn(struct leases *ls, struct lease *l)
     return has_grown || (was_over && !l->was_over);
 }
 
+/* How many metrics of the tenant have a lease. NULL: out of memory. */
+static uint32_t *metrics_of(struct leases *ls, struct slice tenant)
+{
+    struct hash128 key = hash128(tenant);
+    uint32_t *n = table_find(&ls->n_by_tenant, key);
+    if (n != NULL) {
+        return n;
+    }
+    n = calloc(1, sizeof *n);
+    if (n == NULL || !table_put(&ls->n_by_tenant, key, n, sizeof *n)) {
+        free(n);
+        return NULL;
+    }
+    return n;
+}
+
+static bool has_room_for_metric(struct leases *ls, struct slice tenant)
+{
+    const uint32_t *n = metrics_of(ls, tenant);
+    return ls->n_metrics < MAX_METRIC_LEASES && n != NULL && *n < MAX_TENANT_METRIC_LEASES;
+}
+
 static struct lease *lease_new(struct leases *ls, const struct scope *s)
 {
+    uint32_t *n_metrics = metrics_of(ls, s->tenant);
     struct lease *l = calloc(1, sizeof *l);
-    if (l == NULL || !scope_copy(s, &l->scope)) {
+    if (n_metrics == NULL || l == NULL || !scope_copy(s, &l->scope)) {
         free(l);
         return NULL;
     }
@@ -71,13 +96,14 @@ static struct lease *lease_new(struct leases *ls, const struct scope *s)
     l->next = ls->first;
     ls->first = l;
     ls->n_metrics += s->kind == SCOPE_METRIC;
+    *n_metrics += s->kind == SCOPE_METRIC;
     return l;
 }
 
 struct lease *leases_add(struct leases *ls, const struct scope *s)
 {
     struct lease *l = leases_find(ls, s);
-    if (l != NULL || (s->kind == SCOPE_METRIC && ls->n_metrics >= MAX_METRIC_LEASES)) {
+    if (l != NULL || (s->kind == SCOPE_METRIC && !has_room_for_metric(ls, s->tenant))) {
         return l;
     }
     return lease_new(ls, s);

@@ -14,6 +14,8 @@ enum { MAX_WANTED = 16384 };
 /* A partition's leases on metrics. Counters are for ever, and names are the tenants': beyond it a
  * metric has what its counters start with. */
 enum { MAX_METRIC_LEASES = 8192 };
+/* So many of them are one tenant's, whose names without end leave room to others. */
+enum { MAX_TENANT_METRIC_LEASES = MAX_METRIC_LEASES / 4 };
 
 struct lease {
     struct scope scope;          /* owned */
@@ -44,6 +46,7 @@ struct leases {
     uint32_t n_wants;       /* slots, over all leases */
     uint16_t forgot_minute; /* of the last leases_forget */
     uint32_t n_metrics;
+    struct table n_by_tenant; /* uint32_t: of them, by tenant */
     bool has_joined;        /* leases were added that the usage does not know yet */
     bool has_new_base;      /* it was read where a tenant's metrics start */
 };
@@ -51,7 +54,7 @@ struct leases {
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
 void leases_fini(struct leases *ls);
 struct lease *leases_find(struct leases *ls, const struct scope *s);
-/* Finds or creates; NULL: out of memory, or there are too many metrics. */
+/* Finds or creates; NULL: out of memory, or there are too many metrics, or the tenant has. */
 struct lease *leases_add(struct leases *ls, const struct scope *s);
 /* One read back from the state. */
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e) MUST_CHECK;
