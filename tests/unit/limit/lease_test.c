@@ -311,6 +311,36 @@ START_TEST(one_tenants_names_leave_leases_to_another)
 }
 END_TEST
 
+/* However many series of one tenant are refused, what another's lease lacks is known. */
+START_TEST(one_tenants_wishes_do_not_hide_anothers)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.dlq_cap = -1,
+                                       .policy =
+                                           "{\"limits\": {\"series_per_source\": 20000, \"series_per_tenant\": 4}, "
+                                           "\"tenants\": {\"t\": {}, \"u\": {}}}"});
+    for (int i = 0; i < 2; i++) {
+        const struct rig_batch known = {"a*3", .tenant = i == 0 ? "t" : "u"};
+        rig_send(&r, &known);
+        rig_settle(&r);
+        rig_send(&r, &known);
+    }
+    rig_send(&r, &(struct rig_batch){"b*19000"});
+    rig_send(&r, &(struct rig_batch){"c*19000"});
+    rig_send(&r, &(struct rig_batch){"a*20", .tenant = "u"});
+    const struct owned_state *o = r.partition.state;
+    const struct leases *ls = &o->holding->usage.leases;
+    const struct scope s = {SCOPE_TENANT, SLICE_LITERAL("u"), SLICE_NONE};
+    const struct lease *l = leases_find(&o->holding->usage.leases, &s);
+    ck_assert_int_gt(l->n_wanted, 10);
+    ck_assert_uint_eq(ls->n_wants, MAX_TENANT_WANTED + l->share->n_wants);
+    rig_send(&r, &(struct rig_batch){"a*3", .at_ms = 180000});
+    ck_assert_uint_eq(ls->n_wants, 0);
+    ck_assert_uint_eq(l->share->n_wants, 0);
+    rig_close(&r);
+}
+END_TEST
+
 /* Who asks for nothing any more has no demand two minutes later, however busy the partition is. */
 START_TEST(what_was_refused_is_forgotten)
 {
@@ -346,6 +376,7 @@ int main(void)
     tcase_add_test(t, a_budget_that_only_a_holder_knows);
     tcase_add_test(t, names_without_end);
     tcase_add_test(t, one_tenants_names_leave_leases_to_another);
+    tcase_add_test(t, one_tenants_wishes_do_not_hide_anothers);
     tcase_add_test(t, what_was_refused_is_forgotten);
     suite_add_tcase(s, t);
     return run_suite(s);
