@@ -211,6 +211,7 @@ static void amend_skip(struct cursor *c, struct rollup_amend *m)
         (void)count_read(c);
     }
     array_close(c, n);
+    m->n_series = n;
     for (int i = 0; i < 4; i++) {
         (void)cursor_zigzag_bytes(c);
     }

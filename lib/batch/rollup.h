@@ -24,6 +24,7 @@ struct rollup_amend {
     int64_t end_ms;
     struct slice shape;
     struct slice columns; /* encoded: samples, then the four columns; see rollup_amend_columns */
+    uint32_t n_series;    /* of the shape and the columns */
 };
 
 struct rollup {

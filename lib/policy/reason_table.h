@@ -53,7 +53,7 @@ REASON(REASON_DUPLICATE_BATCH, "duplicate_batch", POINT, COUNTED, "The batch was
 REASON(REASON_OVER_SOURCE_BUDGET, "over_source_budget", SERIES, REDRIVABLE, "The source has as many active series as the policy allows (series_per_source). Drop labels or metrics, or wait until series it no longer sends have gone idle.")
 REASON(REASON_OVER_METRIC_BUDGET, "over_metric_budget", SERIES, REDRIVABLE, "The tenant's metric has as many active series as the policy allows (series_per_metric). Find the label with too many values on /offenders.")
 REASON(REASON_OVER_TENANT_BUDGET, "over_tenant_budget", SERIES, REDRIVABLE, "The tenant has as many active series as the policy allows (series_per_tenant). Find the metric with too many series on /offenders.")
-REASON(REASON_LIMITER_FULL, "limiter_full", SERIES, REDRIVABLE, "The limiter holds as many series as its memory takes. Operators: more replicas, or a higher memory_limit_mb.")
+REASON(REASON_LIMITER_FULL, "limiter_full", SERIES, REDRIVABLE, "The limiter holds as many series as its memory takes, and of one source as fit into a state record (8 MiB, in shadow mode too). Operators: more replicas, or a higher memory_limit_mb; a source with so many: drop labels.")
 REASON(REASON_KILLED, "killed", SERIES, COUNTED, "An operator's kill switch drops these series; it ends by itself. Ask the operators (sluice-control list).")
 
 /* Told to a client of the gateway alone: none of these is ever in the DLQ. */

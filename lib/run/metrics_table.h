@@ -68,7 +68,7 @@ METRIC_ENUM(M_BUDGET_USED, "sluice_budget_used", GAUGE, "tenant,budget", "What i
 METRIC_ENUM(M_BUDGET_LEASED, "sluice_budget_leased", GAUGE, "tenant,budget", "What is leased out of it to the partitions.")
 METRIC_ENUM(M_BUDGET_FULL, "sluice_budget_full_seconds", GAUGE, "tenant", "At the growth of the last minutes, until the tenant's series budget is full; +Inf when it does not grow.")
 METRIC_ENUM(M_LIMIT_RESTORE_BYTES, "sluice_limit_restored_bytes_total", COUNTER, "", "Bytes of state records read back, keys and values.")
-METRIC_ENUM(M_OFFENDER, "sluice_offender_series", GAUGE, "tenant,metric,label", "Series refused and new in the last minutes, of the ten metrics that made most of them, and the label with most values; more on /offenders. 0: no longer among them.")
+METRIC_ENUM(M_OFFENDER, "sluice_offender_series", GAUGE, "tenant,metric,label", "Series refused and new in the last minutes, of the ten metrics that made most of them, and the label with most values; more on /offenders. 0: no longer among them. A tenant that has had 64 here has its further ones as metric other.")
 METRIC_ENUM(M_S3_OBJECTS, "sluice_s3_objects_total", COUNTER, "table,outcome", "Objects of ranges that were written: stored, or found to exist already (of a redo).")
 METRIC_ENUM(M_S3_ROWS, "sluice_s3_rows_total", COUNTER, "table", "Rows in the objects of ranges that are closed.")
 METRIC_ENUM(M_S3_BYTES, "sluice_s3_bytes_total", COUNTER, "table", "Bytes of these objects.")

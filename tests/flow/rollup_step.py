@@ -26,7 +26,7 @@ def cuts(values, *fault, **window):
 
 def step(values, *how, window="minutes"):
     """[(offset, received_ms or Kafka timestamp, record)] → (1 m or 1 h, 5 m) of [(number, log time, record)].
-    how: the seed of crashes, 0 for none, and a rule to leave out."""
+    how: the seed of crashes, 0 for none, a rule to leave out ("none"), and how large a record may be."""
     done = _run(values, *how, window=window)
     assert done.returncode == 0, done.stderr.decode()
     found, at = ([], []), 0

@@ -61,6 +61,34 @@ def test_crashes_and_resets_of_the_group_do_not_show(seeds):
             assert compared(values, want, crashes)[0] == [], f"log {seed}, crashes {crashes}"
 
 
+def test_rows_in_parts_are_the_same_rows():
+    """Records so small that many a row needs several, late amounts too; through crashes as well."""
+    n_parts = 0
+    for seed in range(4):
+        values = with_offsets(rollup_logs.generate(seed))
+        want = wanted(values)
+        for crashes in (0, seed + 1):
+            ones, fives = step(values, crashes, "none", 1400)
+            found = rollup_records.records(ones) + rollup_records.records(fives)
+            assert rollup_rows.differences(want, [r.row for r in found]) == [], f"log {seed}, crashes {crashes}"
+            n_parts += len(ones + fives) - len(found)
+    assert n_parts > 300
+
+
+def test_late_amounts_too_large_for_a_record_come_in_parts():
+    """Of every kind; a window's by series."""
+    kinds = [(G, 1.0), (D, 2.0), (DE, exponential(3, 1.0, i1=1, i7=2)), (DK, classic(0.5, 1, 2, 0))]
+    late = [(s._replace(labels=("name", f"{i:0>40}")), v) for s, v in kinds for i in range(40)]
+    log = [say(0, (G, ts, 0.0)) for ts in (0, 60, 120, 200)]
+    log += [say(2 + i, *[(s, ts, v) for s, v in late]) for i, ts in enumerate((1, 2, 70, 130))] + [say(9, (G, 300, 0.0))]
+    values = with_offsets(log + ENDING)
+    ones, fives = step(values, 0, "none", 4096)
+    assert max(len(value) for _, _, value in ones) <= 4096
+    found = rollup_records.records(ones) + rollup_records.records(fives)
+    assert rollup_rows.differences(wanted(values), [r.row for r in found]) == []
+    assert sum(len(r.row.amends) for r in found) == 3 * len(late)
+
+
 def partitions_of(seed, n_messages, n_servers, n_partitions):
     """[records] of partitions, with time behind them for all to close."""
     messages = rollup_logs.generate(seed, n_messages, n_servers, n_partitions)
@@ -219,6 +247,34 @@ def test_rows_too_large_for_a_record_come_in_parts():
     assert max(len(value) for _, _, value in ones + fives) <= 8 << 20
     found = [r.row for r in rollup_records.records(ones) + rollup_records.records(fives)]
     assert rollup_rows.differences(wanted(values), found) == []
+
+
+def wide(n, n_bytes, at_s, ts_s, value, series=C):
+    """Of a source with more series than a message takes, those numbers (a range), in one."""
+    return say(at_s, *[(series._replace(labels=("name", f"{i:0>{n_bytes}}")), ts_s, value, -5) for i in n])
+
+
+WIDE = {"more series than a record may have": (10_500, 6), "more bytes of labels": (5_000, 900)}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_sources_messages_may_bring_more_together_than_a_record_may_have(name):
+    """A budget in shadow mode lets them in: rows are split, and one source's series stop no partition."""
+    n, n_bytes = WIDE[name]
+    parts = [range(n), range(n, 2 * n)]
+    log = [wide(part, n_bytes, s, s, float(s)) for s in (0, 60) for part in parts]
+    log += [say(76, (G, 76, 1.0))] + [wide(part, n_bytes, 77, 1, 1.0, D) for part in parts]      # late, all of it
+    log += ENDING
+    values = with_offsets(log)
+    want = wanted(values)
+    for crashes in (0, 3):
+        ones, fives = step(values, crashes)
+        found = rollup_records.records(ones) + rollup_records.records(fives)
+        assert rollup_rows.differences(want, [r.row for r in found]) == [] and len(found) < len(ones + fives)
+    beats = [(ms, rollup_records.heartbeat(i)) for i, (_, ms, _) in enumerate(values) if ms > T0 + 3_000_000]
+    hours = [(i, ms, value) for i, (ms, value) in enumerate([(ms, value) for _, ms, value in fives] + beats)]
+    found = rollup_records.records(step(hours, window="hours")[0])
+    assert rollup_rows.differences(wanted_hours(hours), [r.row for r in found]) == [] and len(found) == 1
 
 
 @pytest.mark.parametrize("kind", rollup_truth.WORLDS, ids=lambda kind: kind.__name__)

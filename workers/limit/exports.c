@@ -10,6 +10,7 @@ enum {
     RELOAD_EVERY_MS = 1000,
     PAGES_EVERY_MS = 2000,
     GROWTH_EVERY_MS = 60000,
+    SHEDDING_MS = 30000, /* who was shed that lately is being shed */
     MAX_SILENT_LISTED = 100,
     MAX_METRICS_LISTED = 100,
     WORST_OFFENDERS = 20
@@ -43,7 +44,7 @@ static bool is_due(int64_t *last_ms, int64_t now_ms, int64_t every_ms)
     return true;
 }
 
-static void gauges_set(struct limit *l)
+static void gauges_set(struct limit *l, int64_t now_ms)
 {
     size_t n_bytes = 0;
     for (const struct holding *h = l->holdings; h != NULL; h = h->next) {
@@ -56,13 +57,13 @@ static void gauges_set(struct limit *l)
     lookups_show(l, "miss", l->judge.n_misses);
     for (int i = 0; i < N_CLASSES; i++) {
         struct slice name = slice_str(batch_class_name((enum batch_class)i));
-        cell_set(metrics_cell(l->metrics, M_SHEDDING, &name), l->is_shedding[i]);
+        cell_set(metrics_cell(l->metrics, M_SHEDDING, &name), now_ms - l->shed_ms[i] < SHEDDING_MS);
     }
 }
 
 void limit_export(struct limit *l, int64_t now_ms)
 {
-    gauges_set(l);
+    gauges_set(l, now_ms);
     if (now_ms - l->offenders.since_ms > OFFENDERS_EVERY_MS) {
         offenders_reset(&l->offenders, now_ms);
     }

@@ -111,6 +111,12 @@ static size_t set_bytes(const struct source *s)
     return s->set.n_slots * sizeof *s->set.slots;
 }
 
+/* In the state: at worst each is a group of its own. */
+static size_t series_bytes(struct slice metric)
+{
+    return metric.len + GROUP_BYTES;
+}
+
 uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, struct metric_use *m,
                      uint32_t weight, enum over over, int64_t step)
 {
@@ -121,6 +127,7 @@ uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, str
     if (i != SERIES_NONE) {
         h->n_set_bytes += set_bytes(s) - before;
         s->n_active += weight;
+        s->n_state_bytes += series_bytes(m->name);
         usage_move(&h->usage, m, weight, weight);
     }
     return i;
@@ -142,15 +149,14 @@ void holding_touch(struct holding *h, struct source *s)
     }
 }
 
-size_t holding_source_bytes(const struct holding *h, const struct source *s)
+size_t holding_source_bytes(const struct source *s)
 {
-    size_t n = s->name.len + s->tenant->name.len + SOURCE_BYTES;
-    for (uint32_t i = 0; i < s->set.n_slots; i++) {
-        if (slot_used(&s->set.slots[i])) { /* at worst each is a group of its own */
-            n += h->usage.metrics[slot_metric(&s->set.slots[i])]->name.len + GROUP_BYTES;
-        }
-    }
-    return n;
+    return s->name.len + s->tenant->name.len + SOURCE_BYTES + s->n_state_bytes;
+}
+
+bool holding_source_fits(const struct source *s, struct slice metric)
+{
+    return holding_source_bytes(s) + series_bytes(metric) <= MAX_STATE_BYTES;
 }
 
 /* --- leaving --- */
@@ -182,6 +188,7 @@ static void count_leaving(struct leaving *l)
             int64_t weight = slot_weight(slot);
             cell_add(m->tenant->tenant->expired, (double)weight);
             l->s->n_active -= weight;
+            l->s->n_state_bytes -= series_bytes(m->name);
             usage_move(&h->usage, m, slot_lapsed(slot) ? 0 : -weight, -weight);
             h->n_expired++;
         }

@@ -9,14 +9,20 @@
 
 /* Last-seen times are kept in steps of an eighth of active_ms: a series leaves when the step in
  * which it was last seen lies more than eight steps back. */
-enum { STEPS_ACTIVE = 8, MINUTE_MS = 60000, COMPLETE_MINUTES = 5 };
+enum {
+    STEPS_ACTIVE = 8,
+    MINUTE_MS = 60000,
+    COMPLETE_MINUTES = 5,
+    MAX_STATE_BYTES = 8 << 20 /* of a source's state record, or the partition's */
+};
 
 struct source {
     uint64_t id;
     struct tenant_use *tenant;
     struct slice name; /* owned */
     struct series_set set;
-    int64_t n_active; /* by weight, the lapsed ones too */
+    int64_t n_active;     /* by weight, the lapsed ones too */
+    size_t n_state_bytes; /* that its series take in the state at most */
     int64_t last_ms;  /* log time of the last batch; not kept in the state */
     bool is_dirty;    /* to be written with the next transaction */
     struct source *next_dirty;
@@ -87,7 +93,9 @@ uint32_t holding_add(struct holding *h, struct source *s, struct hash128 id, str
 void holding_fit(struct holding *h, struct source *s);
 void holding_touch(struct holding *h, struct source *s);
 /* Bytes that the source's state record will take at most. */
-size_t holding_source_bytes(const struct holding *h, const struct source *s);
+size_t holding_source_bytes(const struct source *s);
+/* Would it fit with another series of this metric? */
+bool holding_source_fits(const struct source *s, struct slice metric);
 
 static inline uint16_t holding_minute(const struct holding *h)
 {

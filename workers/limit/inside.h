@@ -26,7 +26,7 @@ struct limit {
     struct buf encoded;
     struct buf keys; /* lease records being made */
     struct offenders offenders;
-    bool is_shedding[N_CLASSES];
+    int64_t shed_ms[N_CLASSES]; /* when a batch was last shed for its age */
     int64_t reloaded_ms;
     int64_t pages_at_ms;
     int64_t growth_at_ms;
@@ -39,6 +39,7 @@ struct limit {
 struct owned_state {
     struct holding *holding;
     struct caps caps;
+    bool is_shedding[N_CLASSES]; /* by age: another partition may be less far behind */
     int64_t waiting_offset; /* of the record that waits for a lease; -1 = none does */
     int64_t waiting_since_ms;
 };

@@ -25,11 +25,12 @@ static bool batch_read(struct limit *l, const struct record *in, struct batch *b
 
 /* Why the batch is shed, NULL: it is not. By age with hysteresis: shedding ends at half the age
  * that began it. What was redriven is old, and says nothing of how far behind we are. */
-static const char *shed_reason(struct limit *l, const struct batch *b, int64_t now_ms)
+static const char *shed_reason(struct limit *l, struct owned_state *o, const struct batch *b,
+                               int64_t now_ms)
 {
     int64_t age_ms = now_ms - b->received_ms;
     int64_t bound_ms = l->options.shed_after_ms[b->class];
-    bool *on = &l->is_shedding[b->class];
+    bool *on = &o->is_shedding[b->class];
     if (b->redriven == 0) {
         *on = bound_ms > 0 && age_ms > (*on ? bound_ms / 2 : bound_ms);
     }
@@ -37,7 +38,11 @@ static const char *shed_reason(struct limit *l, const struct batch *b, int64_t n
         controls_shed(&l->rules.controls, b->class, b->tenant) != NULL) {
         return "operator";
     }
-    return *on && b->redriven == 0 ? "freshness" : NULL;
+    if (!*on || b->redriven != 0) {
+        return NULL;
+    }
+    l->shed_ms[b->class] = now_ms;
+    return "freshness";
 }
 
 static bool duplicate_count(struct limit *l, const struct judging *g, struct outbox *out,
@@ -179,11 +184,11 @@ static bool kept_put(struct limit *l, const struct record *in, const struct batc
 }
 
 /* Room for what the flush will say of the source, and of leases. */
-static bool state_reserve(const struct holding *h, const struct verdict *v, bool is_first_touch,
+static bool state_reserve(const struct verdict *v, bool is_first_touch,
                           bool is_new, struct outbox *out, struct err *e)
 {
     bool is_dirty = v->source != NULL && v->source->is_dirty && (is_new || is_first_touch);
-    size_t n = (is_dirty ? holding_source_bytes(h, v->source) : 0) + (is_new ? LEASE_BYTES : 0);
+    size_t n = (is_dirty ? holding_source_bytes(v->source) : 0) + (is_new ? LEASE_BYTES : 0);
     return n == 0 || outbox_reserve(out, n, e);
 }
 
@@ -221,7 +226,7 @@ static bool batch_judge(struct limit *l, const struct record *in, const struct j
     bool is_first_touch = known == NULL || !known->is_dirty;
     l->judge.n_set_bytes = other_set_bytes(l, h);
     if (!judge_batch(&l->judge, g, &v, e) ||
-        !state_reserve(h, v, is_first_touch, !v->is_told, out, e)) {
+        !state_reserve(v, is_first_touch, !v->is_told, out, e)) {
         return false;
     }
     if (v->source != NULL) {
@@ -291,7 +296,7 @@ static bool batch_take(struct limit *l, const struct record *in, int64_t now_ms,
     if (!holding_advance(h, b.received_ms, in->timestamp_ms, e)) {
         return false;
     }
-    const char *shed = shed_reason(l, &b, now_ms);
+    const char *shed = shed_reason(l, o, &b, now_ms);
     bool ok = shed != NULL ? batch_shed(l, &g, shed, out, e) : batch_judge(l, in, &g, out, e);
     ok = wait_note(l, o, in->offset, now_ms, !ok && e->kind == ERR_WAIT, out, e) && ok;
     if (ok && !highs_raise(&h->highs, &place)) {

@@ -16,11 +16,13 @@ void leases_init(struct leases *ls, struct board *board, uint32_t partition, uin
 {
     *ls = (struct leases){.board = board, .partition = partition, .n_partitions = n_partitions};
     table_init(&ls->by_scope, 0, lease_free);
+    table_init(&ls->shares, 0, free);
 }
 
 void leases_fini(struct leases *ls)
 {
     table_fini(&ls->by_scope);
+    table_fini(&ls->shares);
     ls->first = NULL;
 }
 
@@ -56,13 +58,38 @@ static bool learn(struct leases *ls, struct lease *l)
     return has_grown || (was_over && !l->was_over);
 }
 
+/* NULL: out of memory. */
+static struct lease_share *share_of(struct leases *ls, struct slice tenant)
+{
+    struct hash128 key = hash128(tenant);
+    struct lease_share *share = table_find(&ls->shares, key);
+    if (share != NULL) {
+        return share;
+    }
+    share = calloc(1, sizeof *share);
+    if (share == NULL || !table_put(&ls->shares, key, share, sizeof *share)) {
+        free(share);
+        return NULL;
+    }
+    return share;
+}
+
+static bool has_room_for_metric(struct leases *ls, struct slice tenant)
+{
+    const struct lease_share *share = share_of(ls, tenant);
+    return ls->n_metrics < MAX_METRIC_LEASES && share != NULL &&
+           share->n_metrics < MAX_TENANT_METRIC_LEASES;
+}
+
 static struct lease *lease_new(struct leases *ls, const struct scope *s)
 {
+    struct lease_share *share = share_of(ls, s->tenant);
     struct lease *l = calloc(1, sizeof *l);
-    if (l == NULL || !scope_copy(s, &l->scope)) {
+    if (share == NULL || l == NULL || !scope_copy(s, &l->scope)) {
         free(l);
         return NULL;
     }
+    l->share = share;
     if (!table_put(&ls->by_scope, scope_key(s), l, sizeof *l)) {
         lease_free(l);
         return NULL;
@@ -71,13 +98,14 @@ static struct lease *lease_new(struct leases *ls, const struct scope *s)
     l->next = ls->first;
     ls->first = l;
     ls->n_metrics += s->kind == SCOPE_METRIC;
+    share->n_metrics += s->kind == SCOPE_METRIC;
     return l;
 }
 
 struct lease *leases_add(struct leases *ls, const struct scope *s)
 {
     struct lease *l = leases_find(ls, s);
-    if (l != NULL || (s->kind == SCOPE_METRIC && ls->n_metrics >= MAX_METRIC_LEASES)) {
+    if (l != NULL || (s->kind == SCOPE_METRIC && !has_room_for_metric(ls, s->tenant))) {
         return l;
     }
     return lease_new(ls, s);
@@ -219,8 +247,10 @@ void lease_want(struct leases *ls, struct lease *l, struct hash128 id, uint32_t 
     }
     const struct series_slot slot = {
         .id = id, .what = slot_what(0, weight, OVER_NONE), .minute = minute};
-    if (ls->n_wants < MAX_WANTED && series_set_add(&l->wants, &slot, 0) != SERIES_NONE) {
+    bool has_room = ls->n_wants < MAX_WANTED && l->share->n_wants < MAX_TENANT_WANTED;
+    if (has_room && series_set_add(&l->wants, &slot, 0) != SERIES_NONE) {
         ls->n_wants++;
+        l->share->n_wants++;
         l->n_wanted += weight;
     }
 }
@@ -230,6 +260,7 @@ void lease_unwant(struct leases *ls, struct lease *l, struct hash128 id)
     uint32_t weight = l->wants.n == 0 ? 0 : series_set_remove(&l->wants, id);
     if (weight > 0) {
         ls->n_wants--;
+        l->share->n_wants--;
         l->n_wanted -= weight;
     }
 }
@@ -258,6 +289,7 @@ static void forget(struct leases *ls, struct lease *l, uint16_t minute)
         return; /* no memory: they are forgotten the next time */
     }
     ls->n_wants -= n_before - n;
+    l->share->n_wants -= n_before - n;
     l->n_wanted = n_wanted;
 }
 
@@ -277,6 +309,7 @@ void leases_forget_all(struct leases *ls)
     for (struct lease *l = ls->first; l != NULL; l = l->next) {
         series_set_fini(&l->wants);
         l->n_wanted = 0;
+        l->share->n_wants = 0;
     }
     ls->n_wants = 0;
 }

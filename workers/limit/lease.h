@@ -8,15 +8,25 @@
 #include "rate.h"
 #include "series_set.h"
 
-/* Series lately refused, all leases of a partition together: beyond it a need is understated,
- * which only makes a lease grow in more than one go. */
-enum { MAX_WANTED = 16384 };
+/* Series lately refused, all leases of a partition together, and those of one tenant: beyond it a
+ * need is understated, which only makes a lease grow in more than one go. Were it one bound for all, who
+ * has ever more refused would keep others' leases from growing at all. */
+enum { MAX_WANTED = 32768, MAX_TENANT_WANTED = MAX_WANTED / 4 };
 /* A partition's leases on metrics. Counters are for ever, and names are the tenants': beyond it a
  * metric has what its counters start with. */
 enum { MAX_METRIC_LEASES = 8192 };
+/* So many of them are one tenant's, whose names without end leave room to others. */
+enum { MAX_TENANT_METRIC_LEASES = MAX_METRIC_LEASES / 4 };
+
+/* What of the leases' bounds a tenant has. */
+struct lease_share {
+    uint32_t n_metrics;
+    uint32_t n_wants;
+};
 
 struct lease {
     struct scope scope;          /* owned */
+    struct lease_share *share;   /* its tenant's; borrowed */
     const struct posted *posted; /* the board's; NULL = nothing is known yet */
     int64_t granted;
     int64_t returned;
@@ -44,6 +54,7 @@ struct leases {
     uint32_t n_wants;       /* slots, over all leases */
     uint16_t forgot_minute; /* of the last leases_forget */
     uint32_t n_metrics;
+    struct table shares; /* struct lease_share, by tenant */
     bool has_joined;        /* leases were added that the usage does not know yet */
     bool has_new_base;      /* it was read where a tenant's metrics start */
 };
@@ -51,7 +62,7 @@ struct leases {
 void leases_init(struct leases *ls, struct board *board, uint32_t partition, uint32_t n_partitions);
 void leases_fini(struct leases *ls);
 struct lease *leases_find(struct leases *ls, const struct scope *s);
-/* Finds or creates; NULL: out of memory, or there are too many metrics. */
+/* Finds or creates; NULL: out of memory, or there are too many metrics, or the tenant has. */
 struct lease *leases_add(struct leases *ls, const struct scope *s);
 /* One read back from the state. */
 bool leases_restore(struct leases *ls, const struct lease_record *r, struct err *e) MUST_CHECK;

@@ -42,11 +42,15 @@ void offenders_init(struct offenders *o, size_t max_bytes, int64_t now_ms)
 {
     o->since_ms = now_ms;
     table_init(&o->table, max_bytes, offender_free);
+    table_init(&o->names, 0, free);
+    table_init(&o->n_names, 0, free);
 }
 
 void offenders_fini(struct offenders *o)
 {
     table_fini(&o->table);
+    table_fini(&o->names);
+    table_fini(&o->n_names);
 }
 
 void offenders_reset(struct offenders *o, int64_t now_ms)
@@ -243,18 +247,60 @@ static const char *widest_label(const struct offender *o)
     return widest == NULL ? "" : widest->name;
 }
 
+struct named {
+    struct cell *cell;
+    uint32_t n; /* of a tenant */
+};
+
+static struct named *named_of(struct table *t, struct hash128 key)
+{
+    struct named *found = table_find(t, key);
+    if (found == NULL) {
+        found = calloc(1, sizeof *found);
+        if (found != NULL && !table_put(t, key, found, sizeof *found)) {
+            free(found);
+            found = NULL;
+        }
+    }
+    return found;
+}
+
+/* Metric names are the tenants': who has ever new ones must not take the cells of all others. NULL:
+ * no memory. */
+static struct cell *cell_of(struct offenders *o, const struct offender *x, struct metrics *m)
+{
+    struct slice tenant = slice_str(x->tenant);
+    struct slice labels[] = {tenant, slice_str(x->metric), slice_str(widest_label(x))};
+    uint64_t seed = hash64_seeded(tenant, hash64_seeded(labels[2], 5));
+    struct named *name = table_find(&o->names, hash128_seeded(labels[1], seed));
+    struct named *own = named_of(&o->n_names, hash128_seeded(tenant, 5));
+    if (name == NULL && own != NULL && own->n < MAX_NAMES_SHOWN) {
+        own->n++;
+        name = named_of(&o->names, hash128_seeded(labels[1], seed));
+    } else if (name == NULL) {
+        labels[1] = labels[2] = SLICE_LITERAL("other");
+        return metrics_cell(m, M_OFFENDER, labels);
+    }
+    if (name != NULL && name->cell == NULL) {
+        name->cell = metrics_cell(m, M_OFFENDER, labels);
+    }
+    return name == NULL ? NULL : name->cell;
+}
+
 void offenders_show(struct offenders *o, struct metrics *m)
 {
     const struct offender **all = sorted(o);
+    size_t n = 0;
     for (size_t i = 0; i < OFFENDERS_SHOWN && o->shown[i] != NULL; i++) {
         cell_set(o->shown[i], 0);
         o->shown[i] = NULL;
     }
     for (size_t i = 0; all != NULL && i < o->table.n && i < OFFENDERS_SHOWN; i++) {
-        const struct slice labels[] = {slice_str(all[i]->tenant), slice_str(all[i]->metric),
-                                       slice_str(widest_label(all[i]))};
-        o->shown[i] = metrics_cell(m, M_OFFENDER, labels);
-        cell_set(o->shown[i], (double)(all[i]->n_refused + all[i]->n_new));
+        struct cell *cell = cell_of(o, all[i], m);
+        if (cell != NULL) {
+            o->shown[n++] = cell;
+            cell_add(cell, (double)(all[i]->n_refused + all[i]->n_new));
+        }
     }
     free(all);
 }

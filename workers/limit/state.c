@@ -13,7 +13,6 @@
 
 enum {
     MAX_KEY_BYTES = 256,
-    MAX_RECORD_BYTES = 8 << 20,
     MAX_TOMBSTONES = 1000,
     FEWEST_GROUP_BYTES = 6
 };
@@ -116,7 +115,7 @@ static bool sources_put(struct holding *h, int output, struct buf *scratch, stru
         buf_reset(scratch);
         if (!source_encode(h, s, scratch)) {
             return err_set(e, ERR_FATAL, "the state of a source takes more than %d bytes",
-                           MAX_RECORD_BYTES);
+                           MAX_STATE_BYTES);
         }
         if (!record_put(h, output, source_key(s, key), buf_slice(scratch), out, e)) {
             return false;
@@ -213,7 +212,7 @@ static bool partition_encode(const struct holding *h, struct buf *out)
 bool state_put(struct holding *h, int output, struct outbox *out, struct err *e)
 {
     struct buf scratch;
-    buf_init(&scratch, MAX_RECORD_BYTES);
+    buf_init(&scratch, MAX_STATE_BYTES);
     bool ok = tombstones_put(h, output, out, e) && sources_put(h, output, &scratch, out, e);
     if (ok) {
         buf_reset(&scratch);
@@ -338,6 +337,7 @@ static void source_forget(struct holding *h, struct source *s)
     series_set_fini(&s->set);
     s->set.version = ++*h->draw;
     s->n_active = 0;
+    s->n_state_bytes = 0;
 }
 
 static bool source_take(struct holding *h, struct tenants *tenants, struct cursor *c, struct err *e)

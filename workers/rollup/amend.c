@@ -121,7 +121,7 @@ static bool amend_make(struct minute *m, struct stream *s, const struct late_poi
     }
     struct buf columns[4];
     for (int i = 0; i < 4; i++) {
-        buf_init(&columns[i], shape_default_caps.max_bytes);
+        buf_init(&columns[i], row_shape_caps.max_bytes);
     }
     uint32_t *samples = arena_calloc(&m->plan, (size_t)plan.n + 1, sizeof *samples);
     bool ok = samples != NULL && amend_columns(m, s, &plan, points, n, columns, samples, e);
@@ -136,7 +136,8 @@ static bool amend_make(struct minute *m, struct stream *s, const struct late_poi
         rollup_amend_encode(&c, &m->amends);
         *out = (struct rollup_amend){.end_ms = points[0]->end_ms,
                                      .shape = arena_copy(&m->plan, plan.shape),
-                                     .columns = arena_copy(&m->plan, buf_slice(&m->amends))};
+                                     .columns = arena_copy(&m->plan, buf_slice(&m->amends)),
+                                     .n_series = plan.n};
         ok = (buf_ok(&m->amends) && out->shape.ptr != NULL && out->columns.ptr != NULL) ||
              no_memory(e);
     }

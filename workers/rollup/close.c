@@ -69,7 +69,7 @@ static struct known_shape *shape_of_bytes(struct minute *m, struct stream *s, st
 {
     struct known_shape *k = stream_shape_find(s, bytes);
     struct shape shape;
-    if (k == NULL && shape_decode(bytes, s->tenant, &shape_default_caps, &m->plan, &shape, e)) {
+    if (k == NULL && shape_decode(bytes, s->tenant, &row_shape_caps, &m->plan, &shape, e)) {
         k = stream_shape_add(s, &shape);
     }
     return k;

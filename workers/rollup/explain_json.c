@@ -113,7 +113,7 @@ json_t *json_row(const struct rollup *row, struct arena *a)
     struct row_reader reader = row_reader_of(row);
     arena_init(&own, (size_t)192 << 20);
     bool ok = row->shape.len == 0 ||
-              shape_decode(row->shape, row->tenant, &shape_default_caps, &own, &shape, &why);
+              shape_decode(row->shape, row->tenant, &row_shape_caps, &own, &shape, &why);
     for (uint32_t i = 0; ok && i < shape.n_series; i++) {
         struct row_series v;
         struct layout l = layout_of(&shape.series[i]);

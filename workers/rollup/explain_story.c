@@ -35,7 +35,7 @@ static json_t *series_of(struct story *s, const struct stream *x, uint32_t at)
     const struct slot *slot = &x->slots[at];
     arena_reset(&s->arena);
     bool ok =
-        shape_decode(slot->shape->bytes, x->tenant, &shape_default_caps, &s->arena, &shape, &why);
+        shape_decode(slot->shape->bytes, x->tenant, &row_shape_caps, &s->arena, &shape, &why);
     return ok ? json_series(&shape.series[slot->index]) : json_object();
 }
 

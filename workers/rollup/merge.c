@@ -10,7 +10,7 @@ void merger_init(struct merger *m, struct increase *x)
     columns_init(&m->columns);
     arena_init(&m->arena, ARENA_BYTES);
     buf_init(&m->packed, PACKED_BYTES);
-    buf_init(&m->shape, shape_default_caps.max_bytes);
+    buf_init(&m->shape, row_shape_caps.max_bytes);
 }
 
 void merger_fini(struct merger *m)
@@ -159,7 +159,7 @@ static bool shape_read(struct merger *m, const struct rollup *r, struct shape *o
 {
     *out = (struct shape){0};
     return r == NULL || r->shape.len == 0 ||
-           shape_decode(r->shape, r->tenant, &shape_default_caps, &m->arena, out, e);
+           shape_decode(r->shape, r->tenant, &row_shape_caps, &m->arena, out, e);
 }
 
 struct side {

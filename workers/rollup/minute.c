@@ -4,7 +4,7 @@
 
 #include "inside.h"
 
-enum { DECODE_BYTES = 192 << 20, PLAN_BYTES = 256 << 20, AMENDS_BYTES = 8 << 20 };
+enum { DECODE_BYTES = 192 << 20, PLAN_BYTES = 256 << 20, AMENDS_BYTES = 64 << 20 };
 
 static void stream_free_any(void *s)
 {

@@ -89,7 +89,7 @@ static const struct series *series_of(struct minute *m, const struct stream *s, 
     if (k->decoded == NULL) {
         struct shape *shape = arena_alloc(&m->plan, sizeof *shape);
         if (shape == NULL ||
-            !shape_decode(k->bytes, s->tenant, &shape_default_caps, &m->plan, shape, e)) {
+            !shape_decode(k->bytes, s->tenant, &row_shape_caps, &m->plan, shape, e)) {
             e->kind = ERR_FATAL; /* it was decoded before */
             return NULL;
         }
@@ -130,12 +130,12 @@ static bool plan_new(struct minute *m, struct stream *s, const bool *is_in, uint
     if (list == NULL) {
         return no_memory(e);
     }
-    buf_init(&bytes, shape_default_caps.max_bytes);
+    buf_init(&bytes, row_shape_caps.max_bytes);
     bool ok = series_list(m, s, is_in, list, e);
     if (ok) {
         qsort(list, n, sizeof *list, series_order);
         ok = shape_encode(s->source_name, list, n, &m->plan, &bytes, e) && buf_ok(&bytes) &&
-             shape_decode(buf_slice(&bytes), s->tenant, &shape_default_caps, &m->plan, &shape, e);
+             shape_decode(buf_slice(&bytes), s->tenant, &row_shape_caps, &m->plan, &shape, e);
     }
     struct known_shape *k = ok ? stream_shape_add(s, &shape) : NULL;
     buf_fini(&bytes);

@@ -7,6 +7,14 @@
 
 enum { MAX_COLUMN_BYTES = 64 << 20 };
 
+const struct shape_caps row_shape_caps = {
+    .max_bytes = MAX_COLUMN_BYTES,
+    .max_series = 1 << 20,
+    .max_labels = 64,
+    .max_value_bytes = 1024,
+    .max_bounds = 1024,
+};
+
 struct layout layout_of(const struct series *s)
 {
     return (struct layout){(uint8_t)s->kind, s->delta, (uint16_t)s->n_bounds};

@@ -1,5 +1,6 @@
 #include "split.h"
 
+#include "batch/histogram.h"
 #include "row.h"
 
 enum { ARENA_BYTES = 192 << 20, SLACK_BYTES = 4096 };
@@ -28,8 +29,21 @@ void splitter_fini(struct splitter *x)
     buf_fini(&x->encoded);
 }
 
+/* Of more series than readers take of a shape. */
+static bool is_too_wide(const struct rollup *row)
+{
+    bool is_wide = row->n_series > shape_default_caps.max_series;
+    for (uint32_t i = 0; i < row->n_amends && !is_wide; i++) {
+        is_wide = row->amends[i].n_series > shape_default_caps.max_series;
+    }
+    return is_wide;
+}
+
 static bool fits(struct splitter *x, const struct rollup *row)
 {
+    if (is_too_wide(row)) {
+        return false;
+    }
     buf_reset(&x->encoded);
     rollup_encode(row, &x->encoded);
     return buf_ok(&x->encoded) && x->encoded.len <= x->max_bytes;
@@ -73,7 +87,7 @@ static bool series_put(struct splitting *s, uint32_t from, uint32_t n, struct er
     struct buf shape;
     struct rollup part;
     columns_init(&columns);
-    buf_init(&shape, shape_default_caps.max_bytes);
+    buf_init(&shape, row_shape_caps.max_bytes);
     bool ok = part_make(s, from, n, &columns, &shape, &part, e);
     bool is_small = ok && fits(s->x, &part);
     buf_fini(&shape);
@@ -90,6 +104,143 @@ static bool series_put(struct splitting *s, uint32_t from, uint32_t n, struct er
     return s->each(s->ctx, buf_slice(&s->x->encoded), false, e);
 }
 
+/* One window's late amounts. */
+struct amounts {
+    struct splitting *s;
+    struct rollup part; /* without series and amends */
+    int64_t end_ms;
+    bool is_last; /* of the row */
+    struct shape shape;
+    struct rollup_amend_columns columns;
+    struct slice *of; /* per series: in its kind's column */
+};
+
+static struct slice amount_take(struct cursor *columns, const struct series *s)
+{
+    struct cursor *c = &columns[s->kind];
+    const uint8_t *start = c->next;
+    switch (s->kind) {
+    case SERIES_COUNTER:
+        (void)cursor_take(c, sizeof(double));
+        break;
+    case SERIES_GAUGE:
+        (void)cursor_take(c, AMEND_GAUGE_COLUMNS * sizeof(double));
+        break;
+    case SERIES_EXP_HISTOGRAM:
+        (void)exp_histogram_skip(c);
+        break;
+    case SERIES_CLASSIC_HISTOGRAM:
+        (void)classic_histogram_skip(c, s->n_bounds);
+        break;
+    }
+    return slice_of(start, (size_t)(c->next - start));
+}
+
+static bool amounts_read(struct amounts *x, const struct rollup_amend *amend, struct err *e)
+{
+    struct arena *a = &x->s->x->arena;
+    if (!shape_decode(amend->shape, x->part.tenant, &row_shape_caps, a, &x->shape, e) ||
+        !rollup_amend_decode(amend, a, &x->columns, e)) {
+        return false;
+    }
+    x->of = arena_alloc(a, ((size_t)x->shape.n_series + 1) * sizeof *x->of);
+    if (x->of == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    struct cursor columns[] = {[SERIES_COUNTER] = cursor_of(x->columns.counters),
+                               [SERIES_GAUGE] = cursor_of(x->columns.gauges),
+                               [SERIES_EXP_HISTOGRAM] = cursor_of(x->columns.exp),
+                               [SERIES_CLASSIC_HISTOGRAM] = cursor_of(x->columns.classic)};
+    for (uint32_t i = 0; i < x->shape.n_series; i++) {
+        x->of[i] = amount_take(columns, &x->shape.series[i]);
+    }
+    return true;
+}
+
+/* Those of n series from `from` on. columns: of each kind, and of all. */
+static bool amend_make(const struct amounts *x, uint32_t from, uint32_t n, struct buf columns[5],
+                       struct buf *shape, struct rollup_amend *out, struct err *e)
+{
+    struct arena *a = &x->s->x->arena;
+    const struct series **list = arena_alloc(a, n * sizeof *list);
+    if (list == NULL) {
+        return err_set(e, ERR_FATAL, "out of memory");
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        list[i] = &x->shape.series[from + i];
+        buf_put_slice(&columns[list[i]->kind], x->of[from + i]);
+    }
+    if (!shape_encode(x->shape.source_name, list, n, a, shape, e)) {
+        return false;
+    }
+    const struct rollup_amend_columns c = {n,
+                                           x->columns.samples + from,
+                                           buf_slice(&columns[SERIES_COUNTER]),
+                                           buf_slice(&columns[SERIES_GAUGE]),
+                                           buf_slice(&columns[SERIES_EXP_HISTOGRAM]),
+                                           buf_slice(&columns[SERIES_CLASSIC_HISTOGRAM])};
+    rollup_amend_encode(&c, &columns[4]);
+    *out = (struct rollup_amend){x->end_ms, buf_slice(shape), buf_slice(&columns[4]), n};
+    return (buf_ok(shape) && buf_ok(&columns[4])) || err_set(e, ERR_FATAL, "out of memory");
+}
+
+static bool amounts_put(struct amounts *x, uint32_t from, uint32_t n, struct err *e)
+{
+    struct splitting *s = x->s;
+    bool is_last = x->is_last && from + n == x->shape.n_series;
+    struct buf columns[5];
+    struct buf shape;
+    struct rollup_amend amend;
+    for (int i = 0; i < 5; i++) {
+        buf_init(&columns[i], row_shape_caps.max_bytes);
+    }
+    buf_init(&shape, row_shape_caps.max_bytes);
+    bool ok = amend_make(x, from, n, columns, &shape, &amend, e);
+    x->part.part = s->part;
+    x->part.closed_at = is_last ? s->row->closed_at : -1;
+    x->part.n_amends = 1;
+    x->part.amends = &amend;
+    bool is_small = ok && fits(s->x, &x->part);
+    buf_fini(&shape);
+    for (int i = 0; i < 5; i++) {
+        buf_fini(&columns[i]);
+    }
+    if (!ok) {
+        return false;
+    }
+    if (is_small) {
+        s->part++;
+        return s->each(s->ctx, buf_slice(&s->x->encoded), is_last, e);
+    }
+    if (n == 1) {
+        return err_set(e, ERR_FATAL, "one series' late amounts are larger than %zu bytes",
+                       s->x->max_bytes);
+    }
+    return amounts_put(x, from, n / 2, e) && amounts_put(x, from + n / 2, n - n / 2, e);
+}
+
+/* A window's amounts that are too large for a part. */
+static bool amend_put_apart(struct splitting *s, const struct rollup *part, uint32_t which,
+                            struct err *e)
+{
+    const struct rollup_amend *amend = &s->row->amends[which];
+    struct amounts x = {.s = s,
+                        .part = *part,
+                        .end_ms = amend->end_ms,
+                        .is_last = which + 1 == s->row->n_amends};
+    return amounts_read(&x, amend, e) && amounts_put(&x, 0, x.shape.n_series, e);
+}
+
+static bool amends_fit(const struct splitting *s, uint32_t from, uint32_t n, struct rollup *part)
+{
+    bool is_last = from + n == s->row->n_amends;
+    part->part = s->part;
+    part->amends = n == 0 ? NULL : s->row->amends + from;
+    part->n_amends = n;
+    part->closed_at = is_last ? s->row->closed_at : -1;
+    return fits(s->x, part);
+}
+
 /* Behind the series: the amends, as many to a part as fit, and closed_at. */
 static bool amends_put(struct splitting *s, struct err *e)
 {
@@ -100,22 +251,18 @@ static bool amends_put(struct splitting *s, struct err *e)
     part.counters = part.gauges = part.exp = part.classic = SLICE_NONE;
     do {
         uint32_t n = s->row->n_amends - done;
-        part.part = s->part++;
-        for (;; n /= 2) {
-            bool is_last = done + n == s->row->n_amends;
-            part.amends = n == 0 ? NULL : s->row->amends + done;
-            part.n_amends = n;
-            part.closed_at = is_last ? s->row->closed_at : -1;
-            if (fits(s->x, &part)) {
-                break;
-            }
-            if (n <= 1) {
-                return err_set(e, ERR_FATAL, "one window's late amounts are larger than %zu bytes",
-                               s->x->max_bytes);
-            }
+        bool is_small = amends_fit(s, done, n, &part);
+        while (!is_small && n > 1) {
+            n /= 2;
+            is_small = amends_fit(s, done, n, &part);
+        }
+        if (!is_small && !amend_put_apart(s, &part, done, e)) {
+            return false;
         }
         done += n;
-        if (!s->each(s->ctx, buf_slice(&s->x->encoded), done == s->row->n_amends, e)) {
+        s->part += is_small;
+        if (is_small &&
+            !s->each(s->ctx, buf_slice(&s->x->encoded), done == s->row->n_amends, e)) {
             return false;
         }
     } while (done < s->row->n_amends);
@@ -133,7 +280,7 @@ bool rollup_split(struct splitter *x, const struct rollup *row, part_fn each, vo
     struct row_series *values = arena_alloc(&x->arena, (row->n_series + 1) * sizeof *values);
     if (values == NULL ||
         (row->shape.len > 0 &&
-         !shape_decode(row->shape, row->tenant, &shape_default_caps, &x->arena, &s.shape, e))) {
+         !shape_decode(row->shape, row->tenant, &row_shape_caps, &x->arena, &s.shape, e))) {
         return err_set(e, ERR_FATAL, "out of memory");
     }
     struct row_reader reader = row_reader_of(row);

@@ -103,6 +103,43 @@ START_TEST(old_batches_are_shed_by_class)
 }
 END_TEST
 
+/* A partition that is far behind has no other's batches shed, nor does one that is not end its shedding. */
+START_TEST(each_partition_sheds_by_its_own_age)
+{
+    static const struct {
+        int partition;
+        int64_t age_ms;
+        bool is_shed;
+    } rows[] = {{0, 10001, true}, {1, 6000, false}, {0, 6000, true},
+                {1, 0, false},    {0, 6000, true},  {0, 5000, false}};
+    struct rig r;
+    struct err e = ERR_INIT;
+    rig_open(&r, &(struct rig_options){.shed_after_ms = {[CLASS_VERBOSE] = 10000}, .n_partitions = 2});
+    struct partition partitions[2] = {r.partition, r.partition};
+    partitions[1].number = 1;
+    partitions[1].state = NULL;
+    ck_assert_msg(limit_recover(r.limit, NULL, &partitions[1], -1, SLICE_NONE, &e), "%s", e.text);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        r.partition = partitions[rows[i].partition];
+        r.age_ms = rows[i].age_ms;
+        rig_send(&r, &(struct rig_batch){"a",
+                                         .class = CLASS_VERBOSE,
+                                         .source = rows[i].partition == 0 ? "gs-4" : "gs-1",
+                                         .ingest = rows[i].partition});
+        ck_assert_msg((rig_text(&r)[0] == '\0') == rows[i].is_shed, "row %zu: %s", i, rig_text(&r));
+        rig_commit(&r);
+    }
+    const struct slice verbose = SLICE_LITERAL("verbose");
+    limit_export(r.limit, NOW_MS + 10001);
+    ck_assert_double_eq(cell_get(metrics_cell(r.metrics, M_SHEDDING, &verbose)), 1);
+    limit_export(r.limit, NOW_MS + 60000);
+    ck_assert_double_eq(cell_get(metrics_cell(r.metrics, M_SHEDDING, &verbose)), 0);
+    limit_drop(r.limit, &partitions[1]);
+    r.partition = partitions[0];
+    rig_close(&r);
+}
+END_TEST
+
 /* What was shed was processed: it does not come again. */
 START_TEST(what_was_shed_is_a_duplicate_later)
 {
@@ -360,6 +397,50 @@ START_TEST(a_full_limiter_refuses_what_is_new)
 }
 END_TEST
 
+enum { N_EACH = 14000, NAME_BYTES = 250 };
+
+/* N_EACH series of as many metrics with long names, from this number on. free() it. */
+static char *many_metrics(int from)
+{
+    char *text = malloc((size_t)N_EACH * (NAME_BYTES + 1) + 1);
+    ck_assert_ptr_nonnull(text);
+    for (int i = 0; i < N_EACH; i++) {
+        (void)snprintf(text + (size_t)i * (NAME_BYTES + 1), NAME_BYTES + 2, "m%0*d ", NAME_BYTES - 1,
+                       from + i);
+    }
+    return text;
+}
+
+/* In shadow mode: the state of one source must fit into a record, or nobody's can be written. */
+START_TEST(a_source_has_as_many_series_as_its_state_takes)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){
+                     .policy = POLICY("\"series_per_source\": 3, \"over_source\": \"shadow\""),
+                     .dlq_cap = 10});
+    for (int i = 0; i < 3; i++) {
+        char *series = many_metrics(i * N_EACH);
+        rig_send(&r, &(struct rig_batch){series, .source = "many"});
+        rig_commit(&r);
+        free(series);
+    }
+    ck_assert_double_gt(rig_count(&r, M_SAMPLES_OUT, "t", ""), 2.0 * N_EACH);
+    ck_assert_double_gt(rig_count(&r, M_SAMPLES_REJECTED, "t", "limiter_full"), N_EACH / 2);
+    rig_send(&r, &(struct rig_batch){"a", .source = "other"});
+    ck_assert_str_eq(rig_text(&r), "> other critical a\n");
+    rig_commit(&r);
+    rig_restart(&r);
+    rig_send(&r, &(struct rig_batch){"b*100", .source = "many", .at_ms = 60000});
+    ck_assert_ptr_nonnull(strstr(rig_text(&r), "! limiter_full t b "));
+    rig_commit(&r);
+    /* When they have gone there is room. */
+    rig_send(&r, &(struct rig_batch){"a", .source = "other", .at_ms = 10 * STEP_MS});
+    rig_send(&r, &(struct rig_batch){"b*100", .source = "many", .at_ms = 10 * STEP_MS});
+    ck_assert_ptr_nonnull(strstr(rig_text(&r), "> many critical b*100\n"));
+    rig_close(&r);
+}
+END_TEST
+
 enum { N_METRIC_INDEXES = 1 << 19, N_LEFT = 5 };
 
 /* The state of a source that has a series each of nearly as many metrics as there are indexes. */
@@ -418,6 +499,7 @@ int main(void)
     tcase_add_loop_test(t, duplicates_are_dropped, 0,
                         (int)(sizeof duplicates / sizeof duplicates[0]));
     tcase_add_test(t, old_batches_are_shed_by_class);
+    tcase_add_test(t, each_partition_sheds_by_its_own_age);
     tcase_add_test(t, what_was_shed_is_a_duplicate_later);
     tcase_add_test(t, what_was_redriven_is_dropped_when_the_input_is_read_again);
     tcase_add_test(t, every_cut_of_a_batch_is_malformed);
@@ -428,6 +510,7 @@ int main(void)
     tcase_add_test(t, a_silent_partition_gets_heartbeats);
     tcase_add_test(t, a_partition_of_which_nothing_passes_gets_heartbeats);
     tcase_add_test(t, a_full_limiter_refuses_what_is_new);
+    tcase_add_test(t, a_source_has_as_many_series_as_its_state_takes);
     tcase_add_test(t, metrics_without_bound_are_refused);
     suite_add_tcase(s, t);
     return run_suite(s);

@@ -251,25 +251,28 @@ START_TEST(the_log_alone_decides_under_source_budgets)
 }
 END_TEST
 
-/* Each name needs a lease for its first series; their number has a bound, other budgets go on. */
+/* Each name needs a lease for its first series; their number has a bound, of all tenants and of each, and other budgets
+ * go on. */
 START_TEST(names_without_end)
 {
     static char text[16 * 1024];
+    static const char *const tenants[] = {"t", "t2", "t3", "t4", "t5"};
     struct rig r;
-    rig_open(&r, &(struct rig_options){.n_partitions = 1,
-                                       .policy =
-                                           "{\"limits\": {\"series_per_source\": 20000, "
-                                           "\"series_per_metric\": 4}, \"tenants\": {\"t\": {}}}"});
-    rig_send(&r, &(struct rig_batch){"a"});
-    rig_settle(&r);
+    rig_open(&r, &(struct rig_options){
+                     .n_partitions = 1,
+                     .policy = "{\"limits\": {\"series_per_source\": 20000, \"series_per_metric\": 4}, \"tenants\": "
+                               "{\"t\": {}, \"t2\": {}, \"t3\": {}, \"t4\": {}, \"t5\": {}}}"});
     const struct owned_state *o = r.partition.state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 5 * 3; i++) {
+        rig_send(&r, &(struct rig_batch){"a", .tenant = tenants[i / 3]});
+        rig_settle(&r);
         size_t len = 0;
         for (int k = 0; k < 1000; k++) {
             len += (size_t)snprintf(text + len, sizeof text - len, "h%d:c1 ", i * 1000 + k);
         }
-        rig_send(&r, &(struct rig_batch){text});
+        rig_send(&r, &(struct rig_batch){text, .tenant = tenants[i / 3]});
         rig_commit(&r);
+        ck_assert_uint_le(o->holding->usage.leases.n_metrics, (unsigned)(i / 3 + 1) * MAX_TENANT_METRIC_LEASES);
     }
     ck_assert_uint_eq(o->holding->usage.leases.n_metrics, MAX_METRIC_LEASES);
     rig_restart(&r);
@@ -277,6 +280,63 @@ START_TEST(names_without_end)
     ck_assert_uint_eq(o->holding->usage.leases.n_metrics, MAX_METRIC_LEASES);
     rig_send(&r, &(struct rig_batch){"a b z"});
     ck_assert_str_eq(rig_text(&r), "> gs-1 critical a b z\n");
+    rig_close(&r);
+}
+END_TEST
+
+/* What is beyond half of a metric's budget needs a lease. */
+START_TEST(one_tenants_names_leave_leases_to_another)
+{
+    static char text[16 * 1024];
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.policy =
+                                           "{\"limits\": {\"series_per_source\": 20000, \"series_per_metric\": 4}, "
+                                           "\"tenants\": {\"t\": {}, \"u\": {}}}"});
+    for (int i = 0; i < 10; i++) {
+        size_t len = 0;
+        for (int k = 0; k < 1000; k++) {
+            len += (size_t)snprintf(text + len, sizeof text - len, "h%d:c1 ", i * 1000 + k);
+        }
+        rig_send(&r, &(struct rig_batch){text});
+        rig_commit(&r);
+        rig_settle(&r);
+    }
+    for (int i = 0; i < 3; i++) {
+        rig_send(&r, &(struct rig_batch){"a*4", .tenant = "u"});
+        rig_settle(&r);
+    }
+    rig_send(&r, &(struct rig_batch){"a*4", .tenant = "u"});
+    ck_assert_str_eq(rig_text(&r), "> gs-1 critical a*4\n");
+    rig_close(&r);
+}
+END_TEST
+
+/* However many series of one tenant are refused, what another's lease lacks is known. */
+START_TEST(one_tenants_wishes_do_not_hide_anothers)
+{
+    struct rig r;
+    rig_open(&r, &(struct rig_options){.dlq_cap = -1,
+                                       .policy =
+                                           "{\"limits\": {\"series_per_source\": 20000, \"series_per_tenant\": 4}, "
+                                           "\"tenants\": {\"t\": {}, \"u\": {}}}"});
+    for (int i = 0; i < 2; i++) {
+        const struct rig_batch known = {"a*3", .tenant = i == 0 ? "t" : "u"};
+        rig_send(&r, &known);
+        rig_settle(&r);
+        rig_send(&r, &known);
+    }
+    rig_send(&r, &(struct rig_batch){"b*19000"});
+    rig_send(&r, &(struct rig_batch){"c*19000"});
+    rig_send(&r, &(struct rig_batch){"a*20", .tenant = "u"});
+    const struct owned_state *o = r.partition.state;
+    const struct leases *ls = &o->holding->usage.leases;
+    const struct scope s = {SCOPE_TENANT, SLICE_LITERAL("u"), SLICE_NONE};
+    const struct lease *l = leases_find(&o->holding->usage.leases, &s);
+    ck_assert_int_gt(l->n_wanted, 10);
+    ck_assert_uint_eq(ls->n_wants, MAX_TENANT_WANTED + l->share->n_wants);
+    rig_send(&r, &(struct rig_batch){"a*3", .at_ms = 180000});
+    ck_assert_uint_eq(ls->n_wants, 0);
+    ck_assert_uint_eq(l->share->n_wants, 0);
     rig_close(&r);
 }
 END_TEST
@@ -315,6 +375,8 @@ int main(void)
     tcase_add_loop_test(t, the_log_alone_decides_under_source_budgets, 0, 6);
     tcase_add_test(t, a_budget_that_only_a_holder_knows);
     tcase_add_test(t, names_without_end);
+    tcase_add_test(t, one_tenants_names_leave_leases_to_another);
+    tcase_add_test(t, one_tenants_wishes_do_not_hide_anothers);
     tcase_add_test(t, what_was_refused_is_forgotten);
     suite_add_tcase(s, t);
     return run_suite(s);

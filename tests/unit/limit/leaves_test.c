@@ -76,15 +76,21 @@ END_TEST
 
 /* --- offenders --- */
 
-static void note(struct offenders *o, const char *metric, const char *label, int value,
-                 bool is_refused)
+static void note_of(struct offenders *o, const char *tenant, const char *metric, const char *label,
+                    int value, bool is_refused)
 {
     char text[32];
     (void)snprintf(text, sizeof text, "v%d", value);
     const struct label labels[] = {{SLICE_LITERAL("az"), SLICE_LITERAL("1")},
                                    {slice_str(label), slice_str(text)}};
     const struct series s = {.metric = slice_str(metric), .n_labels = 2, .labels = labels};
-    offenders_note(o, SLICE_LITERAL("t"), &s, is_refused);
+    offenders_note(o, slice_str(tenant), &s, is_refused);
+}
+
+static void note(struct offenders *o, const char *metric, const char *label, int value,
+                 bool is_refused)
+{
+    note_of(o, "t", metric, label, value, is_refused);
 }
 
 static const char *page_of(const struct offenders *o, uint32_t n)
@@ -145,6 +151,46 @@ START_TEST(the_worst_come_first)
                       strstr(page, "few_new") == NULL,
                   "%s", page);
     offenders_fini(&o);
+}
+END_TEST
+
+static double shown(struct metrics *m, const char *tenant, const char *metric, const char *label)
+{
+    const struct slice labels[] = {slice_str(tenant), slice_str(metric), slice_str(label)};
+    return cell_get(metrics_cell(m, M_OFFENDER, labels));
+}
+
+/* One tenant's names without end take no other's place in the metrics. */
+START_TEST(a_tenants_names_do_not_hide_another)
+{
+    struct offenders o;
+    struct metrics *m = metrics_new();
+    char name[32];
+    offenders_init(&o, 32 << 20, 0);
+    for (int i = 0; i < 5000; i++) {
+        (void)snprintf(name, sizeof name, "m%d", i);
+        note(&o, name, "session", 1, true);
+        note(&o, name, "session", 2, true);
+        offenders_show(&o, m);
+        offenders_reset(&o, i);
+    }
+    ck_assert_double_eq(shown(m, "t", "other", "other"), 2);
+    note_of(&o, "u", "logins", "session", 1, true);
+    note_of(&o, "u", "logins", "session", 2, true);
+    note(&o, "m1", "session", 1, true);
+    note(&o, "m1", "session", 2, true);
+    note(&o, "later", "session", 1, true);
+    note(&o, "still_later", "session", 1, true);
+    offenders_show(&o, m);
+    ck_assert_double_eq(shown(m, "u", "logins", "session"), 2);
+    ck_assert_double_eq(shown(m, "t", "m1", "session"), 2);
+    ck_assert_double_eq(shown(m, "t", "other", "other"), 2);
+    offenders_reset(&o, 0);
+    offenders_show(&o, m);
+    ck_assert_double_eq(shown(m, "u", "logins", "session"), 0);
+    ck_assert_double_eq(shown(m, "t", "other", "other"), 0);
+    offenders_fini(&o);
+    metrics_free(m);
 }
 END_TEST
 
@@ -221,6 +267,7 @@ int main(void)
     tcase_add_test(t, highs_are_raised_and_never_fall);
     tcase_add_test(t, offenders_are_exact_up_to_a_cap);
     tcase_add_test(t, the_worst_come_first);
+    tcase_add_test(t, a_tenants_names_do_not_hide_another);
     tcase_add_test(t, offenders_are_bounded);
     tcase_add_test(t, text_is_quoted);
     suite_add_tcase(s, t);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_BYTES = 64 << 20, MAX_ROW_BYTES = 16 << 20 };
+enum { ARENA_BYTES = 64 << 20, MAX_ROW_BYTES = 8 << 20 };
 
 void rerun_die(const char *what)
 {
@@ -37,6 +37,7 @@ void rerun_init(struct rerun *r, bool is_hourly, const struct input *in, size_t 
     r->rules = is_hourly ? (struct rules){HOUR_MS, 15000, 900000, 21600000, false, false, false}
                          : (struct rules){MINUTE_MS, 15000, 120000, 7200000, false, false, false};
     arena_init(&r->arena, ARENA_BYTES);
+    splitter_init(&r->splitter, MAX_ROW_BYTES);
 }
 
 void rerun_fini(struct rerun *r)
@@ -45,24 +46,37 @@ void rerun_fini(struct rerun *r)
     rerun_cut(r, 0);
     free(r->out);
     arena_fini(&r->arena);
+    splitter_fini(&r->splitter);
+}
+
+struct putting {
+    struct rerun *r;
+    const struct leaving *l;
+};
+
+static bool part_put(void *ctx, struct slice bytes, bool is_last, struct err *e)
+{
+    const struct putting *x = ctx;
+    struct rerun *r = x->r;
+    uint8_t *copy = malloc(bytes.len);
+    if (copy == NULL) {
+        return err_set(e, ERR_FATAL, "no memory");
+    }
+    memcpy(copy, bytes.ptr, bytes.len);
+    r->out = rerun_grown(r->out, r->n_out, &r->cap_out, sizeof *r->out);
+    r->out[r->n_out++] = (struct output){.bytes = slice_of(copy, bytes.len),
+                                         .log_ms = x->l->log_ms,
+                                         .needs = x->l->needs,
+                                         .is_merged = x->l->is_merged,
+                                         .has_more = !is_last || x->l->has_more};
+    return true;
 }
 
 static bool put(void *ctx, const struct leaving *l, struct err *e)
 {
     struct rerun *r = ctx;
-    struct buf b;
-    buf_init(&b, MAX_ROW_BYTES);
-    rollup_encode(l->row, &b);
-    if (!buf_ok(&b)) {
-        buf_fini(&b);
-        return err_set(e, ERR_FATAL, "a row is too large");
-    }
-    r->out = rerun_grown(r->out, r->n_out, &r->cap_out, sizeof *r->out);
-    struct output *o = &r->out[r->n_out++];
-    *o = (struct output){
-        .log_ms = l->log_ms, .needs = l->needs, .is_merged = l->is_merged, .has_more = l->has_more};
-    o->bytes.ptr = buf_take(&b, &o->bytes.len);
-    return true;
+    struct putting x = {r, l};
+    return rollup_split(&r->splitter, l->row, part_put, &x, e);
 }
 
 void rerun_begin(struct rerun *r)

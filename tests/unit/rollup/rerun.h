@@ -4,6 +4,7 @@
 
 #include "hour.h"
 #include "minute.h"
+#include "split.h"
 
 struct input {
     int64_t offset;
@@ -30,6 +31,7 @@ struct rerun {
     struct minute *minute; /* one of the two, between begin and end */
     struct hour *hour;
     struct arena arena;
+    struct splitter splitter; /* its max_bytes may be set lower after rerun_init */
 };
 
 static inline bool output_eq(const struct output *a, const struct output *b)

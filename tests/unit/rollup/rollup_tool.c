@@ -1,11 +1,11 @@
-/* rollup-tool minutes|hours [SEED [FAULT]]: the step of rollup alone, so that tests in other
+/* rollup-tool minutes|hours [SEED [FAULT [MAX_ROW_BYTES]]]: the step of rollup alone, so that tests in other
  * languages hold its rows against what they work out themselves. stdin: a partition of
  * metrics.admitted, or of metrics.rollup.5m; stdout: its rows.
  * With SEED (not 0) it is disturbed: it commits now and then, loses its memory, recovers from the
  * rows that were committed and reads the input again, from where it is needed or, as after a reset
  * of the group, from earlier. With SEED "all" it is cut off at each place in turn (cuts.h), stdout
  * has the undisturbed rows, and the exit code says whether all went well. FAULT (no_closed_at,
- * no_horizon, any_order) leaves a rule of recovery out.
+ * no_horizon, any_order; none) leaves a rule of recovery out.
  *
  *   in:  (offset i64, received_ms or Kafka timestamp i64, length u32, record)…   little-endian
  *   out: (5 m of minutes? u8, log time i64, length u32, record)…       in order of leaving */
@@ -88,6 +88,9 @@ int main(int argc, char **argv)
     r.rules.fault_no_closed_at = is_fault(argc, argv, "no_closed_at");
     r.rules.fault_no_horizon = is_fault(argc, argv, "no_horizon");
     r.rules.fault_any_order = is_fault(argc, argv, "any_order");
+    if (argc > 4) {
+        r.splitter.max_bytes = strtoull(argv[4], NULL, 10);
+    }
     if (argc > 2 && strcmp(argv[2], "all") == 0) {
         struct cuts found = cuts_try_all(&r);
         fprintf(stderr, "%zu cuts, %zu wrong\n", found.n, found.n_wrong);
