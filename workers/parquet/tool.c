@@ -11,6 +11,7 @@
 
 #include "fetch.h"
 #include "parquet/verify.h"
+#include "run/show.h"
 
 enum { FOOTER_MAX_BYTES = 256 << 20, PAGE_MAX_BYTES = 512 << 20 };
 
@@ -93,6 +94,16 @@ static bool look_at(const struct fetch_options *o, const char *path, bool whole,
     return ok || err_wrap(e, "%s", path);
 }
 
+/* It may name a file's columns, which are untrusted. */
+static void print_error(const struct err *e)
+{
+    struct buf text;
+    buf_init(&text, sizeof e->text);
+    show_text(&text, slice_str(e->text));
+    (void)fprintf(stderr, "sluice-parquet: %.*s\n", SLICE_ARG(buf_slice(&text)));
+    buf_fini(&text);
+}
+
 bool tool_is_asked(int argc, char **argv)
 {
     return argc > 1 && (strcmp(argv[1], "verify") == 0 || strcmp(argv[1], "inspect") == 0);
@@ -136,7 +147,7 @@ int tool_main(int argc, char **argv)
     for (int i = first; i < argc; i++) {
         struct err e = ERR_INIT;
         if (!look_at(&o, argv[i], whole, &e)) {
-            (void)fprintf(stderr, "sluice-parquet: %s\n", e.text);
+            print_error(&e);
             status = 1;
         }
     }
