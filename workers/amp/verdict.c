@@ -9,11 +9,6 @@ static const struct {
     enum refusal refusal;
     bool permanent;
 } texts[] = {
-    {"series limit", REFUSAL_LIMIT, false},
-    {"series_limit", REFUSAL_LIMIT, false},
-    {"active series", REFUSAL_LIMIT, false},
-    {"max series", REFUSAL_LIMIT, false},
-    {"maximum number of series", REFUSAL_LIMIT, false},
     {"duplicate label", REFUSAL_OWN, true},
     {"label name \"", REFUSAL_OWN, true}, /* 2.42: label name "x" is not unique */
     {"out of order", REFUSAL_ORDER, true},
@@ -27,6 +22,12 @@ static const struct {
     {"duplicate-sample", REFUSAL_DUPLICATE, true},
     {"new value for timestamp", REFUSAL_DUPLICATE, true},
     {"new-value-for-timestamp", REFUSAL_DUPLICATE, true},
+    /* Behind those: a text names the series, too, and a metric may be called tenant_series_limit. */
+    {"series limit", REFUSAL_LIMIT, false},
+    {"series_limit", REFUSAL_LIMIT, false},
+    {"active series", REFUSAL_LIMIT, false},
+    {"max series", REFUSAL_LIMIT, false},
+    {"maximum number of series", REFUSAL_LIMIT, false},
     {"label", REFUSAL_OWN, false},
     {"metric name", REFUSAL_OWN, false},
     {"metric_name", REFUSAL_OWN, false},
