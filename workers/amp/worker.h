@@ -19,7 +19,7 @@
 
 #define AMP_CONFIG(KEY)                                                                            \
     KEY("url", STRING, NULL, 0, 0, "remote write endpoint, http(s)://…/api/v1/write")              \
-    KEY("topics", LIST, "metrics.valid", 0, 0, "series topics to read")                            \
+    KEY("topics", LIST, "metrics.admitted", 0, 0, "series and rollup topics to read")              \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "where references to refused samples go")        \
     KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "where it is told what was too old to be sent") \
     KEY("max_sample_age_ms", INT, "3600000", 0, 31536000000,                                       \
