@@ -107,10 +107,14 @@ enum verdict verdict_of(int status, struct slice body)
     case 404:
     case 405: /* these, too, are about the url or the form, whatever the samples are */
     case 410:
+    case 411:
+    case 414:
     case 415:
     case 421:
     case 426:
+    case 431:
         return VERDICT_MISROUTED;
+    case 402: /* Amazon's ServiceQuotaExceededException */
     case 408:
     case 425:
     case 429:
@@ -146,7 +150,7 @@ const char *verdict_outcome(enum verdict verdict, int status)
     case VERDICT_RETRY:
         break;
     }
-    return status == 0 ? "error" : status == 429 ? "429" : "5xx";
+    return status == 0 ? "error" : status == 429 || status == 402 ? "429" : "5xx";
 }
 
 const char *refusal_reason(enum refusal refusal)
