@@ -101,7 +101,7 @@ bool limited_probe_failed(struct sender *s, struct shard *shard, int64_t now_ms,
 static bool give_up_parked(void *ctx, const struct parked_point *point, struct err *e)
 {
     struct sender *s = ctx;
-    if (!s->hooks.owns(s->hooks.ctx, point->piece.scrape->partition)) {
+    if (!scrape_is_ours(s, point->piece.scrape)) {
         settle_lost(s, &point->piece);
     } else if (point->maybe_there || point->piece.scrape->redelivered) {
         settle_already_there(s, &point->piece);

@@ -184,7 +184,7 @@ static bool prune(struct sender *s, struct work *w)
     w->n_points = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct piece p = w->pieces[i];
-        if (s->hooks.owns(s->hooks.ctx, p.scrape->partition)) {
+        if (scrape_is_ours(s, p.scrape)) {
             work_add(w, p);
         } else {
             settle_lost(s, &p);

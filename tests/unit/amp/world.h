@@ -35,6 +35,7 @@ struct world {
     struct partition partition;
     struct partition old_partition;
     bool lost;                     /* the partition is not ours */
+    bool gone;                     /* … and its memory is another's */
     unsigned n_holds[MAX_RECORDS]; /* beside the record's own */
     struct gap gaps[MAX_GAPS];     /* tenant: not kept */
     size_t n_gaps;
@@ -136,6 +137,7 @@ static inline bool hook_gap(void *ctx, const struct gap *g, struct err *e)
 static inline bool hook_owns(void *ctx, const struct partition *p)
 {
     struct world *w = ctx;
+    ck_assert(!w->gone);
     return p == &w->partition && !w->lost;
 }
 
