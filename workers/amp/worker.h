@@ -37,7 +37,9 @@
         "empty "                                                                                   \
         "= all")                                                                                   \
     KEY("not_tenants", LIST, "", 0, 0, "these tenants' samples go elsewhere")                      \
-    KEY("tenant_label", STRING, "", 0, 0, "label that carries the tenant's name; empty = none")    \
+    KEY("tenant_label", STRING, "", 0, 0,                                                          \
+        "label that carries the tenant's name (a series' own one becomes exported_…); empty = "    \
+        "none")                                                                                    \
     KEY("rollup_columns", LIST, "min,max", 0, 0,                                                   \
         "of rollups, beside total (counters, histograms) and last (gauges): delta, count "         \
         "(counters), min, max, sum, count (gauges)")                                               \
