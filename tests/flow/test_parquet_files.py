@@ -411,6 +411,15 @@ def test_verify_and_inspect_say_what_is_wrong_and_what_is_there(tmp_path):
     assert sluice_parquet("explain", path).returncode == 2
 
 
+@pytest.mark.parametrize("pairs, code", [({"intent": "{}", "rows": "3"}, 0), ({"intent": "{}", "rows": "4"}, 1), ({"rows": "4"}, 0)])
+def test_what_an_object_says_of_its_rows_is_held_against_them(tmp_path, pairs, code):
+    """Only of ours: another's "rows" may mean anything."""
+    path = str(tmp_path / "t.parquet")
+    parquet_files.write_raw(path, parquet_files.describe([Column("a", "int64", [1, 2, 3])], pairs=pairs))
+    told = sluice_parquet("verify", path)
+    assert told.returncode == code and (code == 0 or "3 rows, and its metadata say 4" in told.stderr), told
+
+
 def test_hostile_files_crash_nothing_and_command_no_terminal(tmp_path):
     """Row groups in front of the schema that they are held against; names and texts that a terminal would obey."""
     group, schema = bytes([0x49, 0x1C, 0x00]), bytes([0x09, 0x04, 0x2C, 0x48, 0x01]) + b"r" + bytes(
