@@ -99,8 +99,10 @@ static bool take_put(const struct s3_outcome *o, struct s3_put_result *out, stru
     out->n_attempts = o->n_attempts;
     out->existed = o->status == 412;
     out->maybe_own = out->existed && o->maybe_stored;
-    return o->status != 404 || err_set(e, ERR_RETRY, "S3: PUT %.*s: status 404",
-                                       key.len < 100 ? (int)key.len : 100, (const char *)key.ptr);
+    bool stored = o->status >= 200 && o->status < 300; /* not a 304 of some cache, nor a 404 */
+    return stored || out->existed ||
+           err_set(e, ERR_RETRY, "S3: PUT %.*s: status %d", key.len < 100 ? (int)key.len : 100,
+                   (const char *)key.ptr, o->status);
 }
 
 /* What is not S3 (a proxy, a login page) may say 200 as well; and who is told so forgets the rows. */

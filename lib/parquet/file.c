@@ -385,7 +385,9 @@ static bool footer_read(struct cursor *in, struct parquet_file *f, struct arena 
             f->n_rows = thrift_read_i64(&r);
             break;
         case 4:
-            ok = groups_read(&r, f, a, e);
+            /* What a group has is held against the schema's columns. */
+            ok = f->leaves != NULL ? groups_read(&r, f, a, e)
+                                   : err_set(e, ERR_BAD_INPUT, "row groups in front of the schema");
             break;
         case 5:
             pairs_read(&r, f, a);

@@ -43,7 +43,7 @@ METRIC_ENUM(M_RW_ALREADY_THERE, "sluice_remote_write_already_there_samples_total
 METRIC_ENUM(M_GAPS, "sluice_gap_records_total", COUNTER, "tenant,reason", "Records of skipped samples written to the topic of gaps; the samples are in sluice_samples_rejected_total. Alarm on any.")
 METRIC_ENUM(M_RW_ELSEWHERE, "sluice_remote_write_elsewhere_records_total", COUNTER, "tenant", "Records passed over, since their tenant's samples go to another destination.")
 METRIC_ENUM(M_RW_LIMITED, "sluice_remote_write_limited", GAUGE, "", "1 while the store refuses new series for a limit of its own. Alarm.")
-METRIC_ENUM(M_RW_DENIED, "sluice_remote_write_denied", GAUGE, "", "1 while the store refuses our credentials, or there are none to sign with. Alarm.")
+METRIC_ENUM(M_RW_DENIED, "sluice_remote_write_denied", GAUGE, "", "1 while the store refuses our credentials, takes nothing at this url or in this form, or there is nothing to sign with. Alarm.")
 METRIC_ENUM(M_RW_IN_FLIGHT, "sluice_remote_write_in_flight", GAUGE, "", "Requests without an answer yet.")
 METRIC_ENUM(M_RW_QUEUED, "sluice_remote_write_queued_samples", GAUGE, "", "Samples that wait to be sent.")
 METRIC_ENUM(M_SAMPLES_SHED, "sluice_samples_shed_total", COUNTER, "tenant,class,reason", "Samples dropped to keep up, least important class first; they are still in the ingest topic.")

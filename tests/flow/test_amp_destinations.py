@@ -1,4 +1,5 @@
 """Several destinations: a process and a group for each; tenants to workspaces of their own; none waits for another."""
+import json
 import subprocess
 
 from deploy.local.places import ROOT
@@ -50,6 +51,12 @@ def test_tenants_to_their_workspaces_while_one_of_them_hangs(setting):
         for worker in (own, rest, every):
             assert accounts_close(worker)
         assert read_letters(setting.stack, "metrics.dlq") == []
+
+
+def test_by_default_it_sends_what_passed_the_budgets():
+    done = subprocess.run([str(ROOT / "build/bin/sluice-amp"), "--print-config", "--set", "url=http://x/w",
+                           "--set", "kafka.bootstrap.servers=x:1"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["topics"] == ["metrics.admitted"]
 
 
 def test_a_route_without_a_group_of_its_own_is_refused():

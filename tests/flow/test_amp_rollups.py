@@ -162,7 +162,8 @@ def test_an_hour_is_seen_until_the_next_is_due(stack):
 
 @pytest.mark.parametrize("keys, words", [
     (["rollup_names=short"], "suffix or plain"), (["rollup_columns=min,mean"], '"mean" is not delta'),
-    (["rollup_names=plain", "topics=metrics.rollup.1m,metrics.rollup.5m"], "takes one topic")])
+    (["rollup_names=plain", "topics=metrics.rollup.1m,metrics.rollup.5m"], "takes one topic"),
+    (["tenant_label=le"], "tenant_label: "), (["tenant_label=game team"], "tenant_label: ")])
 def test_what_cannot_be_is_refused(keys, words):
     keys = ["kafka.bootstrap.servers=localhost:1", "url=http://localhost:1/", *keys]
     done = subprocess.run([ROOT / "build/bin/sluice-amp", "--check", *(x for key in keys for x in ("--set", key))],

@@ -61,7 +61,7 @@ def test_2_0_alone_waits_with_a_store_that_knows_1_0_only(setting):
         feed(setting, now_ms() - 30_000)
         wait_for(lambda: len(store.types) >= 5, 30, "it to try on")
         assert store.series == {} and not setting.caught_up()
-        assert metric(amp, "sluice_samples_out_total") == 0
+        assert metric(amp, "sluice_samples_out_total") == 0 and metric(amp, "sluice_remote_write_denied") == 1
         assert read_letters(setting.stack, "metrics.dlq") == []
     finally:
         store.stop()

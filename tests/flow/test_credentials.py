@@ -1,4 +1,5 @@
 """The credentials chain against real endpoints on loopback: order, rotation, refresh, and what endpoints do wrong."""
+import itertools
 from urllib.parse import parse_qs
 
 import pytest
@@ -205,6 +206,25 @@ def test_bad_answers_then_good_ones(client, endpoint, answer, says):
     with open(f"/proc/{one.process.pid}/status", encoding="ascii") as f:
         peak_kb = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
     assert peak_kb < 40000 or "asan" in str(one.process.args)
+
+
+@pytest.mark.parametrize("source", ["web identity", "container", "instance metadata"])
+def test_every_endpoint_may_be_dead_at_first_and_is_asked_again_before_its_keys_expire(client, endpoint, tmp_path, source):
+    n = itertools.count(1)
+    (tmp_path / "token").write_text("jwt")
+    place = endpoint(lambda _: hangs_up)
+    env = {"web identity": web_identity(place, tmp_path / "token"), "container": container(place),
+           "instance metadata": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": place.url}}[source]
+    one = client(**env)
+    wait_for(lambda: one.status()["failed"] > 0, what="a failure")
+    assert f"AWS credentials: {source}: 127.0.0.1" in one.get(0)["error"], one.get(0)
+    place.answer = {"web identity": lambda _: (200, sts_xml(f"ASIA{next(n)}", 6)),
+                    "container": lambda _: (200, keys_json(f"ASIA{next(n)}", 6)),
+                    "instance metadata": lambda r: imds(f"ASIA{next(n)}", 6)(r)}[source]
+    wait_for(lambda: one.get(0)["ok"], what="the first keys")
+    first = one.get()["access"]
+    wait_for(lambda: one.get(0).get("access", first) != first, what="keys after those")
+    assert one.status()["failure"] == ""
 
 
 def test_a_silent_endpoint_blocks_neither_the_asker_nor_the_end(client, endpoint):

@@ -409,3 +409,34 @@ def test_verify_and_inspect_say_what_is_wrong_and_what_is_there(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(data[:-1])
     assert "no Parquet file: PAR1 is not at both ends" in sluice_parquet("inspect", broken).stderr
     assert sluice_parquet("explain", path).returncode == 2
+
+
+@pytest.mark.parametrize("pairs, code", [({"intent": "{}", "rows": "3"}, 0), ({"intent": "{}", "rows": "4"}, 1), ({"rows": "4"}, 0)])
+def test_what_an_object_says_of_its_rows_is_held_against_them(tmp_path, pairs, code):
+    """Only of ours: another's "rows" may mean anything."""
+    path = str(tmp_path / "t.parquet")
+    parquet_files.write_raw(path, parquet_files.describe([Column("a", "int64", [1, 2, 3])], pairs=pairs))
+    told = sluice_parquet("verify", path)
+    assert told.returncode == code and (code == 0 or "3 rows, and its metadata say 4" in told.stderr), told
+
+
+def test_hostile_files_crash_nothing_and_command_no_terminal(tmp_path):
+    """Row groups in front of the schema that they are held against; names and texts that a terminal would obey."""
+    group, schema = bytes([0x49, 0x1C, 0x00]), bytes([0x09, 0x04, 0x2C, 0x48, 0x01]) + b"r" + bytes(
+        [0x15, 0x02, 0x00, 0x15, 0x04, 0x25, 0x00, 0x18, 0x01]) + b"a" + bytes([0x00])
+    footer = group + schema + b"\x00"
+    path = str(tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    for command in ("inspect", "verify"):
+        told = sluice_parquet(command, path)
+        assert (told.returncode, told.stdout) == (1, "") and "row groups in front of the schema" in told.stderr, told
+    evil = "a\x1b[2J\x9b2J"
+    write(path, [Column(evil, "string", [evil + "ü" * 30] * 3)], pairs={evil: evil})
+    told = sluice_parquet("inspect", path)
+    assert told.returncode == 0 and "a\\x1b[2J\\xc2\\x9b2Jü" in told.stdout
+    data = bytearray((tmp_path / "t.parquet").read_bytes())
+    data[pq.read_metadata(path).row_group(0).column(0).data_page_offset + 30] ^= 1
+    (tmp_path / "t.parquet").write_bytes(data)
+    wrong = sluice_parquet("verify", path)
+    assert wrong.returncode == 1 and "column a?[2J?2J" in wrong.stderr
+    assert not any(c in told.stdout + wrong.stderr for c in "\x1b\x9b")

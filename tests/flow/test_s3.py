@@ -315,6 +315,9 @@ def test_a_put_that_s3_did_not_answer_is_no_success(stub, client, file):
     s3 = stub(lambda _: (200, b"<html>Log in to the network</html>"))
     answer = client(s3.url).ask("put", "k", file(b"body"))
     assert not answer["ok"] and "no ETag" in answer["error"], answer
+    s3.answer = lambda _: (304, b"", {"ETag": '"e"'})
+    answer = client(s3.url).ask("put", "k", file(b"body"))
+    assert not answer["ok"] and "status 304" in answer["error"], answer
 
 
 def page(keys, token=None):

@@ -345,6 +345,7 @@ bool amp_restore(struct amp *a, const struct record *r, struct partition *p, str
 void amp_drop(struct amp *a, const struct partition *p)
 {
     repeats_drop(&a->repeats, p);
+    sender_forget(a->sender, p);
 }
 
 void amp_turn(struct amp *a, struct moment now)

@@ -27,7 +27,7 @@ static void hook_notice(void *ctx, enum notice notice, int status, const char *t
         const char *msg;
     } lines[] = {
         [NOTICE_AUTH] = {LOG_ERROR, "the store refuses our credentials, trying on"},
-        [NOTICE_MISROUTED] = {LOG_ERROR, "the store is not at this url, trying on"},
+        [NOTICE_MISROUTED] = {LOG_ERROR, "the store takes nothing at this url, or not in this form, trying on"},
         [NOTICE_LIMITED] = {LOG_ERROR,
                             "the store takes no new series: they wait, known ones flow on"},
         [NOTICE_NOT_LIMITED] = {LOG_INFO,

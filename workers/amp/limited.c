@@ -2,6 +2,7 @@
  * and is tried again by probes. */
 #include "shard.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_PROBE_SERIES = 1024 };
@@ -100,12 +101,16 @@ bool limited_probe_failed(struct sender *s, struct shard *shard, int64_t now_ms,
 static bool give_up_parked(void *ctx, const struct parked_point *point, struct err *e)
 {
     struct sender *s = ctx;
-    if (!s->hooks.owns(s->hooks.ctx, point->piece.scrape->partition)) {
+    if (!scrape_is_ours(s, point->piece.scrape)) {
         settle_lost(s, &point->piece);
     } else if (point->maybe_there || point->piece.scrape->redelivered) {
         settle_already_there(s, &point->piece);
     } else {
-        return settle_dead(s, &point->piece, refusal_reason(REFUSAL_LIMIT), "", e);
+        char text[sizeof s->limit_text + 96];
+        bool any = s->limit_text[0] != '\0';
+        (void)snprintf(text, sizeof text, "waited for the store's series limit; %s%s",
+                       any ? "its last word of it: " : "the store says nothing of it", s->limit_text);
+        return settle_dead(s, &point->piece, refusal_reason(REFUSAL_LIMIT), text, e);
     }
     return true;
 }

@@ -7,10 +7,20 @@
 #include "run/log.h"
 #include "run/program.h"
 #include "stage/kafka_client.h"
+#include "wire_shape.h"
 #include "worker.h"
 
 static const struct config_key keys[] = {
     AMP_CONFIG(CONFIG_ROW) STAGE_CONFIG(CONFIG_ROW) REPLAY_CONFIG(CONFIG_ROW)};
+
+static bool check_tenant_label(const char *name, struct err *e)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    bool reserved = strncmp(name, "__", 2) == 0 || strcmp(name, "le") == 0;
+    bool ok = name[n] == '\0' && n <= WIRE_MAX_TENANT_LABEL && !reserved &&
+              (name[0] < '0' || name[0] > '9');
+    return ok || err_set(e, ERR_CONFIG, "tenant_label: \"%.60s\" is no name for a label of its own", name);
+}
 
 static bool check(const struct config *c, struct err *e)
 {
@@ -31,7 +41,7 @@ static bool check(const struct config *c, struct err *e)
     }
     struct auth_options auth;
     struct rows_options rows;
-    return worker_rows_of(c, &rows, e) && auth_options_of(c, &auth, e);
+    return check_tenant_label(config_str(c, "tenant_label"), e) && worker_rows_of(c, &rows, e) && auth_options_of(c, &auth, e);
 }
 
 static int run(const struct config *config, struct metrics *metrics)

@@ -69,6 +69,42 @@ struct work *queue_cut(struct sender *s, struct shard *shard)
     return w;
 }
 
+bool scrape_is_ours(const struct sender *s, const struct scrape *c)
+{
+    return c->partition != NULL && s->hooks.owns(s->hooks.ctx, c->partition);
+}
+
+static void forget(struct scrape *c, const struct partition *p)
+{
+    if (c->offset == NO_OFFSET && c->partition == p) {
+        c->partition = NULL;
+    }
+}
+
+static void works_forget(const struct work *w, const struct partition *p)
+{
+    for (; w != NULL; w = w->next) {
+        for (uint32_t i = 0; i < w->n_pieces; i++) {
+            forget(w->pieces[i].scrape, p);
+        }
+    }
+}
+
+void sender_forget(struct sender *s, const struct partition *p)
+{
+    for (uint32_t i = 0; i < s->o.n_shards; i++) {
+        const struct shard *shard = &s->shards[i];
+        for (struct scrape *c = shard->first; c != NULL; c = c->next) {
+            forget(c, p);
+        }
+        works_forget(shard->current, p);
+        works_forget(shard->stack, p);
+        for (size_t k = 0; k < shard->parked.n; k++) {
+            forget(shard->parked.points[k].piece.scrape, p);
+        }
+    }
+}
+
 /* Of the partition, in the shard. */
 static size_t shard_points_of(const struct shard *shard, const struct partition *p)
 {

@@ -14,7 +14,7 @@ enum { NO_OFFSET = -1 };
 struct scrape {
     struct scrape *next; /* in a queue */
     struct wire_shape *shape;
-    struct partition *partition;
+    struct partition *partition; /* of a repeat NULL, once it is gone */
     int64_t offset;
     int64_t received_ms;
     int64_t taken_ms; /* when it came in here */

@@ -184,7 +184,7 @@ static bool prune(struct sender *s, struct work *w)
     w->n_points = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct piece p = w->pieces[i];
-        if (s->hooks.owns(s->hooks.ctx, p.scrape->partition)) {
+        if (scrape_is_ours(s, p.scrape)) {
             work_add(w, p);
         } else {
             settle_lost(s, &p);
@@ -400,6 +400,18 @@ static bool is_unversed(const struct shard *shard, const struct sender_answer *a
     return shard->version == WRITE_2 && (a->status == 415 || (taken && !a->counts_written));
 }
 
+/* Alarm while requests wait whatever is in them: for who asks, where, or in what form. */
+static void denied_update(struct sender *s, const struct shard *shard, enum verdict verdict,
+                          const struct sender_answer *a)
+{
+    bool unversed = is_unversed(shard, a);
+    bool waits = verdict == VERDICT_AUTH || verdict == VERDICT_MISROUTED || unversed;
+    bool falls_back = unversed && s->o.protocol == PROTOCOL_AUTO;
+    if (waits || a->status != 0) {
+        cell_set(s->cells.denied, waits && !falls_back ? 1 : 0);
+    }
+}
+
 /* From now on 1.0, and this request again. */
 static void fall_back(struct sender *s, struct shard *shard, const struct sender_answer *a)
 {
@@ -420,9 +432,7 @@ bool sender_answer(struct sender *s, uint32_t shard_index, const struct sender_a
     shard->in_flight = false;
     s->n_in_flight--;
     enum verdict verdict = a->denied ? VERDICT_AUTH : verdict_of(a->status, a->body);
-    if (verdict == VERDICT_AUTH || a->status != 0) {
-        cell_set(s->cells.denied, verdict == VERDICT_AUTH ? 1 : 0);
-    }
+    denied_update(s, shard, verdict, a);
     count_answer(s, verdict, a);
     if (a->sent_again) {
         shard->current->maybe_there = true;

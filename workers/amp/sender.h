@@ -129,5 +129,7 @@ bool sender_answer(struct sender *s, uint32_t shard, const struct sender_answer 
 bool sender_has_room(const struct sender *s);
 /* Does so much of the partition wait for requests that fail that it would crowd out the others? */
 bool sender_holds_up(const struct sender *s, const struct partition *p);
+/* The partition goes: repeats of it, which hold no offset and so do not keep it, are dropped. */
+void sender_forget(struct sender *s, const struct partition *p);
 /* Nothing is queued, waiting or under way. */
 bool sender_is_idle(const struct sender *s);

@@ -143,6 +143,7 @@ bool gaps_flush(struct sender *s, int64_t now_ms, struct err *e) MUST_CHECK;
 int64_t backoff_ms(struct sender *s, uint32_t n_failures);
 
 /* queue.c */
+bool scrape_is_ours(const struct sender *s, const struct scrape *c);
 void work_push(struct shard *shard, struct work *w);
 /* When the next request is to be cut; INT64_MAX: nothing is there. */
 int64_t queue_due_ms(const struct sender *s, const struct shard *shard);

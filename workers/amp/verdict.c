@@ -9,11 +9,6 @@ static const struct {
     enum refusal refusal;
     bool permanent;
 } texts[] = {
-    {"series limit", REFUSAL_LIMIT, false},
-    {"series_limit", REFUSAL_LIMIT, false},
-    {"active series", REFUSAL_LIMIT, false},
-    {"max series", REFUSAL_LIMIT, false},
-    {"maximum number of series", REFUSAL_LIMIT, false},
     {"duplicate label", REFUSAL_OWN, true},
     {"label name \"", REFUSAL_OWN, true}, /* 2.42: label name "x" is not unique */
     {"out of order", REFUSAL_ORDER, true},
@@ -27,6 +22,12 @@ static const struct {
     {"duplicate-sample", REFUSAL_DUPLICATE, true},
     {"new value for timestamp", REFUSAL_DUPLICATE, true},
     {"new-value-for-timestamp", REFUSAL_DUPLICATE, true},
+    /* Behind those: a text names the series, too, and a metric may be called tenant_series_limit. */
+    {"series limit", REFUSAL_LIMIT, false},
+    {"series_limit", REFUSAL_LIMIT, false},
+    {"active series", REFUSAL_LIMIT, false},
+    {"max series", REFUSAL_LIMIT, false},
+    {"maximum number of series", REFUSAL_LIMIT, false},
     {"label", REFUSAL_OWN, false},
     {"metric name", REFUSAL_OWN, false},
     {"metric_name", REFUSAL_OWN, false},
@@ -106,10 +107,14 @@ enum verdict verdict_of(int status, struct slice body)
     case 404:
     case 405: /* these, too, are about the url or the form, whatever the samples are */
     case 410:
+    case 411:
+    case 414:
     case 415:
     case 421:
     case 426:
+    case 431:
         return VERDICT_MISROUTED;
+    case 402: /* Amazon's ServiceQuotaExceededException */
     case 408:
     case 425:
     case 429:
@@ -145,7 +150,7 @@ const char *verdict_outcome(enum verdict verdict, int status)
     case VERDICT_RETRY:
         break;
     }
-    return status == 0 ? "error" : status == 429 ? "429" : "5xx";
+    return status == 0 ? "error" : status == 429 || status == 402 ? "429" : "5xx";
 }
 
 const char *refusal_reason(enum refusal refusal)

@@ -1,6 +1,7 @@
 #include "wire_shape.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cursor.h"
@@ -23,6 +24,7 @@ struct writer {
     struct buf name;
     struct label_set set;
     struct slice tenant_label;
+    struct slice own_tenant_label; /* what a series' own label of that name is called then */
     struct slice part_suffix;
     struct slice tenant;
 };
@@ -75,10 +77,12 @@ static void labels_of(struct writer *w, const struct series *s, struct slice nam
     w->set.n = 0;
     label_add(&w->set, SLICE_LITERAL("__name__"), name);
     label_add(&w->set, SLICE_LITERAL("le"), le);
+    label_add(&w->set, w->tenant_label, w->tenant); /* in front: no tenant says that it is another */
     for (uint32_t i = 0; i < s->n_labels; i++) {
-        label_add(&w->set, s->labels[i].name, s->labels[i].value);
+        struct slice own = s->labels[i].name;
+        bool taken = own.len > 0 && slice_eq(own, w->tenant_label);
+        label_add(&w->set, taken ? w->own_tenant_label : own, s->labels[i].value);
     }
-    label_add(&w->set, w->tenant_label, w->tenant);
     buf_reset(&w->labels);
     labels_put(&w->labels, &w->set);
 }
@@ -204,7 +208,10 @@ bool wire_shape_new(const struct shape *shape, struct slice tenant, const struct
                     size_t max_bytes, struct wire_shape **out, struct err *e)
 {
     struct wire_shape *made = calloc(1, sizeof *made);
+    char own[WIRE_MAX_TENANT_LABEL + sizeof "exported_"];
+    (void)snprintf(own, sizeof own, "exported_%s", names->tenant_label);
     struct writer w = {.tenant_label = slice_str(names->tenant_label),
+                       .own_tenant_label = slice_str(own),
                        .part_suffix = names->part_suffix,
                        .tenant = tenant};
     buf_init(&w.bytes, max_bytes);

@@ -60,9 +60,13 @@ static inline bool wire_series_is_scalar(const struct wire_series *s)
     return s->kind == SERIES_COUNTER || s->kind == SERIES_GAUGE;
 }
 
+enum { WIRE_MAX_TENANT_LABEL = 100 };
+
 /* What goes into labels beside what the shape says. */
 struct wire_names {
-    const char *tenant_label; /* carries the tenant's name; "" = none */
+    /* Carries the tenant's name; "" = none. A series' own label of that name becomes exported_…, as
+     * Prometheus does with job and instance. */
+    const char *tenant_label;
     struct slice part_suffix; /* of classic histograms: behind _bucket, _sum and _count */
 };
 

@@ -19,7 +19,7 @@
 
 #define AMP_CONFIG(KEY)                                                                            \
     KEY("url", STRING, NULL, 0, 0, "remote write endpoint, http(s)://…/api/v1/write")              \
-    KEY("topics", LIST, "metrics.valid", 0, 0, "series topics to read")                            \
+    KEY("topics", LIST, "metrics.admitted", 0, 0, "series and rollup topics to read")              \
     KEY("dlq_topic", STRING, "metrics.dlq", 0, 0, "where references to refused samples go")        \
     KEY("gaps_topic", STRING, "sluice.gaps", 0, 0, "where it is told what was too old to be sent") \
     KEY("max_sample_age_ms", INT, "3600000", 0, 31536000000,                                       \
@@ -37,7 +37,9 @@
         "empty "                                                                                   \
         "= all")                                                                                   \
     KEY("not_tenants", LIST, "", 0, 0, "these tenants' samples go elsewhere")                      \
-    KEY("tenant_label", STRING, "", 0, 0, "label that carries the tenant's name; empty = none")    \
+    KEY("tenant_label", STRING, "", 0, 0,                                                          \
+        "label that carries the tenant's name (a series' own one becomes exported_…); empty = "    \
+        "none")                                                                                    \
     KEY("rollup_columns", LIST, "min,max", 0, 0,                                                   \
         "of rollups, beside total (counters, histograms) and last (gauges): delta, count "         \
         "(counters), min, max, sum, count (gauges)")                                               \

@@ -2,21 +2,36 @@
 
 #include <inttypes.h>
 
+#include "base/utf8.h"
 #include "parquet/page.h"
 
 enum { TEXT_SHOWN = 40, METADATA_SHOWN = 4096 };
 
-/* Files are untrusted: nothing that a terminal obeys. */
+/* Of valid text: C0, DEL, and both bytes of C1. */
+static bool is_escaped(struct slice s, size_t i)
+{
+    uint8_t c = s.ptr[i];
+    return c < ' ' || c == 0x7f || c == '\\' ||
+           (c == 0xc2 && i + 1 < s.len && s.ptr[i + 1] < 0xa0) ||
+           (c >= 0x80 && c < 0xa0 && i > 0 && s.ptr[i - 1] == 0xc2);
+}
+
+/* Files are untrusted: nothing that a terminal obeys, and nothing but UTF-8. */
 static void print_text(FILE *out, struct slice s, size_t most)
 {
-    for (size_t i = 0; i < s.len && i < most; i++) {
-        if (s.ptr[i] < ' ' || s.ptr[i] == 0x7f || s.ptr[i] == '\\') {
+    struct slice shown = slice_of(s.ptr, s.len > most ? utf8_fit(s, most) : s.len);
+    size_t valid_end = 0;
+    for (size_t i = 0; i < shown.len; i++) {
+        if (i >= valid_end) {
+            valid_end = i + utf8_check(slice_of(s.ptr + i, shown.len - i));
+        }
+        if (i >= valid_end || is_escaped(shown, i)) {
             (void)fprintf(out, "\\x%02x", s.ptr[i]);
         } else {
             (void)fputc(s.ptr[i], out);
         }
     }
-    (void)fputs(s.len > most ? "…" : "", out);
+    (void)fputs(s.len > shown.len ? "…" : "", out);
 }
 
 static void print_hex(FILE *out, struct slice s)

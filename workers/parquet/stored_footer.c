@@ -10,7 +10,7 @@ static const char *copy_text(struct arena *a, struct slice s)
 {
     char *text = arena_alloc(a, s.len + 1);
     if (text != NULL) {
-        memcpy(text, s.ptr, s.len);
+        memcpy(text, s.len == 0 ? (const void *)"" : s.ptr, s.len);
         text[s.len] = '\0';
     }
     return text;

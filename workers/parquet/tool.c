@@ -11,6 +11,7 @@
 
 #include "fetch.h"
 #include "parquet/verify.h"
+#include "run/show.h"
 
 enum { FOOTER_MAX_BYTES = 256 << 20, PAGE_MAX_BYTES = 512 << 20 };
 
@@ -18,7 +19,7 @@ static const char usage[] =
     "usage: sluice-parquet inspect|verify [OPTION…] FILE|s3://BUCKET/KEY…\n"
     "  inspect  schema, metadata, row groups: encodings, sizes, statistics\n"
     "  verify   reads all of it: checksums, values against statistics, page index and Bloom\n"
-    "           filters, counts, the order of rows\n"
+    "           filters, counts, the order of rows, and what our own files say of their rows\n"
     "options for S3: --region NAME, --endpoint URL, --path-style, --fips, --dual-stack,\n"
     "  --ca-file FILE; keys come from the environment, a profile, or the pod's or machine's role\n"
     "exit codes: 0 all is well; 1 a file is not; 2 usage\n";
@@ -59,10 +60,31 @@ static bool file_map(const struct fetch_options *o, const char *path, struct sli
     return true;
 }
 
+static const struct file_pair *pair_find(const struct parquet_file *f, const char *key)
+{
+    for (size_t i = 0; i < f->n_pairs; i++) {
+        if (slice_eq_str(f->pairs[i].key, key)) {
+            return &f->pairs[i];
+        }
+    }
+    return NULL;
+}
+
+/* sluice-offsets audit holds what our objects say of their rows against the log: so it has to be true. */
+static bool ledger_check(const struct parquet_file *f, struct err *e)
+{
+    char n_rows[24];
+    const struct file_pair *said = pair_find(f, "intent") == NULL ? NULL : pair_find(f, "rows");
+    (void)snprintf(n_rows, sizeof n_rows, "%lld", (long long)f->n_rows);
+    return said == NULL || slice_eq_str(said->value, n_rows) ||
+           err_set(e, ERR_BAD_INPUT, "%s rows, and its metadata say %.*s", n_rows,
+                   said->value.len < 24 ? (int)said->value.len : 24, (const char *)said->value.ptr);
+}
+
 static bool verify(const struct parquet_file *f, const char *path, struct err *e)
 {
     struct verify_totals t;
-    if (!verify_file(f, PAGE_MAX_BYTES, &t, e)) {
+    if (!verify_file(f, PAGE_MAX_BYTES, &t, e) || !ledger_check(f, e)) {
         return false;
     }
     (void)printf("%s: good: %lld rows in %zu row groups, %lld of them in order; %lld values, %lld "
@@ -91,6 +113,16 @@ static bool look_at(const struct fetch_options *o, const char *path, bool whole,
         (void)munmap((void *)(uintptr_t)bytes.ptr, bytes.len);
     }
     return ok || err_wrap(e, "%s", path);
+}
+
+/* It may name a file's columns, which are untrusted. */
+static void print_error(const struct err *e)
+{
+    struct buf text;
+    buf_init(&text, sizeof e->text);
+    show_text(&text, slice_str(e->text));
+    (void)fprintf(stderr, "sluice-parquet: %.*s\n", SLICE_ARG(buf_slice(&text)));
+    buf_fini(&text);
 }
 
 bool tool_is_asked(int argc, char **argv)
@@ -136,7 +168,7 @@ int tool_main(int argc, char **argv)
     for (int i = first; i < argc; i++) {
         struct err e = ERR_INIT;
         if (!look_at(&o, argv[i], whole, &e)) {
-            (void)fprintf(stderr, "sluice-parquet: %s\n", e.text);
+            print_error(&e);
             status = 1;
         }
     }

@@ -197,6 +197,30 @@ START_TEST(what_waits_leaves_room_for_the_known_series)
 }
 END_TEST
 
+/* Whoever reads the letter learns that it waited, and what the store said. */
+START_TEST(who_waited_too_long_is_told_why)
+{
+    struct sender_options o = usual;
+    o.limited_wait_ms = 3000;
+    struct world *w = world_new(&o, 1);
+    w->store.limit_words = _i == 0;
+    scrape(w, N_OLD, epoch_ms);
+    world_run(w);
+    w->store.max_series = N_OLD;
+    scrape(w, N_OLD + N_NEW, epoch_ms + 10000);
+    live(w, 10000);
+    ck_assert_uint_eq(w->n_letters, N_NEW);
+    for (size_t i = 0; i < w->n_letters; i++) {
+        ck_assert_str_eq(w->letters[i].reason, "store_series_limit");
+        ck_assert_ptr_nonnull(strstr(w->letters[i].text, "waited for the store's series limit; "));
+        ck_assert(_i == 1 || strstr(w->letters[i].text, "its last word of it: ") != NULL);
+    }
+    check_accounts(w);
+    check_released(w);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(a_single_series_that_waits_is_tried_ever_more_rarely)
 {
     struct world *w = world_new(&usual, 1);
@@ -303,6 +327,7 @@ int main(void)
     tcase_add_test(c, nothing_passes_a_known_series_that_waits);
     tcase_add_loop_test(c, what_waits_leaves_room_for_the_known_series, 0,
                         sizeof room_rows / sizeof room_rows[0]);
+    tcase_add_loop_test(c, who_waited_too_long_is_told_why, 0, 2);
     tcase_add_test(c, a_single_series_that_waits_is_tried_ever_more_rarely);
     suite_add_tcase(suite, c);
     TCase *random = tcase_create("random lives");

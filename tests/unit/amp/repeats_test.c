@@ -133,6 +133,41 @@ START_TEST(refused_repeats_are_no_dead_letters)
 }
 END_TEST
 
+/* A repeat holds no offset, so nothing keeps its partition once that is revoked. */
+START_TEST(repeats_on_their_way_forget_a_partition_that_goes)
+{
+    struct world *w = repeats_world("metrics.rollup.1h");
+    struct buf sent;
+    buf_init(&sent, 1 << 20);
+    w->now.wall_ms = T + MINUTE;
+    row_add(w, &hour, 0);
+    time_run(w, 4 * MINUTE, &sent);
+    unsigned n_sends = w->n_sends;
+    world_pass(w, 2 * MINUTE);
+    amp_turn(w->amp, w->now); /* what is due waits for its batch's deadline now, or is under way */
+    if (_i == 1) {
+        world_pass(w, 1000);
+        world_turn(w);
+    }
+    ck_assert(!sender_is_idle(amp_sender(w->amp)));
+    amp_drop(w->amp, &w->partition);
+    w->gone = true;
+    for (int i = 0; i < 10; i++) {
+        for (uint32_t s = 0; s < MAX_SHARDS; s++) {
+            if (w->flights[s].busy) {
+                world_answer(w, s, 503, "", true);
+            }
+        }
+        world_pass(w, 1000);
+        world_turn(w);
+    }
+    ck_assert(sender_is_idle(amp_sender(w->amp)));
+    ck_assert(w->n_sends == n_sends || _i == 1);
+    buf_fini(&sent);
+    world_free(w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("repeats");
@@ -141,6 +176,7 @@ int main(void)
                         (int)(sizeof hours / sizeof hours[0]));
     tcase_add_test(c, the_next_row_ends_repeats);
     tcase_add_test(c, refused_repeats_are_no_dead_letters);
+    tcase_add_loop_test(c, repeats_on_their_way_forget_a_partition_that_goes, 0, 2);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }

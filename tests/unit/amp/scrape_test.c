@@ -373,6 +373,26 @@ START_TEST(any_bound_reads_back_the_same)
 }
 END_TEST
 
+/* Whoever reads the store by the tenant's label gets what that tenant sent. */
+START_TEST(no_tenant_says_that_it_is_another)
+{
+    static struct truth t;
+    struct fixture *f = scalars(&t, 4);
+    struct decoded d;
+    go(f, "server", 0, f->n, &d); /* which the series have, too */
+    ck_assert_uint_eq(d.request->n_timeseries, 4);
+    for (size_t i = 0; i < 4; i++) {
+        const Prometheus__TimeSeries *ts = d.request->timeseries[i];
+        ck_assert_str_eq(label(ts, "server"), "demo");
+        ck_assert_str_eq(label(ts, "exported_server"), "gs-9");
+        for (size_t k = 1; k < ts->n_labels; k++) {
+            ck_assert_int_lt(strcmp(ts->labels[k - 1]->name, ts->labels[k]->name), 0);
+        }
+    }
+    end(f, &d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("scrape");
@@ -380,6 +400,7 @@ int main(void)
     tcase_add_test(c, every_bit_of_a_scalar_arrives);
     tcase_add_test(c, pieces_and_times_of_any_length);
     tcase_add_test(c, a_tenant_label_is_sorted_in);
+    tcase_add_test(c, no_tenant_says_that_it_is_another);
     tcase_add_test(c, native_histograms_bucket_by_bucket);
     tcase_add_test(c, classic_histograms_become_their_series);
     tcase_add_test(c, delta_series_stay_out);

@@ -288,10 +288,13 @@ START_TEST(retries_back_off_and_honour_retry_after)
         world_turn(w);
     }
     ck_assert_int_gt(last_ms, 0);
+    const struct cell *denied = metrics_cell(w->metrics, M_RW_DENIED, NULL);
     if (later_rows[_i].notice >= 0) {
         ck_assert_uint_eq(w->n_notices[later_rows[_i].notice], 12);
     }
+    ck_assert_double_eq(cell_get(denied), later_rows[_i].notice >= 0 ? 1 : 0);
     world_run(w);
+    ck_assert_double_eq(cell_get(denied), 0);
     ck_assert_uint_eq(store_count(w), 3);
     check_accounts(w);
     world_free(w);

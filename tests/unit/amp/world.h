@@ -21,6 +21,7 @@ struct dead {
     struct hash128 series;
     int64_t t_ms;
     char reason[64];
+    char text[64];
 };
 
 /* All that outlives a process: the log, the store, the DLQ, what was released. */
@@ -34,6 +35,7 @@ struct world {
     struct partition partition;
     struct partition old_partition;
     bool lost;                     /* the partition is not ours */
+    bool gone;                     /* … and its memory is another's */
     unsigned n_holds[MAX_RECORDS]; /* beside the record's own */
     struct gap gaps[MAX_GAPS];     /* tenant: not kept */
     size_t n_gaps;
@@ -135,6 +137,7 @@ static inline bool hook_gap(void *ctx, const struct gap *g, struct err *e)
 static inline bool hook_owns(void *ctx, const struct partition *p)
 {
     struct world *w = ctx;
+    ck_assert(!w->gone);
     return p == &w->partition && !w->lost;
 }
 
@@ -144,6 +147,7 @@ static inline bool hook_dead_letter(void *ctx, const struct letter *l, struct er
     (void)e;
     struct dead d = {.series = l->scrape->shape->series[l->point].id, .t_ms = l->time_ms};
     (void)snprintf(d.reason, sizeof d.reason, "%s", l->reason);
+    (void)snprintf(d.text, sizeof d.text, "%s", l->text);
     for (size_t i = 0; i < w->n_letters; i++) {
         w->n_double_letters +=
             hash128_eq(w->letters[i].series, d.series) && w->letters[i].t_ms == d.t_ms ? 1 : 0;
