@@ -7,7 +7,6 @@
 #include "runner.h"
 #include "unit/wire/remote_write_message.h"
 
-#define RES "service.instance.id=gs-1,shard_id=s1"
 #define NOW .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS
 #define OPEN "{\"tenants\": {\"t\": {\"mode\": \"open\"}}}"
 #define ALL_KINDS                                                                                  \

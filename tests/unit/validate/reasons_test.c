@@ -7,7 +7,6 @@
 #include "rig.h"
 #include "runner.h"
 
-#define RES "service.instance.id=gs-1,shard_id=s1"
 #define T .time_ms = NOW_MS
 #define C .temporality = MSG_CUMULATIVE, T
 
