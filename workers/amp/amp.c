@@ -98,7 +98,7 @@ static void template_ensure(struct amp *a, struct hash128 key, struct wire_shape
                             const struct batch *b)
 {
     enum template_form form = b->times.n_deltas == 0 ? TEMPLATE_ONE_TIME : TEMPLATE_MANY_TIMES;
-    if (!a->templates || w->templates[form] != NULL || w->n_scalars == 0) {
+    if (!a->templates || w->templates[form] != NULL || w->n_scalars + w->n_exp == 0) {
         return;
     }
     w->templates[form] = template_new(w, form);

@@ -113,6 +113,15 @@ static void scalars_put(struct packer *p, const struct template *t, const struct
     }
 }
 
+static void exponentials_put(struct packer *p, const struct template *t, const struct scrape *s,
+                             uint32_t from, uint32_t to, struct buf *body)
+{
+    if (t->exp.n_runs > 0) {
+        plain_flush(p, body);
+        p->n_plain += exp_labels_put(&t->exp, s, from, to, body);
+    }
+}
+
 void packer_add(struct packer *p, const struct scrape *s, uint32_t from, uint32_t to,
                 struct buf *body)
 {
@@ -122,10 +131,11 @@ void packer_add(struct packer *p, const struct scrape *s, uint32_t from, uint32_
             : NULL;
     if (t != NULL && p->version == WRITE_1) {
         scalars_put(p, t, s, from, to, body);
+        exponentials_put(p, t, s, from, to, body);
+        scrape_encode_classics(s, from, to, &p->plain);
     } else {
-        scrape_encode_scalars(s, from, to, &p->plain);
+        scrape_encode(s, from, to, &p->plain);
     }
-    scrape_encode_histograms(s, from, to, &p->plain);
 }
 
 bool packer_end(struct packer *p, struct buf *body, struct slice *out, struct err *e)

@@ -1,6 +1,6 @@
 /* The body of a request: scrapes encoded and compressed, one behind another (Remote Write 1.0: a
  * Snappy block). By templates where a scrape has one (template.h): a copy and its values; what they
- * don't cover (histograms, parts of scrapes, times before 1971) goes through libsnappy in between,
+ * don't cover (classic histograms, parts of scrapes, times before 1971) goes through libsnappy in between,
  * its elements without their length. Without templates all goes through libsnappy at once. Either
  * way the same bytes come out when it is decompressed. */
 #pragma once

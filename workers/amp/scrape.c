@@ -365,15 +365,13 @@ static size_t histogram_room(const struct scrape *s, const struct wire_series *s
                : n + (size_t)(series->n_bounds + 3) * CLASSIC_ROOM;
 }
 
-void scrape_encode_histograms(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
+static void histograms_encode(const struct scrape *s, uint32_t from, uint32_t to,
+                              enum series_kind kind, struct buf *out)
 {
     const struct wire_shape *w = s->shape;
-    if (w->n_exp + w->n_classic == 0) {
-        return;
-    }
     for (uint32_t i = from; i < to; i++) {
         const struct wire_series *series = &w->series[i];
-        if (series->delta || wire_series_is_scalar(series)) {
+        if (series->delta || series->kind != kind) {
             continue;
         }
         size_t room = histogram_room(s, series);
@@ -382,16 +380,31 @@ void scrape_encode_histograms(const struct scrape *s, uint32_t from, uint32_t to
             return;
         }
         int64_t t_ms = scrape_time_ms(s, i);
-        uint8_t *end = series->kind == SERIES_EXP_HISTOGRAM ? exp_put(start, s, series, t_ms)
-                                                            : classic_put(start, s, series, t_ms);
+        uint8_t *end = kind == SERIES_EXP_HISTOGRAM ? exp_put(start, s, series, t_ms)
+                                                    : classic_put(start, s, series, t_ms);
         out->len -= room - (size_t)(end - start);
+    }
+}
+
+void scrape_encode_exponentials(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
+{
+    if (s->shape->n_exp > 0) {
+        histograms_encode(s, from, to, SERIES_EXP_HISTOGRAM, out);
+    }
+}
+
+void scrape_encode_classics(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
+{
+    if (s->shape->n_classic > 0) {
+        histograms_encode(s, from, to, SERIES_CLASSIC_HISTOGRAM, out);
     }
 }
 
 void scrape_encode(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out)
 {
     scrape_encode_scalars(s, from, to, out);
-    scrape_encode_histograms(s, from, to, out);
+    scrape_encode_exponentials(s, from, to, out);
+    scrape_encode_classics(s, from, to, out);
 }
 
 void scrape_time_put(uint8_t *to, int64_t t_ms)

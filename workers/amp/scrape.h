@@ -61,9 +61,11 @@ static inline int64_t scrape_time_ms(const struct scrape *s, uint32_t point)
 }
 
 /* Appends the points as TimeSeries fields of a WriteRequest, delta-temporality ones left out;
- * check buf_ok. Scalars first, then histograms: the order in which templates allow it. */
+ * check buf_ok. Scalars first, then exponential histograms, then classic ones: the order in which
+ * templates allow it. */
 void scrape_encode(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
 void scrape_encode_scalars(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
-void scrape_encode_histograms(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
+void scrape_encode_exponentials(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
+void scrape_encode_classics(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
 /* A usual time's 6 bytes of varint. */
 void scrape_time_put(uint8_t *to, int64_t t_ms);

@@ -1,15 +1,12 @@
 #include "template.h"
 
-#include <assert.h>
 #include <stdlib.h>
+
+#include "elements.h"
 
 enum {
     VALUE_BYTES = 8,
-    TIME_BYTES = 7, /* tag and varint */
-    HASH_BITS = 14,
-    MIN_COPY = 4,
-    MAX_COPY = 64,
-    MAX_OFFSET = 65535,       /* of a copy with two bytes of offset */
+    TIME_BYTES = 7,           /* tag and varint */
     MAX_LITERAL = 1 << 15,    /* of labels in one literal: then the next begins */
     MAX_PLAIN_BYTES = 1 << 30 /* of a chunk */
 };
@@ -23,33 +20,12 @@ struct squeeze {
     uint32_t *seen;      /* 1 + the last position of four bytes, by their hash */
 };
 
-static uint32_t load32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static uint32_t hash_of(uint32_t four)
-{
-    return (four * 0x1e35a7bdu) >> (32 - HASH_BITS);
-}
-
 /* --- elements --- */
 
 static void literal_put(struct buf *out, const uint8_t *bytes, size_t n)
 {
-    assert(n > 0 && n <= 65536);
-    size_t code = n - 1;
-    if (code < 60) {
-        buf_u8(out, (uint8_t)(code << 2));
-    } else {
-        buf_u8(out, code < 256 ? 60 << 2 : 61 << 2);
-        buf_u8(out, (uint8_t)code);
-        if (code >= 256) {
-            buf_u8(out, (uint8_t)(code >> 8));
-        }
-    }
+    uint8_t head[ELEMENT_LITERAL_HEAD];
+    buf_put(out, head, (size_t)(element_literal(head, n) - head));
     buf_put(out, bytes, n);
 }
 
@@ -60,7 +36,7 @@ static void copy_put_one(struct buf *out, size_t offset, size_t n)
         buf_u8(out, (uint8_t)offset);
         return;
     }
-    bool wide = offset > MAX_OFFSET;
+    bool wide = offset > ELEMENT_MAX_OFFSET;
     buf_u8(out, (uint8_t)((wide ? 3 : 2) | (n - 1) << 2));
     buf_u8(out, (uint8_t)offset);
     buf_u8(out, (uint8_t)(offset >> 8));
@@ -72,8 +48,9 @@ static void copy_put_one(struct buf *out, size_t offset, size_t n)
 
 static void copy_put(struct buf *out, size_t offset, size_t n)
 {
-    while (n > MAX_COPY) {
-        size_t part = n >= MAX_COPY + MIN_COPY ? MAX_COPY : MAX_COPY - MIN_COPY;
+    while (n > ELEMENT_MAX_COPY) {
+        size_t part = n >= ELEMENT_MAX_COPY + ELEMENT_MIN_COPY ? ELEMENT_MAX_COPY
+                                                               : ELEMENT_MAX_COPY - ELEMENT_MIN_COPY;
         copy_put_one(out, offset, part);
         n -= part;
     }
@@ -99,19 +76,19 @@ static void labels_squeeze(struct squeeze *q, size_t pos, size_t end)
         if (pos - q->literal_from >= MAX_LITERAL) {
             literal_flush(q, pos);
         }
-        if (end - pos < MIN_COPY) {
+        if (end - pos < ELEMENT_MIN_COPY) {
             pos++;
             continue;
         }
-        uint32_t *seen = &q->seen[hash_of(load32(plain + pos))];
+        uint32_t *seen = &q->seen[element_hash(element_load(plain + pos))];
         size_t source = *seen == 0 ? SIZE_MAX : *seen - 1;
         *seen = (uint32_t)pos + 1;
-        if (source == SIZE_MAX || pos - source > MAX_OFFSET ||
-            load32(plain + source) != load32(plain + pos)) {
+        if (source == SIZE_MAX || pos - source > ELEMENT_MAX_OFFSET ||
+            element_load(plain + source) != element_load(plain + pos)) {
             pos++;
             continue;
         }
-        size_t n = MIN_COPY;
+        size_t n = ELEMENT_MIN_COPY;
         while (pos + n < end && plain[source + n] == plain[pos + n] &&
                q->mask.ptr[source + n] == 0) {
             n++;
@@ -121,7 +98,7 @@ static void labels_squeeze(struct squeeze *q, size_t pos, size_t end)
         pos += n;
         q->literal_from = pos;
         if (pos < end) {
-            q->seen[hash_of(load32(plain + pos - MIN_COPY))] = (uint32_t)(pos - MIN_COPY) + 1;
+            q->seen[element_hash(element_load(plain + pos - ELEMENT_MIN_COPY))] = (uint32_t)(pos - ELEMENT_MIN_COPY) + 1;
         }
     }
 }
@@ -181,7 +158,7 @@ static void chunk_squeeze(struct squeeze *q, const struct wire_shape *w, enum te
     size_t begin = 0;          /* of a series in plain */
     size_t source = SIZE_MAX;  /* the last time in out */
     size_t pending = SIZE_MAX; /* the time that is to be a copy of it */
-    memset(q->seen, 0, sizeof *q->seen << HASH_BITS);
+    memset(q->seen, 0, sizeof *q->seen << ELEMENT_HASH_BITS);
     q->literal_from = 0;
     for (uint32_t i = c->from; i < c->to; i++) {
         const struct wire_series *s = &w->series[i];
@@ -273,7 +250,7 @@ static bool chunks_make(struct template *t, struct squeeze *q, const struct wire
 struct template *template_new(const struct wire_shape *w, enum template_form form)
 {
     struct template *t = calloc(1, sizeof *t);
-    struct squeeze q = {.seen = malloc(sizeof *q.seen << HASH_BITS)};
+    struct squeeze q = {.seen = malloc(sizeof *q.seen << ELEMENT_HASH_BITS)};
     buf_init(&q.plain, MAX_PLAIN_BYTES);
     buf_init(&q.mask, MAX_PLAIN_BYTES);
     buf_init(&q.out, MAX_PLAIN_BYTES);
@@ -282,7 +259,8 @@ struct template *template_new(const struct wire_shape *w, enum template_form for
         t->form = form;
         t->holes = calloc((size_t)w->n_scalars + 1, sizeof *t->holes);
         t->chunks = calloc(w->n_series / TEMPLATE_CHUNK_SERIES + 1, sizeof *t->chunks);
-        ok = t->holes != NULL && t->chunks != NULL && chunks_make(t, &q, w);
+        ok = t->holes != NULL && t->chunks != NULL && chunks_make(t, &q, w) &&
+             exp_labels_init(&t->exp, w);
     }
     if (ok) {
         t->bytes = buf_take(&q.out, &t->n_bytes);
@@ -305,11 +283,12 @@ void template_free(struct template *t)
     free(t->bytes);
     free(t->holes);
     free(t->chunks);
+    exp_labels_fini(&t->exp);
     free(t);
 }
 
 size_t template_cost(const struct template *t, const struct wire_shape *w)
 {
     return sizeof *t + t->n_bytes + w->n_scalars * sizeof *t->holes +
-           (w->n_series / TEMPLATE_CHUNK_SERIES + 1) * sizeof *t->chunks;
+           (w->n_series / TEMPLATE_CHUNK_SERIES + 1) * sizeof *t->chunks + exp_labels_cost(&t->exp);
 }

@@ -1,7 +1,7 @@
-/* The scalar series of a shape on the wire, compressed once: Snappy elements
- * (format_description.txt of google/snappy: literals and copies, without the length in front) whose
- * values lie in literals that no copy refers to. A scrape is then these bytes, and its values
- * written into the holes:
+/* A shape on the wire, compressed once. Of exponential histograms it has the labels (exp_labels.h),
+ * of classic ones nothing. The scalar series are Snappy elements (format_description.txt of
+ * google/snappy: literals and copies, without the length in front) whose values lie in literals that
+ * no copy refers to. A scrape is then these bytes, and its values written into the holes:
  *
  *   labels … 12 10 09 | value, 8 bytes: a hole | 10 time | labels of the next …
  *
@@ -12,7 +12,7 @@
  * other form each sample's time is a hole, too. Times have 6 bytes as a varint: 1971 to 2109. */
 #pragma once
 
-#include "wire_shape.h"
+#include "exp_labels.h"
 
 enum template_form { TEMPLATE_ONE_TIME, TEMPLATE_MANY_TIMES, N_TEMPLATE_FORMS };
 
@@ -36,6 +36,7 @@ struct template
     struct template_chunk *chunks;
     uint32_t n_chunks;
     enum template_form form;
+    struct exp_labels exp;
 };
 
 /* A template is copied with so much room behind: a delta series' hole lies there. */

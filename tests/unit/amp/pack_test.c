@@ -7,7 +7,7 @@
 #include "pack.h"
 #include "template.h"
 
-enum { MAX_SCRAPES = 12, ROUNDS = 300 };
+enum { MAX_SCRAPES = 12, ROUNDS = 300, MANY_BUCKETS = 25000 };
 
 static uint64_t state;
 
@@ -29,7 +29,7 @@ static uint64_t rnd64(void)
 
 static struct slice random_value(struct fixture *f)
 {
-    uint32_t n = rnd(40) == 0 ? 1 + rnd(1000) : 1 + rnd(70);
+    uint32_t n = rnd(200) == 0 ? 1 + rnd(20000) : rnd(40) == 0 ? 1 + rnd(1000) : 1 + rnd(70);
     uint8_t *text = arena_alloc(&f->arena, n);
     ck_assert_ptr_nonnull(text);
     uint32_t n_letters = 1 + rnd(5);
@@ -58,15 +58,26 @@ static void random_series(struct fixture *f, unsigned i, unsigned mix)
     }
 }
 
+/* Now and then one so long that no copy reaches over it. */
+static void random_exponential(struct fixture *f, uint32_t i)
+{
+    static uint64_t counts[MANY_BUCKETS];
+    uint32_t n = rnd(30) == 0 ? 1 + rnd(MANY_BUCKETS) : 4;
+    for (uint32_t k = 0; k < n; k++) {
+        counts[k] = rnd(2) == 0 ? rnd(9) : rnd(1 << 20);
+    }
+    const struct histogram_span span = {(int32_t)rnd(40) - 20, n};
+    const struct exp_histogram h = {
+        .schema = 3, .count = 9, .sum = 0.25 * i, .positive = {1, n, &span, counts}};
+    exp_histogram_encode(&h, &f->exp);
+}
+
 static void random_columns(struct fixture *f)
 {
     for (uint32_t i = 0; i < f->n; i++) {
         uint64_t counts[4] = {rnd(9), rnd(1000), 0, rnd(3)};
         if (f->order[i]->kind == SERIES_EXP_HISTOGRAM) {
-            const struct histogram_span span = {(int32_t)rnd(40) - 20, 4};
-            const struct exp_histogram h = {
-                .schema = 3, .count = 9, .sum = 0.25 * i, .positive = {1, 4, &span, counts}};
-            exp_histogram_encode(&h, &f->exp);
+            random_exponential(f, i);
         } else if (f->order[i]->kind == SERIES_CLASSIC_HISTOGRAM) {
             const struct classic_histogram h = {
                 .has_sum = rnd(2) == 0, .sum = i, .count = 9, .n_counts = 4, .counts = counts};
@@ -98,6 +109,8 @@ static void random_times(struct fixture *f)
 
 static struct wire_shape *random_shape(struct fixture *f, struct shape *shape)
 {
+    struct shape_caps caps = shape_default_caps;
+    caps.max_value_bytes = 32 << 10;
     struct err e = ERR_INIT;
     struct wire_shape *w;
     uint32_t n = rnd(5) == 0 ? 1 + rnd(FIXTURE_MAX) : 1 + rnd(60);
@@ -106,7 +119,7 @@ static struct wire_shape *random_shape(struct fixture *f, struct shape *shape)
         random_series(f, i, mix);
     }
     ck_assert_msg(fixture_shape(f, 1, &e), "%s", e.text);
-    ck_assert_msg(shape_decode(buf_slice(&f->shape), f->batch.tenant, &shape_default_caps,
+    ck_assert_msg(shape_decode(buf_slice(&f->shape), f->batch.tenant, &caps,
                                &f->arena, shape, &e),
                   "%s", e.text);
     ck_assert_msg(
@@ -221,6 +234,55 @@ START_TEST(both_ways_give_the_same_bytes)
 }
 END_TEST
 
+/* Two series of nearly the same labels, a histogram of about so many bytes between them: copies reach over it, or there
+ * are none. */
+static void check_pair(uint32_t n_value, uint32_t n_buckets)
+{
+    static uint64_t counts[MANY_BUCKETS * 4];
+    struct fixture *f = fixture_new();
+    struct shape_caps caps = shape_default_caps;
+    struct shape shape;
+    struct wire_shape *w;
+    struct batch b;
+    struct err e = ERR_INIT;
+    struct request r = {.n = 1, .to = {2}};
+    uint8_t *text = arena_alloc(&f->arena, n_value);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_lt(n_buckets, sizeof counts / sizeof counts[0]);
+    memset(text, 'v', n_value);
+    caps.max_value_bytes = 128 << 10;
+    for (unsigned i = 0; i < 2; i++) {
+        struct series *s = fixture_series(f, SERIES_EXP_HISTOGRAM, i + 1, 1);
+        f->labels[i][1].value = slice_of(text, n_value);
+        s->id = series_id(SLICE_LITERAL("demo"), s->metric, s->labels, s->n_labels);
+    }
+    ck_assert(fixture_shape(f, 1, &e));
+    const struct histogram_span span = {0, n_buckets};
+    const struct exp_histogram h = {.schema = 3, .sum = 1, .positive = {1, n_buckets, &span, counts}};
+    exp_histogram_encode(&h, &f->exp);
+    exp_histogram_encode(&h, &f->exp);
+    ck_assert(shape_decode(buf_slice(&f->shape), f->batch.tenant, &caps, &f->arena, &shape, &e));
+    ck_assert(wire_shape_new(&shape, f->batch.tenant, &(struct wire_names){.tenant_label = ""}, 64 << 20, &w, &e));
+    f->batch.times = (struct batch_times){.base_ms = INT64_C(1800000000123)};
+    ck_assert(batch_decode(fixture_record(f), &batch_default_caps, &f->arena, &b, &e));
+    ck_assert_msg(scrape_new(&b, w, &r.scrapes[0], &e), "%u: %s", n_buckets, e.text);
+    check_same(&r, &w);
+    scrape_free(r.scrapes[0]);
+    wire_shape_unref(w);
+    fixture_free(f);
+}
+
+START_TEST(copies_reach_as_far_as_two_bytes_say)
+{
+    check_pair(70000, 10);
+    check_pair(20000, 50000);
+    for (uint32_t n = 64000; n < 65480; n += 19) {
+        check_pair(900, n);
+        check_pair(1, n);
+    }
+}
+END_TEST
+
 /* What a template saves: a scrape of similar series takes no more than this per sample. */
 START_TEST(templates_compress)
 {
@@ -258,6 +320,7 @@ int main(void)
     Suite *s = suite_create("pack");
     TCase *tc = tcase_create("templates");
     tcase_add_loop_test(tc, both_ways_give_the_same_bytes, 0, 10);
+    tcase_add_test(tc, copies_reach_as_far_as_two_bytes_say);
     tcase_add_test(tc, templates_compress);
     suite_add_tcase(s, tc);
     return run_suite(s);
