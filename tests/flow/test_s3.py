@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local.places import ROOT, free_ports, private_places
 from deploy.local.s3proxy import IDENTITY, SECRET, S3Proxy
-from tests.flow.aws_endpoints import Endpoint, hangs_up, keys_json
+from tests.flow.aws_endpoints import endpoints, hangs_up, keys_json
 
 TOOL = Path(os.environ.get("SLUICE_BIN") or ROOT / "build/bin") / "tests/unit/aws/sluice-test-s3"
 KEYS = ["dt=2026-11-25/hour=07/metrics.admitted-3-1-99.parquet", "a b/c+d.parquet", "ключ/日本語=€", "~-_.!*'()", "100%25", "plain"]
@@ -71,15 +71,8 @@ def client():
 
 @pytest.fixture
 def stub():
-    made = []
-
-    def make(answer):
-        made.append(Endpoint(answer))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
+    with endpoints() as make:
+        yield make
 
 
 @pytest.fixture
