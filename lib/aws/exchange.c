@@ -70,8 +70,9 @@ static bool await(struct waiting *w, struct err *e)
     return w->ok;
 }
 
-bool exchange_once(struct exchange *x, const struct http_target *target, struct slice body,
-                   struct err *e)
+/* Once. False: no answer (ERR_RETRY), or the answer was too long (ERR_BAD_INPUT). */
+static bool exchange_once(struct exchange *x, const struct http_target *target, struct slice body,
+                          struct err *e)
 {
     struct http_request *r = NULL;
     struct waiting w = {.exchange = x, .e = e};

@@ -19,9 +19,6 @@ bool exchange_open(struct exchange *x, const char *user_agent, int stop_fd,
                    struct err *e) MUST_CHECK;
 void exchange_close(struct exchange *x);
 
-/* Once. False: no answer (ERR_RETRY), or the answer was too long (ERR_BAD_INPUT). */
-bool exchange_once(struct exchange *x, const struct http_target *target, struct slice body,
-                   struct err *e) MUST_CHECK;
 /* Until the status is 200: again, up to three times, after no answer, 429 or 5xx. Any other status,
  * and the last one, is ERR_RETRY. */
 bool exchange_until_ok(struct exchange *x, const struct http_target *target, struct slice body,

@@ -27,7 +27,6 @@ struct s3 {
     struct s3_options options; /* its strings are not kept */
     struct http_client *client;
     struct s3_call *calls; /* all that are under way or wait */
-    size_t n_calls;
     char region[REGION_MAX_CHARS + 1];
     struct s3_place place;
 };
@@ -87,11 +86,6 @@ void s3_close(struct s3 *s)
     }
     http_client_free(s->client);
     free(s);
-}
-
-size_t s3_n_busy(const struct s3 *s)
-{
-    return s->n_calls;
 }
 
 /* --- one attempt --- */
@@ -212,7 +206,6 @@ static void end(struct s3_call *c, const struct http_response *r, const struct e
                                      .maybe_stored = c->maybe_stored,
                                      .e = e};
     c->ended = true;
-    c->s3->n_calls--;
     c->done(c->ctx, &answer);
 }
 
@@ -342,7 +335,6 @@ bool s3_start(struct s3 *s, const struct s3_request *r, s3_done_fn done, void *c
     *c = (struct s3_call){.s3 = s, .request = *r, .done = done, .ctx = ctx, .next = s->calls};
     arena_init(&c->arena, CALL_ARENA_BYTES);
     s->calls = c;
-    s->n_calls++;
     return true;
 }
 

@@ -57,6 +57,5 @@ typedef void (*s3_done_fn)(void *ctx, const struct s3_answer *answer);
 
 bool s3_start(struct s3 *s, const struct s3_request *r, s3_done_fn done, void *ctx,
               struct err *e) MUST_CHECK;
-size_t s3_n_busy(const struct s3 *s);
 /* Moves what is under way, and starts what is to be tried again; waits up to timeout_ms. */
 bool s3_drive(struct s3 *s, int wake_fd, int timeout_ms, struct err *e) MUST_CHECK;

@@ -462,13 +462,6 @@ bool s3_get(struct s3 *s, struct slice key, int64_t first, int64_t n_bytes, stru
     return ok;
 }
 
-bool s3_delete(struct s3 *s, struct slice key, struct err *e)
-{
-    struct s3_outcome o = {.done = false};
-    const struct s3_request r = {.method = "DELETE", .key = key};
-    return s3_exchange(s, &r, &o, e);
-}
-
 /* --- list --- */
 
 struct page {

@@ -49,7 +49,6 @@ bool s3_head(struct s3 *s, struct slice key, const char *const *names, size_t n_
 /* n_bytes from first on (0 = to the end) are added to out, which caps them; *found. */
 bool s3_get(struct s3 *s, struct slice key, int64_t first, int64_t n_bytes, struct buf *out,
             bool *found, struct err *e) MUST_CHECK;
-bool s3_delete(struct s3 *s, struct slice key, struct err *e) MUST_CHECK;
 
 /* All keys of the prefix in order, page by page; false from the callback ends it (its err stands).
  */

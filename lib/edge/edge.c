@@ -117,11 +117,6 @@ enum policy_change edge_reload(struct edge *edge, struct err *e)
     return POLICY_NEW;
 }
 
-const char *edge_policy_version(const struct edge *edge)
-{
-    return edge->policy->version;
-}
-
 void edge_set_controls(struct edge *edge, const struct controls *c)
 {
     edge->kills.controls = c;

@@ -85,7 +85,6 @@ bool edge_split(struct edge *edge, struct slice tenant, struct slice otlp, const
 
 /* Reads the policy again if its file has changed. POLICY_REFUSED: e says why, the old one stays. */
 enum policy_change edge_reload(struct edge *edge, struct err *e);
-const char *edge_policy_version(const struct edge *edge);
 
 /* Kill switches: series that match are refused with the rule's id in the text, a sampling rule's in
  * the same batches as in limit. c is borrowed, may change between two calls, and NULL means none. */

@@ -55,6 +55,16 @@ bool control_kill_is_total(const struct control_rule *r)
     return r->kind == CONTROL_KILL && r->n_labels == 0 && n_stars == r->metric.len;
 }
 
+bool control_partition_listed(const int32_t *list, uint32_t n, int32_t partition)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i] == partition) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool control_pauses(const struct control_rule *r, struct slice group, struct slice topic,
                     int32_t partition)
 {
@@ -62,12 +72,7 @@ bool control_pauses(const struct control_rule *r, struct slice group, struct sli
         (r->topic.len > 0 && !slice_eq(r->topic, topic))) {
         return false;
     }
-    for (uint32_t i = 0; i < r->n_partitions; i++) {
-        if (r->partitions[i] == partition) {
-            return true;
-        }
-    }
-    return r->n_partitions == 0;
+    return r->n_partitions == 0 || control_partition_listed(r->partitions, r->n_partitions, partition);
 }
 
 bool control_sample_passes(const struct control_rule *r, uint64_t source, int64_t base_ms)

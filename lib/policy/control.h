@@ -84,6 +84,7 @@ bool control_kill_matches(const struct control_rule *r, struct slice tenant,
                           const struct series *s);
 /* Does it match everything that the tenant has? */
 bool control_kill_is_total(const struct control_rule *r);
+bool control_partition_listed(const int32_t *list, uint32_t n, int32_t partition);
 /* Does it pause the partition for the group? */
 bool control_pauses(const struct control_rule *r, struct slice group, struct slice topic,
                     int32_t partition);

@@ -1,5 +1,7 @@
 #include "replay/moment.h"
 
+#include "base/duration.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -7,20 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_BACK = 100000000 };
-
 static bool read_back(const char *text, struct moment *out)
 {
-    char *end = NULL;
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    int64_t unit_ms = *end == 's'   ? 1000
-                      : *end == 'm' ? 60000
-                      : *end == 'h' ? 3600000
-                      : *end == 'd' ? 86400000
-                                    : 0;
-    *out = (struct moment){MOMENT_BACK, -n * unit_ms};
-    return errno == 0 && end != text && n <= 0 && n > -MAX_BACK && unit_ms > 0 && end[1] == '\0';
+    *out = (struct moment){.kind = MOMENT_BACK};
+    return duration_read(text + 1, &out->value);
 }
 
 static bool read_offset(const char *text, struct moment *out)

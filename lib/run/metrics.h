@@ -54,8 +54,6 @@ static inline double cell_get(const struct cell *c)
 }
 
 void histogram_observe(struct cell_histogram *h, double value, uint64_t n_times);
-/* Quantile by linear interpolation in the bucket; NaN when empty. */
-double histogram_quantile(const struct cell_histogram *h, double q);
 
 /* Prometheus text format 0.0.4. */
 void metrics_print(struct metrics *m, struct buf *out);
@@ -74,7 +72,6 @@ void tally_init(struct tally *t);
 void tally_fini(struct tally *t);
 /* False when out of memory (nothing was counted). */
 bool tally_add(struct tally *t, struct cell *c, double n) MUST_CHECK;
-bool tally_observe(struct tally *t, struct cell_histogram *h, double value, uint64_t n_times) MUST_CHECK;
 /* Back to the first n counts (t->n as it was): the later ones are forgotten. */
 void tally_rewind(struct tally *t, size_t n);
 void tally_apply(struct tally *t); /* and reset */

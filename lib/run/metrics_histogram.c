@@ -42,28 +42,3 @@ void histogram_observe(struct cell_histogram *h, double value, uint64_t n_times)
     atomic_store_explicit(&h->counts[bucket], n + n_times, memory_order_relaxed);
     atomic_store_explicit(&h->sum, sum + value * (double)n_times, memory_order_relaxed);
 }
-
-double histogram_quantile(const struct cell_histogram *h, double q)
-{
-    uint64_t counts[HISTOGRAM_BUCKETS];
-    uint64_t total = 0;
-    struct cell_histogram *readable = (struct cell_histogram *)(uintptr_t)h;
-    for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        counts[i] = atomic_load_explicit(&readable->counts[i], memory_order_relaxed);
-        total += counts[i];
-    }
-    if (total == 0) {
-        return NAN;
-    }
-    double rank = q * (double)total;
-    double below = 0;
-    for (int i = 0; i < HISTOGRAM_BOUNDS; i++) {
-        double here = (double)counts[i];
-        if (here > 0 && below + here >= rank) {
-            double low = i == 0 ? 0 : histogram_bounds[i - 1];
-            return low + (histogram_bounds[i] - low) * ((rank - below) / here);
-        }
-        below += here;
-    }
-    return histogram_bounds[HISTOGRAM_BOUNDS - 1];
-}

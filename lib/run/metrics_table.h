@@ -12,7 +12,6 @@ METRIC_ENUM(M_RECORDS_REJECTED, "sluice_records_rejected_total", COUNTER, "tenan
 METRIC_ENUM(M_DLQ_RECORDS, "sluice_dlq_records_total", COUNTER, "tenant,reason", "References written to the DLQ.")
 METRIC_ENUM(M_DLQ_SUPPRESSED, "sluice_dlq_suppressed_samples_total", COUNTER, "tenant,reason", "Rejected samples that were counted only, beyond the cap per minute.")
 METRIC_ENUM(M_FRESHNESS, "sluice_freshness_seconds", HISTOGRAM, "", "Age of records (now - append time to ingest) when this stage is done with them.")
-METRIC_ENUM(M_STEP_SECONDS, "sluice_step_seconds", HISTOGRAM, "", "Time spent in one record's step.")
 METRIC_ENUM(M_COMMIT_SECONDS, "sluice_commit_seconds", HISTOGRAM, "", "Duration of a transaction's commit, or of an offset commit.")
 METRIC_ENUM(M_TRANSACTIONS, "sluice_transactions_total", COUNTER, "outcome", "Transactions by outcome (committed, aborted).")
 METRIC_ENUM(M_PRODUCERS_RECREATED, "sluice_producers_recreated_total", COUNTER, "", "Producers replaced because the outcome of a commit or abort was in doubt.")

@@ -115,7 +115,6 @@ struct stage {
     struct owned *partitions;
     int64_t recover_after_ms; /* back-off */
     int n_bad_recoveries;     /* in a row, that were not just a matter of time */
-    bool rewind_all;
     struct err fatal; /* kind set = the loop ends */
 
     struct transform transform;

@@ -3,13 +3,13 @@
  *   exp    the same, and each histogram decoded
  *   miss   the same as hit, every shape decoded anew
  *   encode shape_encode and batch_encode */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "batch/histogram.h"
 #include "fleet.h"
+#include "fleet_options.h"
 
 static const size_t cache_bytes = (size_t)4 << 30;
 static const size_t small_cache_bytes = 256
@@ -116,35 +116,22 @@ static void print_rate(const char *name, const struct rate *r, const char *end)
 
 int main(int argc, char **argv)
 {
-    unsigned n_servers = 4000;
-    unsigned n_rounds = 10;
-    bool json = false;
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"servers", required_argument, NULL, 's'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {0}};
-    for (int c; (c = getopt_long(argc, argv, "js:r:", options, NULL)) != -1;) {
-        if (c == 'j') {
-            json = true;
-        } else if (c == 's' || c == 'r') {
-            unsigned n = (unsigned)strtoul(optarg, NULL, 10);
-            *(c == 's' ? &n_servers : &n_rounds) = n == 0 ? 1 : n;
-        } else {
-            return 2;
-        }
+    struct fleet_options o = {.n_servers = 4000, .n_rounds = 10};
+    if (!fleet_options_read(argc, argv, &o)) {
+        return 2;
     }
     static struct fleet f;
     size_t n_bytes = 0;
     fleet_init(&f);
-    struct slice *batches = fleet_batches(&f, n_servers, &n_bytes);
-    struct rate hit = measure_read(batches, n_servers, n_rounds, cache_bytes, false);
-    struct rate exp = measure_read(batches, n_servers, n_rounds, cache_bytes, true);
-    struct rate miss = measure_read(batches, n_servers, 1 + n_rounds / 4, small_cache_bytes, false);
-    struct rate encode = measure_encode(&f, n_servers);
-    if (json) {
+    struct slice *batches = fleet_batches(&f, o.n_servers, &n_bytes);
+    struct rate hit = measure_read(batches, o.n_servers, o.n_rounds, cache_bytes, false);
+    struct rate exp = measure_read(batches, o.n_servers, o.n_rounds, cache_bytes, true);
+    struct rate miss = measure_read(batches, o.n_servers, 1 + o.n_rounds / 4, small_cache_bytes, false);
+    struct rate encode = measure_encode(&f, o.n_servers);
+    if (o.json) {
         printf("{\"bench\": \"batch_decode\", \"servers\": %u, \"batch_bytes\": %zu, "
                "\"cached_shape_bytes\": %zu, ",
-               n_servers, n_bytes / n_servers, hit.shape_bytes);
+               o.n_servers, n_bytes / o.n_servers, hit.shape_bytes);
         print_rate("hit", &hit, ", ");
         print_rate("hit_exp_decoded", &exp, ", ");
         print_rate("miss", &miss, ", ");
@@ -157,9 +144,9 @@ int main(int argc, char **argv)
                "bytes, %zu bytes per cached shape\n",
                hit.samples_per_s / 1e6, hit.cpu_s_per_million, exp.samples_per_s / 1e6,
                miss.samples_per_s / 1e6, miss.cpu_s_per_million, encode.samples_per_s / 1e6,
-               n_servers, n_bytes / n_servers, hit.shape_bytes);
+               o.n_servers, n_bytes / o.n_servers, hit.shape_bytes);
     }
-    fleet_batches_free(batches, n_servers);
+    fleet_batches_free(batches, o.n_servers);
     fleet_fini(&f);
     return 0;
 }

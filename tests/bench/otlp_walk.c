@@ -2,12 +2,12 @@
  * ten an exponential histogram of 20 to 60 buckets a side), every point's series looked up in a
  * table of all of them: 600,000 series, far beyond the processor's caches. In the same run the same
  * messages through protobuf-c's unpack, without a lookup. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/table.h"
+#include "fleet_options.h"
 #include "otlp_fleet.h"
 #include "otlp_metrics.pb-c.h"
 #include "wire/otlp.h"
@@ -109,48 +109,36 @@ static struct rate measure_unpack(const struct otlp_message *messages, unsigned 
 
 int main(int argc, char **argv)
 {
-    unsigned n_servers = 2000;
-    unsigned n_rounds = 10;
-    bool json = false;
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"servers", required_argument, NULL, 's'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {0}};
-    for (int c; (c = getopt_long(argc, argv, "js:r:", options, NULL)) != -1;) {
-        if (c == 'j') {
-            json = true;
-        } else if (c == 's' || c == 'r') {
-            *(c == 's' ? &n_servers : &n_rounds) = (unsigned)strtoul(optarg, NULL, 10);
-        } else {
-            return 2;
-        }
+    struct fleet_options o = {.n_servers = 2000, .n_rounds = 10};
+    if (!fleet_options_read(argc, argv, &o)) {
+        return 2;
     }
     struct otlp_fleet *fleet = otlp_fleet_new();
-    struct otlp_message *messages = otlp_fleet_messages(fleet, n_servers, 1);
+    struct otlp_message *messages = otlp_fleet_messages(fleet, o.n_servers, 1);
     size_t n_bytes = 0;
-    for (unsigned s = 0; s < n_servers; s++) {
+    for (unsigned s = 0; s < o.n_servers; s++) {
         n_bytes += messages[s].bytes.len;
     }
     struct tally t = {0};
     table_init(&t.series, 0, NULL);
-    struct rate walk = measure_walk(messages, n_servers, n_rounds, &t);
-    struct rate unpack = measure_unpack(messages, n_servers);
-    size_t message_bytes = n_bytes / (n_servers == 0 ? 1 : n_servers);
-    if (json) {
+    struct rate walk = measure_walk(messages, o.n_servers, o.n_rounds, &t);
+    struct rate unpack = measure_unpack(messages, o.n_servers);
+    size_t message_bytes = n_bytes / (o.n_servers == 0 ? 1 : o.n_servers);
+    if (o.json) {
         printf(
             "{\"bench\": \"otlp_walk\", \"servers\": %u, \"series\": %zu, \"message_bytes\": %zu, "
             "\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f, "
             "\"protobuf_c\": {\"samples_per_s\": %.0f, \"cpu_s_per_million\": %.4f}}\n",
-            n_servers, t.series.n, message_bytes, walk.samples_per_s, walk.cpu_s_per_million,
+            o.n_servers, t.series.n, message_bytes, walk.samples_per_s, walk.cpu_s_per_million,
             unpack.samples_per_s, unpack.cpu_s_per_million);
     } else {
         printf("otlp_walk: %.2f M samples/s, %.3f CPU-s per million (goal: 6 M/s); protobuf-c "
                "unpack alone: "
                "%.2f M/s, %.3f; %u servers, %zu series, messages of %zu bytes\n",
                walk.samples_per_s / 1e6, walk.cpu_s_per_million, unpack.samples_per_s / 1e6,
-               unpack.cpu_s_per_million, n_servers, t.series.n, message_bytes);
+               unpack.cpu_s_per_million, o.n_servers, t.series.n, message_bytes);
     }
-    otlp_fleet_free_messages(messages, n_servers);
+    otlp_fleet_free_messages(messages, o.n_servers);
     otlp_fleet_free(fleet);
     table_fini(&t.series);
     return 0;

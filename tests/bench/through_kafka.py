@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from deploy.local.places import ROOT, free_ports
+from deploy.local.places import ROOT
 from tests.flow.parquet_audit import Bucket
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.receiver.client import Receiver

@@ -4,13 +4,13 @@
  * Miss path: each message cut at a random place, as a sender's batch processor does, so that the
  * sequence of series is new each time (series known). Learn path: all caches cold. Then remote write
  * of both versions, a snappy block of 300 series each, known from the last scrape. */
-#include <getopt.h>
 #include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "fleet_options.h"
 #include "otlp_fleet.h"
 #include "remote_write_fleet.h"
 #include "validate.h"
@@ -177,56 +177,44 @@ static void run_remote_write(enum remote_write_version version, unsigned n_serve
 
 int main(int argc, char **argv)
 {
-    unsigned n_servers = 2000;
-    unsigned n_rounds = 10;
-    bool json = false;
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"servers", required_argument, NULL, 's'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {0}};
-    for (int c; (c = getopt_long(argc, argv, "js:r:", options, NULL)) != -1;) {
-        if (c == 'j') {
-            json = true;
-        } else if (c == 's' || c == 'r') {
-            *(c == 's' ? &n_servers : &n_rounds) = (unsigned)strtoul(optarg, NULL, 10);
-        } else {
-            return 2;
-        }
+    struct fleet_options o = {.n_servers = 2000, .n_rounds = 10};
+    if (!fleet_options_read(argc, argv, &o)) {
+        return 2;
     }
     struct otlp_fleet *t = otlp_fleet_new();
     struct worker w;
     worker_open(&w, (size_t)1 << 30);
-    struct otlp_message *messages = otlp_fleet_messages(t, n_servers, 1);
-    struct rate learn = measure(&w, messages, n_servers, 1);
-    report("learn", learn, json, (double)w.n_bytes_out / (double)w.n_samples);
+    struct otlp_message *messages = otlp_fleet_messages(t, o.n_servers, 1);
+    struct rate learn = measure(&w, messages, o.n_servers, 1);
+    report("learn", learn, o.json, (double)w.n_bytes_out / (double)w.n_samples);
     validate_export(w.validate);
     double cache_bytes = cell_get(metrics_cell(w.metrics, M_SHAPE_CACHE_BYTES, NULL));
-    double bytes_per_series = cache_bytes / ((double)n_servers * FLEET_METRICS * FLEET_POINTS);
-    if (json) {
+    double bytes_per_series = cache_bytes / ((double)o.n_servers * FLEET_METRICS * FLEET_POINTS);
+    if (o.json) {
         printf("{\"bench\": \"validate_step\", \"cache_bytes_per_series\": %.0f}\n",
                bytes_per_series);
     } else {
         printf("validate_step caches: %.0f bytes per series\n", bytes_per_series);
     }
-    struct rate hit = measure(&w, messages, n_servers, n_rounds);
-    report("hit", hit, json, (double)w.n_bytes_out / (double)w.n_samples);
-    otlp_fleet_free_messages(messages, n_servers);
+    struct rate hit = measure(&w, messages, o.n_servers, o.n_rounds);
+    report("hit", hit, o.json, (double)w.n_bytes_out / (double)w.n_samples);
+    otlp_fleet_free_messages(messages, o.n_servers);
 
     uint64_t n_samples = 0;
     struct rate miss = {0};
     for (unsigned i = 0; i < 3; i++) { /* new cuts each time */
-        messages = otlp_fleet_messages(t, n_servers, 2);
-        struct rate r = measure(&w, messages, (size_t)n_servers * 2, 1);
+        messages = otlp_fleet_messages(t, o.n_servers, 2);
+        struct rate r = measure(&w, messages, (size_t)o.n_servers * 2, 1);
         n_samples += w.n_samples;
         miss.samples_per_s += r.samples_per_s / 3;
         miss.cpu_s_per_million += r.cpu_s_per_million / 3;
-        otlp_fleet_free_messages(messages, (size_t)n_servers * 2);
+        otlp_fleet_free_messages(messages, (size_t)o.n_servers * 2);
     }
-    report("miss", miss, json, (double)w.n_bytes_out / (double)w.n_samples);
+    report("miss", miss, o.json, (double)w.n_bytes_out / (double)w.n_samples);
     check_all_valid(&w);
     worker_close(&w);
     otlp_fleet_free(t);
-    run_remote_write(REMOTE_WRITE_1, n_servers, n_rounds, json);
-    run_remote_write(REMOTE_WRITE_2, n_servers, n_rounds, json);
+    run_remote_write(REMOTE_WRITE_1, o.n_servers, o.n_rounds, o.json);
+    run_remote_write(REMOTE_WRITE_2, o.n_servers, o.n_rounds, o.json);
     return n_samples == 0;
 }

@@ -47,6 +47,20 @@ class Request:
         self.peer = handler.client_address
 
 
+@contextlib.contextmanager
+def endpoints():
+    """endpoint(answer) makes one; all end with the block."""
+    made = []
+
+    def make(answer):
+        made.append(Endpoint(answer))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
 class Endpoint:
     """answer(request) → (status, body[, headers]), or a callable that is given the socket to misbehave on."""
 

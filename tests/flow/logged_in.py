@@ -1,4 +1,4 @@
-"""sluice-offsets through a listener that asks who comes: what an operator does there, with the keys that the workers have."""
+"""A listener that asks who comes: samples for who has logged in, and sluice-offsets there, with the keys that the workers have."""
 import json
 import os
 import subprocess
@@ -9,6 +9,16 @@ from tests.flow.replay_tool import adds_up, Told
 from tests.receiver.client import Receiver
 
 TOPIC, N = "metrics.admitted", 30
+
+
+def put_logins(stack, n):
+    """n points of one series into the ingest topic, by the plain listener."""
+    producer = stack.producer()
+    for i in range(n):
+        r = otlp.resource("gs-1", region="eu-1", az="a")
+        otlp.counter(r, "game.logins", float(i), otlp.now_ms() - 1000 + i, unit="{login}")
+        producer.produce("metrics.ingest.demo", otlp.message(r), key=b"gs-1")
+    assert producer.flush(30) == 0
 
 
 def work_of_an_operator(stack, folder, keys, env):

@@ -1,6 +1,4 @@
 """After an outage: what has become too old for the store is skipped and told as gaps, the rest is delivered."""
-import time
-
 from tests.fault.formats import read_gaps, read_letters
 from tests.flow import batches
 from tests.flow.amp_setting import (NOTHING, TOPIC, accounts_close, differences, expected, got, metric, now_ms, scrape,

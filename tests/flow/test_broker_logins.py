@@ -8,7 +8,7 @@ from confluent_kafka import admin
 
 from deploy.local.certificates import Authority
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import java_plugin, logged_in, otlp
+from tests.flow import java_plugin, logged_in
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_pipeline import metric
 
@@ -74,14 +74,6 @@ class SecuredBroker:
         return subprocess.run([self.stack.places.binary("sluice-offsets"), "topics", verb, "--config", str(config)],
                               env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True, check=False, timeout=120)
 
-    def send(self, n):
-        producer = self.stack.producer()
-        for i in range(n):
-            r = otlp.resource("gs-1", region="eu-1", az="a")
-            otlp.counter(r, "game.logins", float(i), otlp.now_ms() - 1000 + i, unit="{login}")
-            producer.produce("metrics.ingest.demo", otlp.message(r), key=b"gs-1")
-        assert producer.flush(30) == 0
-
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
@@ -112,7 +104,7 @@ def test_topics_and_a_worker_through_the_listener(secured, tmp_path, login, env)
     worker = secured.worker(keys)
     worker.start(env={**env, "SLUICE_KAFKA_CLIENT_RACK": rack})
     worker.wait_ready()
-    secured.send(20)
+    logged_in.put_logins(secured.stack, 20)
     wait_for(lambda: metric(worker, "sluice_samples_out_total") == 20, what="20 samples")
     # The broker's word: this worker, from that rack.
     assert f"{worker.name} {rack}" in secured.racks.read_text().splitlines()

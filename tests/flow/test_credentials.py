@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from deploy.local.places import free_ports
-from tests.flow.aws_endpoints import (SECRET, TOKEN, Client, Endpoint, cut_short, drips, endless, hangs_up, imds,
+from tests.flow.aws_endpoints import (SECRET, TOKEN, Client, cut_short, drips, endless, endpoints, hangs_up, imds,
                                       keys_json, silent, sts_error, sts_xml)
 from tests.flow.stack import wait_for
 
@@ -15,15 +15,8 @@ NO_IMDS = {"AWS_EC2_METADATA_DISABLED": "true"}
 
 @pytest.fixture
 def endpoint():
-    made = []
-
-    def make(answer):
-        made.append(Endpoint(answer))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
+    with endpoints() as make:
+        yield make
 
 
 @pytest.fixture

@@ -90,16 +90,6 @@ def varint(v):
     return bytes(out + bytes([v]))
 
 
-def take_varint(stream):
-    v = shift = 0
-    while True:
-        byte = stream.read(1)[0]
-        v |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return v
-
-
 def canonical_key(s):
     """shape.avsc: the series' order."""
     return (s["metric"].encode(), KINDS.index(s["kind"]), s["temporality"] == "delta", s["unit"].encode(),

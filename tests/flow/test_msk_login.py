@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from deploy.local.places import HOST, ROOT, free_ports
-from tests.flow import java_plugin, logged_in, otlp
+from tests.flow import java_plugin, logged_in
 from tests.flow.aws_endpoints import SECRET, TOKEN, Endpoint, keys_json
 from tests.flow.stack import StackUnderTest, wait_for
 from tests.flow.test_pipeline import metric
@@ -55,14 +55,6 @@ class Msk:
     def answers(self):
         return self.log.read_text().splitlines() if self.log.exists() else []
 
-    def send(self, n):
-        producer = self.stack.producer()
-        for i in range(n):
-            r = otlp.resource("gs-1", region="eu-1", az="a")
-            otlp.counter(r, "game.logins", float(i), otlp.now_ms() - 1000 + i, unit="{login}")
-            producer.produce("metrics.ingest.demo", otlp.message(r), key=b"gs-1")
-        assert producer.flush(30) == 0
-
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory, validator):
@@ -94,11 +86,11 @@ def test_a_worker_logs_in_and_follows_rotating_keys(msk, pod, say):
     worker, env = msk.worker(pod)
     worker.start(env=env)
     worker.wait_ready()
-    msk.send(20)
+    logged_in.put_logins(msk.stack, 20)
     wait_for(lambda: metric(worker, "sluice_samples_out_total") == 20, what="20 samples")
     # librdkafka asks for tokens by itself, and the broker for new sessions.
     wait_for(lambda: len(set(msk.answers())) >= 3, 120, "logins by a third pair of keys")
-    msk.send(20)
+    logged_in.put_logins(msk.stack, 20)
     wait_for(lambda: metric(worker, "sluice_samples_out_total") == 40, 60, "40 samples")
     assert worker.process.alive()
     assert {line.split()[0] for line in msk.answers()} == {"ok"}

@@ -10,8 +10,8 @@ import pytest
 
 from tests.flow import batches
 from tests.flow.parquet_files import READERS
-from tests.flow.parquet_rows import (HOUR_MS, LABEL_COLUMNS, STALE, Load, RangeFailed, classic, folder, in_order, native, produce,
-                                     run_tool, scalar)
+from tests.flow.parquet_rows import (HOUR_MS, STALE, Load, RangeFailed, classic, folder, in_order, native, produce, run_tool,
+                                     scalar)
 
 SMALL, NOON = 8 << 20, 1_780_056_000_000  # 2026-05-29T12:00Z
 ODD_VALUES = [0.0, -0.0, float("inf"), float("-inf"), 5e-324, STALE, struct.pack("<Q", 0x7FF8000000000000),

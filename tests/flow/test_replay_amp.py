@@ -186,9 +186,9 @@ def test_refusals_of_the_store_stop_it(shared, tmp_path):
     assert shared.stack.read_committed("metrics.dlq") == []
 
 
-def test_the_store_is_away(shared, tmp_path):
-    """Retried as ever; given up by a signal, the same call goes on."""
-    topic, group = site(shared, "away")
+def planned(shared, name, tmp_path):
+    """Samples of ten times that the store has lost, a plan of them, and a store that is away."""
+    topic, group = site(shared, name)
     times = [now_ms() - MINUTE_MS + i * 1000 for i in range(10)]
     put(shared, topic, times)
     amp = deliver(shared, topic, group)
@@ -196,6 +196,12 @@ def test_the_store_is_away(shared, tmp_path):
     tool, plan = operator(shared, amp, topic), tmp_path / "plan.json"
     tool.plan(plan)
     shared.receiver.set_plan([{"times": 100_000, "status": 503}])
+    return times, tool, plan
+
+
+def test_the_store_is_away(shared, tmp_path):
+    """Retried as ever; given up by a signal, the same call goes on."""
+    times, tool, plan = planned(shared, "away", tmp_path)
     process = tool.start("apply", str(plan), "--json")
     wait_for(lambda: shared.receiver.stats()["requests"] > 2, 30, "some tries")
     process.terminate()
@@ -208,14 +214,7 @@ def test_the_store_is_away(shared, tmp_path):
 
 def test_the_later_of_two_goes_on(shared, tmp_path):
     """Whoever applies last has it: the one before is told so when it comes to note what it has done, and nothing is lost."""
-    topic, group = site(shared, "two")
-    times = [now_ms() - MINUTE_MS + i * 1000 for i in range(10)]
-    put(shared, topic, times)
-    amp = deliver(shared, topic, group)
-    shared.receiver.reset()
-    tool, plan = operator(shared, amp, topic), tmp_path / "plan.json"
-    tool.plan(plan)
-    shared.receiver.set_plan([{"times": 100_000, "status": 503}])
+    times, tool, plan = planned(shared, "two", tmp_path)
 
     def n_notes():
         return len(shared.stack.read_committed("sluice.replay"))

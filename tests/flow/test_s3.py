@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local.places import ROOT, free_ports, private_places
 from deploy.local.s3proxy import IDENTITY, SECRET, S3Proxy
-from tests.flow.aws_endpoints import Endpoint, hangs_up, keys_json
+from tests.flow.aws_endpoints import endpoints, hangs_up, keys_json
 
 TOOL = Path(os.environ.get("SLUICE_BIN") or ROOT / "build/bin") / "tests/unit/aws/sluice-test-s3"
 KEYS = ["dt=2026-11-25/hour=07/metrics.admitted-3-1-99.parquet", "a b/c+d.parquet", "ключ/日本語=€", "~-_.!*'()", "100%25", "plain"]
@@ -71,15 +71,8 @@ def client():
 
 @pytest.fixture
 def stub():
-    made = []
-
-    def make(answer):
-        made.append(Endpoint(answer))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
+    with endpoints() as make:
+        yield make
 
 
 @pytest.fixture
@@ -118,7 +111,7 @@ def test_objects_as_boto3_sees_them(proxy, boto, client, file, tmp_path, key):
     assert s3.ask("get", key, 0, 0, tmp_path / "got")["ok"] and (tmp_path / "got").read_bytes() == b"by boto3"
     prefix = key[:len(key) // 2]
     assert [key, 8] in s3.ask("list", prefix)["keys"]
-    assert s3.ask("delete", key)["ok"]
+    boto.delete_object(Bucket="bucket", Key=key)
     assert s3.ask("head", key)["found"] is False and s3.ask("get", key, 0, 0, "-")["found"] is False
 
 

@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "base/duration.h"
 #include "run/config.h"
 
 #include <errno.h>
@@ -167,25 +168,9 @@ static bool whole_number(const char *text, int64_t max, int64_t *out, const char
     return text[0] >= '0' && text[0] <= '9' && errno == 0 && n <= max;
 }
 
-/* "90s", "30m", "2h", "7d" */
 static bool duration(const char *text, int64_t max_ms, int64_t *out_ms)
 {
-    static const struct {
-        char unit;
-        int64_t ms;
-    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
-    int64_t n;
-    const char *end;
-    if (!whole_number(text, 1000000000, &n, &end) || n < 1 || end[0] == '\0' || end[1] != '\0') {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (end[0] == units[i].unit) {
-            *out_ms = n * units[i].ms;
-            return *out_ms <= max_ms;
-        }
-    }
-    return false;
+    return duration_read(text, out_ms) && *out_ms > 0 && *out_ms <= max_ms;
 }
 
 static bool check_kill(struct command *c, struct err *e)

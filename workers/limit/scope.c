@@ -4,7 +4,7 @@
 
 #include "wire/avro_blocks.h"
 
-const char *scope_kind_name(enum scope_kind kind)
+static const char *scope_kind_name(enum scope_kind kind)
 {
     static const char *const names[] = {"tenant", "metric", "rate"};
     return names[kind];

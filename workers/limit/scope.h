@@ -14,7 +14,6 @@ struct scope {
     struct slice metric; /* empty but for SCOPE_METRIC */
 };
 
-const char *scope_kind_name(enum scope_kind kind);
 /* For tables of this process. */
 struct hash128 scope_key(const struct scope *s);
 /* One allocation; scope_free. False: out of memory. */

@@ -1,10 +1,10 @@
 #include "pause.h"
 
+#include "base/duration.h"
 #include "groups.h"
 #include "pauses.h"
 #include "policy/control_show.h"
 #include "replay/arguments.h"
-#include "replay/moment.h"
 #include "run/show.h"
 #include "stage/topics.h"
 
@@ -56,17 +56,10 @@ static bool place_words_check(const struct tool *t, struct err *e)
     return list == NULL || replay_partitions_check(list, e);
 }
 
-/* "15m": as -15m is a place in a log. */
-static bool duration_read(const struct tool *t, int64_t *out_ms, struct err *e)
+static bool length_read(const struct tool *t, int64_t *out_ms, struct err *e)
 {
-    char back[32];
-    struct moment m = {0};
     const char *text = t->command->values[OPTION_FOR];
-    (void)snprintf(back, sizeof back, "-%.30s", text);
-    struct err why = ERR_INIT;
-    bool ok = moment_read("--for", back, &m, &why) && m.kind == MOMENT_BACK && m.value > 0 &&
-              m.value <= CONTROL_MAX_TTL_MS;
-    *out_ms = m.value;
+    bool ok = duration_read(text, out_ms) && *out_ms > 0 && *out_ms <= CONTROL_MAX_TTL_MS;
     return ok || err_set(e, ERR_CONFIG, "--for %.30s: a time like 90s, 15m, 2h or 1d, 30d at most: the pause ends then "
                                         "by itself", text);
 }
@@ -136,7 +129,7 @@ bool pause_verb(const struct tool *t, struct err *e)
     struct place p;
     rd_kafka_t *rk = NULL;
     int64_t for_ms;
-    if (!place_words_check(t, e) || !duration_read(t, &for_ms, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
+    if (!place_words_check(t, e) || !length_read(t, &for_ms, e) || !tool_connect(t, KAFKA_READER, &rk, e)) {
         return false;
     }
     bool ok = group_check(rk, group, t->command->values[OPTION_TOPIC], e) && place_find(t, rk, &p, e);
@@ -163,16 +156,6 @@ bool pause_verb(const struct tool *t, struct err *e)
 
 /* --- resume --- */
 
-static bool is_among(int32_t partition, const int32_t *list, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (list[i] == partition) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What of the rule stays paused; its partitions are in *left. All of it goes: n_partitions 0. */
 static bool rest_of(const struct control_rule *r, const struct place *p, struct control_rule *rest,
                     int32_t left[CONTROL_MAX_PARTITIONS], struct err *e)
@@ -190,7 +173,7 @@ static bool rest_of(const struct control_rule *r, const struct place *p, struct 
     uint32_t n = r->n_partitions > 0 ? r->n_partitions : p->n_of_topic;
     for (uint32_t i = 0; i < n; i++) {
         int32_t partition = r->n_partitions > 0 ? r->partitions[i] : (int32_t)i;
-        if (is_among(partition, p->partitions, p->n_partitions)) {
+        if (control_partition_listed(p->partitions, p->n_partitions, partition)) {
             continue;
         }
         if (rest->n_partitions == CONTROL_MAX_PARTITIONS) {
@@ -209,7 +192,7 @@ static bool touches(const struct control_rule *r, const struct place *p)
     }
     bool has_one = p->n_partitions == 0 || r->n_partitions == 0;
     for (uint32_t i = 0; i < p->n_partitions && !has_one; i++) {
-        has_one = is_among(p->partitions[i], r->partitions, r->n_partitions);
+        has_one = control_partition_listed(r->partitions, r->n_partitions, p->partitions[i]);
     }
     return slice_eq(r->topic, p->topic) && has_one;
 }

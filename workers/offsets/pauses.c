@@ -36,7 +36,8 @@ bool pauses_read(const struct tool *t, struct controls *out, struct err *e)
     return ok;
 }
 
-void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES])
+/* What it pauses, hashed: the same pause once more is another time for the same rule. */
+static void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES])
 {
     struct buf what;
     buf_init(&what, OUT_MAX_BYTES);

@@ -10,8 +10,6 @@ enum { PAUSE_ID_BYTES = 16 };
 /* The control topic to its end: rules of all kinds that are not over, into an empty set. ERR_CONFIG: there is no such
  * topic. */
 bool pauses_read(const struct tool *t, struct controls *out, struct err *e) MUST_CHECK;
-/* A pause's id is what it pauses, hashed: the same pause once more is another time for the same rule. */
-void pause_id(const struct control_rule *r, char out[PAUSE_ID_BYTES]);
 /* Told on the audit topic first, as `act`: the rule, and a tombstone for the id (empty: none) behind it. rule needs
  * group, topic, partitions and expires_ms; its id (in id), and created_ms, who and reason where it has none, are set here.
  * ERR_CONFIG: nothing was written. */

@@ -325,7 +325,7 @@ static bool read_with(const struct tool *t, rd_kafka_t *rk, struct status *s, st
     return ok;
 }
 
-bool status_read(const struct tool *t, struct status *out, struct err *e)
+static bool status_read(const struct tool *t, struct status *out, struct err *e)
 {
     rd_kafka_t *rk = NULL;
     *out = (struct status){0};
@@ -336,7 +336,7 @@ bool status_read(const struct tool *t, struct status *out, struct err *e)
     return ok;
 }
 
-void status_free(struct status *s)
+static void status_free(struct status *s)
 {
     free(s->partitions);
     controls_fini(&s->rules);

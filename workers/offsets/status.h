@@ -52,8 +52,5 @@ struct status {
     uint64_t draw;
 };
 
-bool status_read(const struct tool *t, struct status *out, struct err *e) MUST_CHECK;
-void status_free(struct status *s);
-
 /* Reads and prints. *code: 1 when something is stuck, 3 when the brokers are away. */
 bool status_verb(const struct tool *t, int *code, struct err *e) MUST_CHECK;

@@ -53,7 +53,6 @@ struct portion {
     bool is_opening; /* the offset to begin at is being committed */
     enum stop_reason stopped;
     uint64_t n_failures_seen;
-    bool was_failing;
     bool has_samples;       /* raw ones in the range */
     bool scratch_full;      /* the record at hand could not be taken in */
     int64_t opened_mono_ms; /* when the range got its first rows; 0 = none yet */

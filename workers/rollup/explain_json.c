@@ -75,7 +75,7 @@ static json_t *late_json(struct layout l, struct slice late, struct arena *a)
     return json_double(v);
 }
 
-json_t *json_columns(struct layout l, const struct row_series *v, struct arena *a)
+static json_t *json_columns(struct layout l, const struct row_series *v, struct arena *a)
 {
     json_t *out = json_pack("{s:i}", "samples", (int)v->samples);
     if (l.kind == SERIES_GAUGE) {

@@ -11,7 +11,5 @@ json_t *json_double(double v);
 json_t *json_series(const struct series *s);
 /* Of a packed histogram: count and sum, of a native one schema; null: none, or stale. */
 json_t *json_packed(uint8_t kind, uint16_t n_bounds, struct slice packed, struct arena *a);
-/* A row's columns of one series. */
-json_t *json_columns(struct layout l, const struct row_series *v, struct arena *a);
 /* Each of the row's series: name and columns. NULL: the shape can't be read. */
 json_t *json_row(const struct rollup *row, struct arena *a);

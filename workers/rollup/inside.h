@@ -41,9 +41,6 @@ bool points_of_slot(struct minute *m, const struct stream *s, const struct windo
                     const struct point_index *index, uint32_t slot, struct err *e) MUST_CHECK;
 bool points_of_series(struct minute *m, const struct window *w, uint32_t series,
                       enum series_kind kind, struct err *e) MUST_CHECK;
-/* Does point i of x lie in the window and count? */
-bool point_is_in(const struct stream *s, const struct scrape *x, uint32_t i, int64_t start_ms,
-                 int64_t end_ms);
 
 /* Late points, ordered: delta kinds by slot, all by window and slot. In m->plan. */
 struct late_order {

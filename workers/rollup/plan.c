@@ -3,8 +3,9 @@
 
 #include "inside.h"
 
-bool point_is_in(const struct stream *s, const struct scrape *x, uint32_t i, int64_t start_ms,
-                 int64_t end_ms)
+/* Does point i of x lie in the window and count? */
+static bool point_is_in(const struct stream *s, const struct scrape *x, uint32_t i, int64_t start_ms,
+                        int64_t end_ms)
 {
     int64_t ms = x->times == NULL ? x->time_ms : x->times[i];
     if (ms < start_ms || ms >= end_ms || ms < x->min_ms) {

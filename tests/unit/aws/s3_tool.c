@@ -1,8 +1,8 @@
 /* S3 on command, for tests/flow/test_s3.py. Arguments: endpoint, bucket, region, attempts, answer
  * limit. Lines of input, the answer to each a line of JSON; files hold the bodies: put KEY FILE
  * [name=value…]          parts KEY FILE PART_BYTES [name=value…] head KEY NAME…     get KEY FIRST N
- * FILE     list PREFIX     delete KEY KEY and PREFIX are percent-encoded. Names of put:
- * if-none-match, kms, tagging, lock-mode, lock-until, class; others are metadata. */
+ * FILE     list PREFIX     KEY and PREFIX are percent-encoded. Names of put: if-none-match, kms,
+ * tagging, lock-mode, lock-until, class; others are metadata. */
 #include "aws/s3_object.h"
 
 #include <jansson.h>
@@ -171,7 +171,6 @@ static json_t *list(struct s3 *s, const struct command *c)
 
 static json_t *obey(struct s3 *s, const struct command *c)
 {
-    struct err e = ERR_INIT;
     if (strcmp(c->words[0], "put") == 0 || strcmp(c->words[0], "parts") == 0) {
         return put(s, c, c->words[0][1] == 'a');
     }
@@ -181,10 +180,7 @@ static json_t *obey(struct s3 *s, const struct command *c)
     if (strcmp(c->words[0], "get") == 0) {
         return get(s, c);
     }
-    if (strcmp(c->words[0], "list") == 0) {
-        return list(s, c);
-    }
-    return s3_delete(s, buf_slice(&c->key), &e) ? json_pack("{s:b}", "ok", 1) : failure(&e);
+    return list(s, c);
 }
 
 int main(int argc, char **argv)

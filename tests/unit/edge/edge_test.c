@@ -7,7 +7,6 @@
 #include "runner.h"
 #include "unit/wire/remote_write_message.h"
 
-#define RES "service.instance.id=gs-1,shard_id=s1"
 #define NOW .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS
 #define OPEN "{\"tenants\": {\"t\": {\"mode\": \"open\"}}}"
 #define ALL_KINDS                                                                                  \
@@ -318,7 +317,6 @@ START_TEST(a_new_policy_judges_what_was_judged)
     ck_assert_int_eq(edge_reload(d.edge, &e), POLICY_SAME);
     door_policy(&d, "{\"version\": \"two\", \"tenants\": {\"t\": {\"mode\": \"open\"}}}");
     ck_assert_int_eq(edge_reload(d.edge, &e), POLICY_NEW);
-    ck_assert_ptr_nonnull(strstr(edge_policy_version(d.edge), "two"));
     door_judge_points(&d, RES, &point, 1);
     ck_assert_uint_eq(d.answer.n_accepted, 1);
     door_policy(&d, "{\"tenants\": 7}");

@@ -6,7 +6,6 @@
 #include "door.h"
 #include "runner.h"
 
-#define RES "service.instance.id=gs-1,shard_id=s1"
 #define NOW .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS
 
 static uint64_t draw;

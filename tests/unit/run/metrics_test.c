@@ -210,23 +210,6 @@ START_TEST(bounds_rise_from_1_ms_to_10_min)
 }
 END_TEST
 
-START_TEST(quantiles_interpolate)
-{
-    struct metrics *m = metrics_new();
-    struct cell_histogram *h = metrics_histogram(m, M_FRESHNESS, NULL);
-    ck_assert_double_nan(histogram_quantile(h, 0.5));
-    histogram_observe(h, 0.15, 50); /* in 0.1…0.15 */
-    histogram_observe(h, 0.9, 50);  /* in 0.7…1 */
-    ck_assert_double_eq_tol(histogram_quantile(h, 0.25), 0.125, 1e-12);
-    ck_assert_double_eq_tol(histogram_quantile(h, 0.5), 0.15, 1e-12);
-    ck_assert_double_eq_tol(histogram_quantile(h, 0.75), 0.85, 1e-12);
-    ck_assert_double_eq_tol(histogram_quantile(h, 1), 1, 1e-12);
-    histogram_observe(h, 5000, 900);
-    ck_assert_double_eq(histogram_quantile(h, 0.99), 600);
-    metrics_free(m);
-}
-END_TEST
-
 enum { N_THREADS = 4, N_NAMES = 500, N_ROUNDS = 20 };
 
 static void *count_many(void *ctx)
@@ -299,7 +282,6 @@ int main(void)
     tcase_add_test(tc, long_values_are_other);
     tcase_add_test(tc, histograms_are_cumulative_with_sum_and_count);
     tcase_add_test(tc, bounds_rise_from_1_ms_to_10_min);
-    tcase_add_test(tc, quantiles_interpolate);
     tcase_add_test(tc, threads_make_each_cell_once_while_another_prints);
     tcase_add_test(tc, the_docs_have_every_metric);
     suite_add_tcase(suite, tc);

@@ -2,27 +2,20 @@
 
 #include "run/metrics.h"
 
-#include <math.h>
 #include <stdio.h>
 
 START_TEST(nothing_counts_before_apply_and_nothing_twice)
 {
     struct metrics *m = metrics_new();
     struct cell *c = metrics_cell(m, M_OUTBOX_BYTES, NULL);
-    struct cell_histogram *h = metrics_histogram(m, M_FRESHNESS, NULL);
     struct tally t;
     tally_init(&t);
     tally_apply(&t); /* an empty one */
     ck_assert(tally_add(&t, c, 2));
     ck_assert(tally_add(&t, c, 3));
-    ck_assert(tally_observe(&t, h, 0.2, 10));
-    ck_assert(tally_observe(&t, h, NAN, 10));
-    ck_assert(tally_observe(&t, h, 0.2, 0));
     ck_assert_double_eq(cell_get(c), 0);
-    ck_assert_double_nan(histogram_quantile(h, 0.5));
     tally_apply(&t);
     ck_assert_double_eq(cell_get(c), 5);
-    ck_assert_double_eq(histogram_quantile(h, 1), 0.2);
     tally_apply(&t);
     ck_assert_double_eq(cell_get(c), 5);
     tally_fini(&t);
@@ -51,21 +44,17 @@ START_TEST(a_rewind_forgets_only_what_came_after_the_mark)
 {
     struct metrics *m = metrics_new();
     struct cell *c = metrics_cell(m, M_OUTBOX_BYTES, NULL);
-    struct cell_histogram *h = metrics_histogram(m, M_FRESHNESS, NULL);
     struct tally t;
     tally_init(&t);
     ck_assert(tally_add(&t, c, 1));
-    ck_assert(tally_observe(&t, h, 0.2, 1));
     size_t mark = t.n;
-    for (int i = 0; i < 1000; i++) { /* the same cells, and enough of it to grow */
+    for (int i = 0; i < 1000; i++) { /* the same cell, and enough of it to grow */
         ck_assert(tally_add(&t, c, 10));
-        ck_assert(tally_observe(&t, h, 100, 1));
     }
     tally_rewind(&t, mark);
     ck_assert(tally_add(&t, c, 2));
     tally_apply(&t);
     ck_assert_double_eq(cell_get(c), 3);
-    ck_assert_double_eq(histogram_quantile(h, 1), 0.2);
     tally_fini(&t);
     metrics_free(m);
 }
@@ -111,26 +100,6 @@ START_TEST(random_counts_agree_with_a_model)
 }
 END_TEST
 
-START_TEST(tallied_observations_are_as_direct_ones)
-{
-    struct metrics *m = metrics_new();
-    struct cell_histogram *direct = metrics_histogram(m, M_FRESHNESS, NULL);
-    struct cell_histogram *tallied = metrics_histogram(m, M_COMMIT_SECONDS, NULL);
-    struct tally t;
-    tally_init(&t);
-    for (int i = 1; i <= 100000; i++) {
-        histogram_observe(direct, i * 0.00137, 1);
-        ck_assert(tally_observe(&t, tallied, i * 0.00137, 1));
-    }
-    tally_apply(&t);
-    for (double q = 0.01; q < 1; q += 0.01) {
-        ck_assert_double_eq(histogram_quantile(direct, q), histogram_quantile(tallied, q));
-    }
-    tally_fini(&t);
-    metrics_free(m);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("tally");
@@ -140,7 +109,6 @@ int main(void)
     tcase_add_test(tc, an_aborted_transaction_leaves_no_trace);
     tcase_add_test(tc, a_rewind_forgets_only_what_came_after_the_mark);
     tcase_add_test(tc, random_counts_agree_with_a_model);
-    tcase_add_test(tc, tallied_observations_are_as_direct_ones);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

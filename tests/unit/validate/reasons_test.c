@@ -7,7 +7,6 @@
 #include "rig.h"
 #include "runner.h"
 
-#define RES "service.instance.id=gs-1,shard_id=s1"
 #define T .time_ms = NOW_MS
 #define C .temporality = MSG_CUMULATIVE, T
 
@@ -103,7 +102,7 @@ static const struct reason_row rows[] = {
      .points = {{.metric = "a", C}, {.metric = "b", C}}},
 };
 
-/* Reached elsewhere: by validate_test's give_up, below, the limiter's by tests/unit/limit. */
+/* Reached elsewhere: by letters_test's give_up, below, the limiter's by tests/unit/limit. */
 static const enum reason elsewhere[] = {REASON_NONE,
                                         REASON_OUTPUT_REFUSED,
                                         REASON_TOO_LARGE,

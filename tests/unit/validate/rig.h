@@ -9,6 +9,10 @@
 
 #define NOW_MS INT64_C(1780000000000)
 
+/* The usual resource, and the usual point's time. */
+#define RES "service.instance.id=gs-1,shard_id=s1"
+#define CUMULATIVE .temporality = MSG_CUMULATIVE, .time_ms = NOW_MS
+
 struct rig {
     struct metrics *metrics;
     struct validate *validate;
