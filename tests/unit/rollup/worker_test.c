@@ -267,7 +267,8 @@ static void histogram_batch(struct rig *r, int64_t offset, int64_t at_ms, int64_
         bounds[i] = i;
         counts[i] = UINT64_C(1) << 40;
     }
-    const struct classic_histogram h = {.count = UINT64_C(1) << 50, .n_counts = N_BOUNDS + 1, .counts = counts};
+    const struct classic_histogram h = {
+        .count = UINT64_C(1) << 50, .n_counts = N_BOUNDS + 1, .counts = counts};
     const struct series s = {.metric = SLICE_LITERAL("sizes"),
                              .unit = SLICE_LITERAL(""),
                              .kind = SERIES_CLASSIC_HISTOGRAM,
