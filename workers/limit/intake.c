@@ -184,8 +184,8 @@ static bool kept_put(struct limit *l, const struct record *in, const struct batc
 }
 
 /* Room for what the flush will say of the source, and of leases. */
-static bool state_reserve(const struct verdict *v, bool is_first_touch,
-                          bool is_new, struct outbox *out, struct err *e)
+static bool state_reserve(const struct verdict *v, bool is_first_touch, bool is_new,
+                          struct outbox *out, struct err *e)
 {
     bool is_dirty = v->source != NULL && v->source->is_dirty && (is_new || is_first_touch);
     size_t n = (is_dirty ? holding_source_bytes(v->source) : 0) + (is_new ? LEASE_BYTES : 0);

@@ -9,8 +9,8 @@
 #include "series_set.h"
 
 /* Series lately refused, all leases of a partition together, and those of one tenant: beyond it a
- * need is understated, which only makes a lease grow in more than one go. Were it one bound for all, who
- * has ever more refused would keep others' leases from growing at all. */
+ * need is understated, which only makes a lease grow in more than one go. Were it one bound for
+ * all, who has ever more refused would keep others' leases from growing at all. */
 enum { MAX_WANTED = 32768, MAX_TENANT_WANTED = MAX_WANTED / 4 };
 /* A partition's leases on metrics. Counters are for ever, and names are the tenants': beyond it a
  * metric has what its counters start with. */
@@ -54,7 +54,7 @@ struct leases {
     uint32_t n_wants;       /* slots, over all leases */
     uint16_t forgot_minute; /* of the last leases_forget */
     uint32_t n_metrics;
-    struct table shares; /* struct lease_share, by tenant */
+    struct table shares;    /* struct lease_share, by tenant */
     bool has_joined;        /* leases were added that the usage does not know yet */
     bool has_new_base;      /* it was read where a tenant's metrics start */
 };

@@ -11,11 +11,7 @@
 #include "limit_source_avsc.h"
 #include "wire/avro_blocks.h"
 
-enum {
-    MAX_KEY_BYTES = 256,
-    MAX_TOMBSTONES = 1000,
-    FEWEST_GROUP_BYTES = 6
-};
+enum { MAX_KEY_BYTES = 256, MAX_TOMBSTONES = 1000, FEWEST_GROUP_BYTES = 6 };
 
 static const char partition_key[] = "partition";
 

@@ -94,10 +94,10 @@ static enum reason refusal_of(const struct trial *t, const struct candidate *c,
         reason =
             over_budget(&b->tenant, tenant_room(t, c) - p->n_tenant, c->weight, OVER_TENANT, over);
     }
-    bool is_full =
-        h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes ||
-        (c->metric == NULL && usage_is_full(&h->usage)) ||
-        (c->slot == SERIES_NONE && t->source != NULL && !holding_source_fits(t->source, c->series->metric));
+    bool is_full = h->n_set_bytes + t->judge->n_set_bytes >= t->judge->max_set_bytes ||
+                   (c->metric == NULL && usage_is_full(&h->usage)) ||
+                   (c->slot == SERIES_NONE && t->source != NULL &&
+                    !holding_source_fits(t->source, c->series->metric));
     if (reason == REASON_NONE && is_full) {
         reason = REASON_LIMITER_FULL;
     }

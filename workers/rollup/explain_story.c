@@ -34,8 +34,7 @@ static json_t *series_of(struct story *s, const struct stream *x, uint32_t at)
     struct shape shape;
     const struct slot *slot = &x->slots[at];
     arena_reset(&s->arena);
-    bool ok =
-        shape_decode(slot->shape->bytes, x->tenant, &row_shape_caps, &s->arena, &shape, &why);
+    bool ok = shape_decode(slot->shape->bytes, x->tenant, &row_shape_caps, &s->arena, &shape, &why);
     return ok ? json_series(&shape.series[slot->index]) : json_object();
 }
 

@@ -21,6 +21,7 @@ bool late_add(struct late_list *l, int64_t end_ms, uint32_t slot, double value, 
             return false;
         }
         memcpy(p.packed, packed.ptr, packed.len);
+        l->n_packed_bytes += packed.len;
     }
     l->points[l->n++] = p;
     return true;
@@ -34,6 +35,7 @@ void late_reset(struct late_list *l)
         }
     }
     l->n = 0;
+    l->n_packed_bytes = 0;
 }
 
 void late_fini(struct late_list *l)

@@ -18,6 +18,7 @@ struct late_list {
     struct late_point *points; /* owned, in the order they came */
     uint32_t n;
     uint32_t cap;
+    size_t n_packed_bytes; /* of all points */
     int64_t since_ms; /* log time at the first */
     int64_t offset;   /* of the first */
     int64_t log_before_ms;

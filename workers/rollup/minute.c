@@ -56,7 +56,7 @@ size_t minute_bytes(const struct minute *m)
                (m->deadlines.cap + m->deadlines.cap_due) * sizeof *m->deadlines.items;
     size_t at = 0;
     for (const struct stream *s; (s = table_next(&m->streams, &at)) != NULL;) {
-        n += s->n_bytes + s->late.cap * sizeof *s->late.points;
+        n += s->n_bytes + s->late.cap * sizeof *s->late.points + s->late.n_packed_bytes;
     }
     return n;
 }

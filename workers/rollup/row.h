@@ -40,8 +40,8 @@ static inline bool kind_is_packed(uint8_t kind)
 
 struct layout layout_of(const struct series *s);
 
-/* Of a row in memory, which may bring several batches' series together: more than a batch or a record
- * may have. It leaves in records within their caps (split.h). */
+/* Of a row in memory, which may bring several batches' series together: more than a batch or a
+ * record may have. It leaves in records within their caps (split.h). */
 extern const struct shape_caps row_shape_caps;
 
 struct row_reader {

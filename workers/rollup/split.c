@@ -224,10 +224,8 @@ static bool amend_put_apart(struct splitting *s, const struct rollup *part, uint
                             struct err *e)
 {
     const struct rollup_amend *amend = &s->row->amends[which];
-    struct amounts x = {.s = s,
-                        .part = *part,
-                        .end_ms = amend->end_ms,
-                        .is_last = which + 1 == s->row->n_amends};
+    struct amounts x = {
+        .s = s, .part = *part, .end_ms = amend->end_ms, .is_last = which + 1 == s->row->n_amends};
     return amounts_read(&x, amend, e) && amounts_put(&x, 0, x.shape.n_series, e);
 }
 
@@ -261,8 +259,7 @@ static bool amends_put(struct splitting *s, struct err *e)
         }
         done += n;
         s->part += is_small;
-        if (is_small &&
-            !s->each(s->ctx, buf_slice(&s->x->encoded), done == s->row->n_amends, e)) {
+        if (is_small && !s->each(s->ctx, buf_slice(&s->x->encoded), done == s->row->n_amends, e)) {
             return false;
         }
     } while (done < s->row->n_amends);

@@ -103,7 +103,8 @@ START_TEST(old_batches_are_shed_by_class)
 }
 END_TEST
 
-/* A partition that is far behind has no other's batches shed, nor does one that is not end its shedding. */
+/* A partition that is far behind has no other's batches shed, nor does one that is not end its
+ * shedding. */
 START_TEST(each_partition_sheds_by_its_own_age)
 {
     static const struct {
@@ -114,7 +115,8 @@ START_TEST(each_partition_sheds_by_its_own_age)
                 {1, 0, false},    {0, 6000, true},  {0, 5000, false}};
     struct rig r;
     struct err e = ERR_INIT;
-    rig_open(&r, &(struct rig_options){.shed_after_ms = {[CLASS_VERBOSE] = 10000}, .n_partitions = 2});
+    rig_open(&r,
+             &(struct rig_options){.shed_after_ms = {[CLASS_VERBOSE] = 10000}, .n_partitions = 2});
     struct partition partitions[2] = {r.partition, r.partition};
     partitions[1].number = 1;
     partitions[1].state = NULL;
@@ -122,8 +124,7 @@ START_TEST(each_partition_sheds_by_its_own_age)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         r.partition = partitions[rows[i].partition];
         r.age_ms = rows[i].age_ms;
-        rig_send(&r, &(struct rig_batch){"a",
-                                         .class = CLASS_VERBOSE,
+        rig_send(&r, &(struct rig_batch){"a", .class = CLASS_VERBOSE,
                                          .source = rows[i].partition == 0 ? "gs-4" : "gs-1",
                                          .ingest = rows[i].partition});
         ck_assert_msg((rig_text(&r)[0] == '\0') == rows[i].is_shed, "row %zu: %s", i, rig_text(&r));
@@ -405,8 +406,8 @@ static char *many_metrics(int from)
     char *text = malloc((size_t)N_EACH * (NAME_BYTES + 1) + 1);
     ck_assert_ptr_nonnull(text);
     for (int i = 0; i < N_EACH; i++) {
-        (void)snprintf(text + (size_t)i * (NAME_BYTES + 1), NAME_BYTES + 2, "m%0*d ", NAME_BYTES - 1,
-                       from + i);
+        (void)snprintf(text + (size_t)i * (NAME_BYTES + 1), NAME_BYTES + 2, "m%0*d ",
+                       NAME_BYTES - 1, from + i);
     }
     return text;
 }

@@ -251,8 +251,8 @@ START_TEST(the_log_alone_decides_under_source_budgets)
 }
 END_TEST
 
-/* Each name needs a lease for its first series; their number has a bound, of all tenants and of each, and other budgets
- * go on. */
+/* Each name needs a lease for its first series; their number has a bound, of all tenants and of
+ * each, and other budgets go on. */
 START_TEST(names_without_end)
 {
     static char text[16 * 1024];
@@ -260,7 +260,8 @@ START_TEST(names_without_end)
     struct rig r;
     rig_open(&r, &(struct rig_options){
                      .n_partitions = 1,
-                     .policy = "{\"limits\": {\"series_per_source\": 20000, \"series_per_metric\": 4}, \"tenants\": "
+                     .policy = "{\"limits\": {\"series_per_source\": 20000, \"series_per_metric\": "
+                               "4}, \"tenants\": "
                                "{\"t\": {}, \"t2\": {}, \"t3\": {}, \"t4\": {}, \"t5\": {}}}"});
     const struct owned_state *o = r.partition.state;
     for (int i = 0; i < 5 * 3; i++) {
@@ -272,7 +273,8 @@ START_TEST(names_without_end)
         }
         rig_send(&r, &(struct rig_batch){text, .tenant = tenants[i / 3]});
         rig_commit(&r);
-        ck_assert_uint_le(o->holding->usage.leases.n_metrics, (unsigned)(i / 3 + 1) * MAX_TENANT_METRIC_LEASES);
+        ck_assert_uint_le(o->holding->usage.leases.n_metrics,
+                          (unsigned)(i / 3 + 1) * MAX_TENANT_METRIC_LEASES);
     }
     ck_assert_uint_eq(o->holding->usage.leases.n_metrics, MAX_METRIC_LEASES);
     rig_restart(&r);
@@ -289,9 +291,10 @@ START_TEST(one_tenants_names_leave_leases_to_another)
 {
     static char text[16 * 1024];
     struct rig r;
-    rig_open(&r, &(struct rig_options){.policy =
-                                           "{\"limits\": {\"series_per_source\": 20000, \"series_per_metric\": 4}, "
-                                           "\"tenants\": {\"t\": {}, \"u\": {}}}"});
+    rig_open(&r,
+             &(struct rig_options){
+                 .policy = "{\"limits\": {\"series_per_source\": 20000, \"series_per_metric\": 4}, "
+                           "\"tenants\": {\"t\": {}, \"u\": {}}}"});
     for (int i = 0; i < 10; i++) {
         size_t len = 0;
         for (int k = 0; k < 1000; k++) {
@@ -315,10 +318,11 @@ END_TEST
 START_TEST(one_tenants_wishes_do_not_hide_anothers)
 {
     struct rig r;
-    rig_open(&r, &(struct rig_options){.dlq_cap = -1,
-                                       .policy =
-                                           "{\"limits\": {\"series_per_source\": 20000, \"series_per_tenant\": 4}, "
-                                           "\"tenants\": {\"t\": {}, \"u\": {}}}"});
+    rig_open(&r,
+             &(struct rig_options){
+                 .dlq_cap = -1,
+                 .policy = "{\"limits\": {\"series_per_source\": 20000, \"series_per_tenant\": 4}, "
+                           "\"tenants\": {\"t\": {}, \"u\": {}}}"});
     for (int i = 0; i < 2; i++) {
         const struct rig_batch known = {"a*3", .tenant = i == 0 ? "t" : "u"};
         rig_send(&r, &known);

@@ -1,5 +1,5 @@
-/* rollup-tool minutes|hours [SEED [FAULT [MAX_ROW_BYTES]]]: the step of rollup alone, so that tests in other
- * languages hold its rows against what they work out themselves. stdin: a partition of
+/* rollup-tool minutes|hours [SEED [FAULT [MAX_ROW_BYTES]]]: the step of rollup alone, so that tests
+ * in other languages hold its rows against what they work out themselves. stdin: a partition of
  * metrics.admitted, or of metrics.rollup.5m; stdout: its rows.
  * With SEED (not 0) it is disturbed: it commits now and then, loses its memory, recovers from the
  * rows that were committed and reads the input again, from where it is needed or, as after a reset

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "batch/batch.h"
+#include "batch/histogram.h"
 #include "rollup.h"
 #include "runner.h"
 
@@ -251,6 +252,70 @@ START_TEST(a_windows_completeness)
 }
 END_TEST
 
+/* A histogram of temporality delta, with as many buckets as it may have. */
+static void histogram_batch(struct rig *r, int64_t offset, int64_t at_ms, int64_t time_ms)
+{
+    enum { N_BOUNDS = 1024 };
+    static double bounds[N_BOUNDS];
+    static uint64_t counts[N_BOUNDS + 1];
+    struct err e = ERR_INIT;
+    struct buf shape;
+    struct buf bytes;
+    struct buf column;
+    struct arena a;
+    for (int i = 0; i < N_BOUNDS; i++) {
+        bounds[i] = i;
+        counts[i] = UINT64_C(1) << 40;
+    }
+    const struct classic_histogram h = {
+        .count = UINT64_C(1) << 50, .n_counts = N_BOUNDS + 1, .counts = counts};
+    const struct series s = {.metric = SLICE_LITERAL("sizes"),
+                             .unit = SLICE_LITERAL(""),
+                             .kind = SERIES_CLASSIC_HISTOGRAM,
+                             .delta = true,
+                             .n_bounds = N_BOUNDS,
+                             .bounds = bounds};
+    const struct series *list = &s;
+    arena_init(&a, 1 << 20);
+    buf_init(&shape, 1 << 16);
+    buf_init(&bytes, 1 << 16);
+    buf_init(&column, 1 << 16);
+    classic_histogram_encode(&h, &column);
+    ck_assert(shape_encode(SLICE_LITERAL("gs"), &list, 1, &a, &shape, &e));
+    const struct batch b = {.tenant = SLICE_LITERAL("demo"),
+                            .source = source_id(SLICE_LITERAL("demo"), SLICE_LITERAL("gs")),
+                            .received_ms = at_ms,
+                            .shape = buf_slice(&shape),
+                            .times = {.base_ms = time_ms},
+                            .classic = buf_slice(&column)};
+    batch_encode(&b, &bytes);
+    step(r, offset, buf_slice(&bytes));
+    buf_fini(&shape);
+    buf_fini(&bytes);
+    buf_fini(&column);
+    arena_fini(&a);
+}
+
+/* What waits for the next row counts, whatever it is: memory_limit_mb holds. */
+START_TEST(late_histograms_count_as_memory)
+{
+    enum { N = 16000 }; /* 6 KB each; the limit is 64 MiB */
+    struct rig r;
+    struct err e = ERR_INIT;
+    rig_open(&r, OUTBOX_BYTES);
+    begin(&r, -1, "");
+    histogram_batch(&r, 0, t0_ms, t0_ms);
+    histogram_batch(&r, 1, t0_ms + 76000, t0_ms + 76000);
+    ck_assert(rollup_tick(r.worker, NULL, t0_ms, &e));
+    for (int i = 0; i < N; i++) {
+        histogram_batch(&r, 2 + i, t0_ms + 77000, t0_ms + i);
+    }
+    ck_assert(!rollup_tick(r.worker, NULL, t0_ms + 10000, &e));
+    ck_assert_ptr_nonnull(strstr(e.text, "memory_limit_mb"));
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(how_long_the_oldest_window_is_open)
 {
     static const struct {
@@ -295,6 +360,7 @@ int main(void)
 {
     Suite *s = suite_create("rollup_worker");
     TCase *t = tcase_create("worker");
+    tcase_add_test(t, late_histograms_count_as_memory);
     tcase_add_test(t, the_commit_is_the_earliest_record_needed);
     tcase_add_test(t, rows_without_room_keep_their_input);
     tcase_add_test(t, a_row_beyond_any_transaction_is_an_error);
