@@ -58,6 +58,7 @@ class Kafka:
         self.die_with_parent = die_with_parent
         self.properties = properties
         self.plugins = []  # jars or folders of classes, besides Kafka's own
+        self.jvm_options = []  # besides those that it always has
         self.home = places.deps / "kafka"
         self.brokers = [self._process(i) for i in range(brokers)]
 
@@ -126,7 +127,7 @@ class Kafka:
     def _launch(self, i):
         heap_mb = 512 if self.n_brokers == 1 else 384
         self.brokers[i].start(
-            java_argv(self.home, ["-Xms64m", f"-Xmx{heap_mb}m"], self.plugins) +
+            java_argv(self.home, ["-Xms64m", f"-Xmx{heap_mb}m", *self.jvm_options], self.plugins) +
             ["kafka.Kafka", str(self.places.config / f"kafka-{i + 1}.properties")],
             self.die_with_parent)
 

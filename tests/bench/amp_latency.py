@@ -24,7 +24,7 @@ SETTLE_S = 4 * INTERVAL_S  # every series was seen before
 def measure(rate, seconds):
     with tempfile.TemporaryDirectory() as folder, \
             Receiver(count_only=True, binary=str(BIN / "tests/receiver/sluice-test-receiver")) as receiver:
-        stack = StackUnderTest(Path(folder) / "stack")
+        stack = StackUnderTest(Path(folder) / "stack", lasting=True)
         stack.kafka.start()
         load = None
         try:

@@ -66,7 +66,7 @@ def main():
     arguments.add_argument("--door", action="append", choices=["plain", "mtls"])
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        stack = StackUnderTest(Path(folder) / "stack")
+        stack = StackUnderTest(Path(folder) / "stack", lasting=True)
         stack.kafka.start()
         try:
             stack.create_topic("metrics.ingest", 12)

@@ -71,7 +71,7 @@ def measure_recovery(stack, folder, n_series, minutes):
 
 def run(args):
     with tempfile.TemporaryDirectory() as folder:
-        stack = StackUnderTest(Path(folder) / "stack")
+        stack = StackUnderTest(Path(folder) / "stack", lasting=True)
         stack.kafka.start()
         try:
             stack.create_all_topics()

@@ -94,7 +94,7 @@ def measure_worker(stack, worker, name, group, topic, samples, bare=None, positi
 
 def run(messages, servers, until):
     with tempfile.TemporaryDirectory() as folder:
-        stack = StackUnderTest(Path(folder) / "stack")
+        stack = StackUnderTest(Path(folder) / "stack", lasting=True)
         stack.kafka.start()
         receiver = None
         try:

@@ -1,7 +1,8 @@
 """amp's end when the group has given its partitions up: what it had not delivered is not committed."""
 import signal
 
-from tests.flow.amp_setting import NOTHING, differences, expected, got, now_ms, scrape, setting  # noqa: F401 (a fixture)
+from tests.flow import batches
+from tests.flow.amp_setting import NOTHING, PARTITIONS, TOPIC, differences, expected, got, now_ms, scrape, setting  # noqa: F401 (a fixture)
 from tests.flow.stack import wait_for
 
 SERVERS = [f"gs-{i}" for i in range(4)]
@@ -18,6 +19,8 @@ def test_an_end_without_the_assignment_commits_nothing(setting):
             setting.put(server, scrape(server, i), t)
     setting.flush()
     wait_for(lambda: setting.receiver.stats()["requests"] > 0, what="a request that hangs")
+    filled = {batches.partition_of(server, PARTITIONS) for server in SERVERS}
+    wait_for(lambda: filled <= set(setting.stack.committed("sluice-amp", TOPIC)), what="where it began to be committed")
     amp.process.signal(signal.SIGTERM)
     wait_for(lambda: '"msg":"stopping"' in amp.process.log_text(), what="the end's begin")
     amp.process.signal(signal.SIGSTOP)

@@ -25,13 +25,17 @@ from tests.flow import group_offsets
 READ_TIMEOUT_S = 60
 MAX_MESSAGE_BYTES = 8454144
 CONTROL_TOPIC = "sluice.control"
+# A broker of a test lives for seconds: the second compiler takes as much time of the processors as all the rest of it.
+SHORT_LIVED_JVM = ["-XX:TieredStopAtLevel=1"]
 
 
 class StackUnderTest:
-    def __init__(self, directory, brokers=1, properties=""):
+    def __init__(self, directory, brokers=1, properties="", lasting=False):
+        """lasting: brokers at full speed, for benches."""
         self.places = private_places(directory, os.environ.get("SLUICE_BIN"))
         self.places.make()
         self.kafka = Kafka(self.places, brokers, properties=properties)
+        self.kafka.jvm_options = [] if lasting else SHORT_LIVED_JVM
         self.s3proxy = S3Proxy(self.places, self.places.port("s3proxy"))  # not started
         self._prometheus = None
         self.workers = []

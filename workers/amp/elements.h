@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 enum {
     ELEMENT_LITERAL_HEAD = 5, /* bytes in front of a literal, at most */
     ELEMENT_MIN_COPY = 4,
@@ -26,6 +28,16 @@ static inline uint8_t *element_literal(uint8_t *to, size_t n)
         *to++ = (uint8_t)(code >> (8 * i));
     }
     return to;
+}
+
+/* n may be 0: nothing. */
+static inline void element_literal_put(struct buf *out, const uint8_t *bytes, size_t n)
+{
+    uint8_t head[ELEMENT_LITERAL_HEAD];
+    if (n > 0) {
+        buf_put(out, head, (size_t)(element_literal(head, n) - head));
+        buf_put(out, bytes, n);
+    }
 }
 
 /* A copy's offset of two bytes. */

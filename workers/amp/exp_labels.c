@@ -25,15 +25,6 @@ struct links {
     uint32_t *seen;    /* 1 + where four bytes stand in the labels before, by their hash */
 };
 
-static void literal_put(struct buf *out, const uint8_t *bytes, size_t n)
-{
-    uint8_t head[ELEMENT_LITERAL_HEAD];
-    if (n > 0) {
-        buf_put(out, head, (size_t)(element_literal(head, n) - head));
-        buf_put(out, bytes, n);
-    }
-}
-
 static void copies_put(struct links *l, struct exp_run *run, size_t distance, size_t n)
 {
     run->most = distance > run->most ? (uint16_t)distance : run->most;
@@ -82,12 +73,12 @@ static void squeeze(struct links *l, struct exp_run *run, struct slice before, s
             at++;
             continue;
         }
-        literal_put(&l->bytes, labels.ptr + waits_from, at - waits_from);
+        element_literal_put(&l->bytes, labels.ptr + waits_from, at - waits_from);
         copies_put(l, run, at + before.len - (found - 1), n);
         at += n;
         waits_from = at;
     }
-    literal_put(&l->bytes, labels.ptr + waits_from, labels.len - waits_from);
+    element_literal_put(&l->bytes, labels.ptr + waits_from, labels.len - waits_from);
 }
 
 static struct slice labels_of(const struct wire_shape *w, uint32_t series)

@@ -22,13 +22,6 @@ struct squeeze {
 
 /* --- elements --- */
 
-static void literal_put(struct buf *out, const uint8_t *bytes, size_t n)
-{
-    uint8_t head[ELEMENT_LITERAL_HEAD];
-    buf_put(out, head, (size_t)(element_literal(head, n) - head));
-    buf_put(out, bytes, n);
-}
-
 static void copy_put_one(struct buf *out, size_t offset, size_t n)
 {
     if (n >= 4 && n < 12 && offset < 2048) {
@@ -61,7 +54,7 @@ static void copy_put(struct buf *out, size_t offset, size_t n)
 static void literal_flush(struct squeeze *q, size_t to)
 {
     if (to > q->literal_from) {
-        literal_put(&q->out, q->plain.ptr + q->literal_from, to - q->literal_from);
+        element_literal_put(&q->out, q->plain.ptr + q->literal_from, to - q->literal_from);
     }
     q->literal_from = to;
 }
