@@ -108,7 +108,7 @@ def test_what_cannot_land_is_foretold_and_skipped(shared, tmp_path):
     # The replay is of the part before the newest ones, which the store has: partition by partition, since --to is an offset.
     n_each = 13 * len(SERVERS)
     effect = tool.plan(plan, out_of_order_ms=10 * MINUTE_MS).json["effect"]
-    assert effect["too_old_by_their_turn"] == 5 * n_each and effect["twice_in_the_range"] == n_each
+    assert effect["too_old_by_their_turn"] == 5 * n_each and effect["twice_in_the_range"] == n_each, effect
     p = max(ends, key=ends.get)
     n_servers = sum(batches.partition_of(s, PARTITIONS) == p for s in SERVERS)
     report = tool.plan(plan, "--partitions", str(p), "--to", str(ends[p]), out_of_order_ms=10 * MINUTE_MS).json
