@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/varint.h"
-#include "batch/histogram.h"
 #include "elements.h"
 
 enum {
@@ -228,13 +227,6 @@ static uint32_t run_at(const struct exp_labels *x, uint32_t series)
     return low;
 }
 
-static struct slice packed_of(const struct scrape *s, const struct wire_series *series)
-{
-    uint32_t at = s->exp_at[series->column];
-    struct cursor c = cursor_of(slice_of(s->histograms + at, s->exp_at[series->column + 1] - at));
-    return exp_histogram_skip(&c);
-}
-
 size_t exp_labels_put(const struct exp_labels *x, const struct scrape *s, uint32_t from,
                       uint32_t to, struct buf *body)
 {
@@ -249,7 +241,7 @@ size_t exp_labels_put(const struct exp_labels *x, const struct scrape *s, uint32
     size_t before = NOTHING_BEFORE; /* bytes of the histogram before */
     for (const struct exp_run *run = x->runs + first; run < x->runs + end; run++) {
         const struct wire_series *series = &s->shape->series[run->series];
-        struct slice packed = packed_of(s, series);
+        struct slice packed = scrape_packed(s, series);
         uint8_t head[1 + VARINT_SPACE], histogram_head[1 + VARINT_SPACE];
         size_t n_histogram = packed.len + USUAL_TIME_BYTES;
         size_t n_histogram_head = head_write(histogram_head, TAG_HISTOGRAM, n_histogram);

@@ -252,12 +252,17 @@ static uint8_t *sample_put(uint8_t *to, struct slice template, uint64_t bits, in
                                : unusual_put(to, template, bits, t_ms);
 }
 
-static uint8_t *exp_put(uint8_t *to, const struct scrape *s, const struct wire_series *series,
-                        int64_t t_ms)
+struct slice scrape_packed(const struct scrape *s, const struct wire_series *series)
 {
     uint32_t at = s->exp_at[series->column];
     struct cursor c = cursor_of(slice_of(s->histograms + at, s->exp_at[series->column + 1] - at));
-    struct slice packed = exp_histogram_skip(&c);
+    return exp_histogram_skip(&c);
+}
+
+static uint8_t *exp_put(uint8_t *to, const struct scrape *s, const struct wire_series *series,
+                        int64_t t_ms)
+{
+    struct slice packed = scrape_packed(s, series);
     uint8_t varint[10];
     size_t n_time = (size_t)(varint_put(varint, (uint64_t)t_ms) - varint);
     uint8_t head[1 + 10];

@@ -67,5 +67,7 @@ void scrape_encode(const struct scrape *s, uint32_t from, uint32_t to, struct bu
 void scrape_encode_scalars(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
 void scrape_encode_exponentials(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
 void scrape_encode_classics(const struct scrape *s, uint32_t from, uint32_t to, struct buf *out);
+/* An exponential histogram's message, without its time. */
+struct slice scrape_packed(const struct scrape *s, const struct wire_series *series);
 /* A usual time's 6 bytes of varint. */
 void scrape_time_put(uint8_t *to, int64_t t_ms);
